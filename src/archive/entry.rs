@@ -1,0 +1,200 @@
+//! Entries: what the table of contents of an archive lists.
+//!
+//! An entry is one restorable object (or the data of one). Its statements are kept apart by
+//! purpose, each list element exactly one SQL statement without a closing semicolon, so that a
+//! restore can leave out owners or privileges without reading SQL.
+
+use serde::{Deserialize, Serialize};
+
+/// Number of an entry in its archive: 1, 2, … in an order that is a correct serial restore order.
+pub type EntryId = u32;
+
+/// The part of a restore that an entry belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Section {
+    /// Definitions that must stand before rows can be loaded.
+    PreData,
+    /// Rows, sequence values, large objects.
+    Data,
+    /// Indexes, constraints, triggers, and all that is better made after the rows.
+    PostData,
+}
+
+/// When within a restore an entry is processed, whatever its section.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pass {
+    /// With everything else.
+    #[default]
+    Main,
+    /// With the privileges: default privileges, which must not touch objects being created.
+    Privileges,
+    /// At the very end: event triggers, refreshes of materialized views.
+    Last,
+}
+
+/// PostgreSQL's table lock modes that DDL of an archive takes, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LockMode {
+    /// `ACCESS SHARE`
+    AccessShare,
+    /// `ROW SHARE`
+    RowShare,
+    /// `ROW EXCLUSIVE`
+    RowExclusive,
+    /// `SHARE UPDATE EXCLUSIVE`
+    ShareUpdateExclusive,
+    /// `SHARE`
+    Share,
+    /// `SHARE ROW EXCLUSIVE`
+    ShareRowExclusive,
+    /// `EXCLUSIVE`
+    Exclusive,
+    /// `ACCESS EXCLUSIVE`
+    AccessExclusive,
+}
+
+impl LockMode {
+    /// Whether two sessions cannot hold these modes on one table at once
+    /// (PostgreSQL documentation, "Conflicting Lock Modes").
+    pub fn conflicts(self, other: Self) -> bool {
+        use LockMode::{
+            AccessExclusive, AccessShare, Exclusive, RowExclusive, RowShare, Share,
+            ShareRowExclusive, ShareUpdateExclusive,
+        };
+        let (weak, strong) = if self <= other {
+            (self, other)
+        } else {
+            (other, self)
+        };
+        match weak {
+            AccessShare => strong == AccessExclusive,
+            RowShare => strong >= Exclusive,
+            RowExclusive => strong >= Share,
+            ShareUpdateExclusive => true,
+            Share => strong != Share,
+            ShareRowExclusive | Exclusive | AccessExclusive => true,
+        }
+    }
+}
+
+/// A lock that an entry's statements take on a relation made by another entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lock {
+    /// The relation's entry.
+    pub on: EntryId,
+    /// The strongest mode taken.
+    pub mode: LockMode,
+}
+
+/// Format of COPY data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CopyFormat {
+    /// `FORMAT text`
+    Text,
+    /// `FORMAT binary`
+    Binary,
+}
+
+/// What frames an entry has, and how they are read from and written to a database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum DataSpec {
+    /// Rows of one table, as a COPY stream.
+    Table {
+        /// Format of every frame.
+        format: CopyFormat,
+        /// Column names in the order of the stream.
+        columns: Vec<String>,
+        /// The statement that reads the rows again from a live database: `COPY … TO STDOUT …`.
+        copy_out: String,
+        /// The statement that loads a frame: `COPY … FROM STDIN …`.
+        copy_in: String,
+    },
+    /// Contents of large objects: binary COPY rows of (`oid`, `int8` byte offset, `bytea`).
+    LargeObjects,
+}
+
+/// One line of the table of contents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its number.
+    pub id: EntryId,
+    /// Its kind, in pg_dump's terms: `TABLE`, `TABLE DATA`, `FK CONSTRAINT`, …
+    pub kind: String,
+    /// The schema, for objects that live in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// The object's name; for functions with its identity arguments: `f(integer, text)`.
+    pub name: String,
+    /// Name of the relation (in the same schema) that the object hangs on: the table of a trigger,
+    /// an index, a constraint, a policy, of data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relation: Option<String>,
+    /// The owner, for objects that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Its section.
+    pub section: Section,
+    /// Its pass.
+    #[serde(default)]
+    pub pass: Pass,
+    /// Entries that must be complete before this one starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<EntryId>,
+    /// Locks taken on other entries' relations.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<Lock>,
+    /// `default_tablespace` while `create` runs; `Some("")` is the database's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tablespace: Option<String>,
+    /// `default_table_access_method` while `create` runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_method: Option<String>,
+    /// Statements that make the object.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub create: Vec<String>,
+    /// Statements that drop it, written with `IF EXISTS` wherever SQL has it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drop: Vec<String>,
+    /// Statements that set its owner.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set_owner: Vec<String>,
+    /// GRANT and REVOKE statements.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub privileges: Vec<String>,
+    /// COMMENT statements.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub comments: Vec<String>,
+    /// SECURITY LABEL statements.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// Rows or large objects that belong to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataSpec>,
+}
+
+impl Entry {
+    /// `KIND schema.name` for messages, with control characters made visible.
+    pub fn describe(&self) -> String {
+        let mut text = self.kind.clone();
+        text.push(' ');
+        if let Some(schema) = &self.schema {
+            text.push_str(schema);
+            text.push('.');
+        }
+        if let Some(relation) = self.relation.as_ref().filter(|_| self.data.is_none()) {
+            text.push_str(relation);
+            text.push(' ');
+        }
+        text.push_str(&self.name);
+        text.chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect()
+    }
+}

@@ -1,0 +1,1 @@
+//! Connections to PostgreSQL: configuration, sessions, the COPY data plane.

@@ -1,0 +1,11 @@
+//! SQL text: identifiers, literals, names, server versions. The only place that quotes.
+//!
+//! Promises that `parse(quote(x)) = x` for every name and value that PostgreSQL accepts.
+//! Knows no object kind and talks to no server.
+
+mod keywords;
+mod quote;
+mod version;
+
+pub use quote::{dollar_quoted, ident, literal, qualified};
+pub use version::ServerVersion;

@@ -1,0 +1,130 @@
+//! Quoting of identifiers and literals.
+
+use super::keywords::is_keyword;
+
+/// An identifier as SQL text: bare when that is safe on every server, else in double quotes.
+pub fn ident(name: &str) -> String {
+    let bare = name
+        .bytes()
+        .enumerate()
+        .all(|(at, byte)| matches!(byte, b'a'..=b'z' | b'_') || at > 0 && byte.is_ascii_digit());
+    if bare && !name.is_empty() && !is_keyword(name) {
+        return name.to_owned();
+    }
+    let mut quoted = String::with_capacity(name.len() + 2);
+    quoted.push('"');
+    for character in name.chars() {
+        if character == '"' {
+            quoted.push('"');
+        }
+        quoted.push(character);
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// `schema.name`, each part quoted where needed.
+pub fn qualified(schema: &str, name: &str) -> String {
+    format!("{}.{}", ident(schema), ident(name))
+}
+
+/// A string literal that reads the same whatever `standard_conforming_strings` says: with a
+/// backslash in it, it is written as `E'…'`.
+pub fn literal(value: &str) -> String {
+    let escape = value.contains('\\');
+    let mut quoted = String::with_capacity(value.len() + 3);
+    if escape {
+        quoted.push('E');
+    }
+    quoted.push('\'');
+    for character in value.chars() {
+        if character == '\'' || character == '\\' {
+            quoted.push(character);
+        }
+        quoted.push(character);
+    }
+    quoted.push('\'');
+    quoted
+}
+
+/// A dollar-quoted string, for function bodies that people read: the tag does not occur in
+/// `body`, not even together with a `$` at its end.
+pub fn dollar_quoted(body: &str) -> String {
+    let mut tag = String::from("$");
+    let mut letters = ('a'..='z').cycle();
+    // The closing tag must not be found early: neither in the body, nor made of the body's last
+    // bytes and the tag's first ones.
+    while body.contains(&format!("{tag}$"))
+        || body.ends_with('$') && tag.len() == 1
+        || body.ends_with(tag.as_str())
+    {
+        if tag.len() == 1 {
+            tag.push('_');
+        } else {
+            tag.extend(letters.next());
+        }
+    }
+    tag.push('$');
+    format!("{tag}{body}{tag}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parse_ident(text: &str) -> String {
+        match text.strip_prefix('"') {
+            None => text.to_owned(),
+            Some(rest) => rest.strip_suffix('"').unwrap().replace("\"\"", "\""),
+        }
+    }
+
+    fn parse_literal(text: &str) -> String {
+        let (escapes, rest) = match text.strip_prefix('E') {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let inner = rest.strip_prefix('\'').unwrap().strip_suffix('\'').unwrap();
+        let inner = inner.replace("''", "'");
+        if escapes {
+            inner.replace("\\\\", "\\")
+        } else {
+            inner
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn identifiers_survive(name in "\\PC{1,63}") {
+            prop_assert_eq!(parse_ident(&ident(&name)), name);
+        }
+
+        #[test]
+        fn literals_survive(value in "(\\PC|['\\\\$\n]){0,80}") {
+            prop_assert_eq!(parse_literal(&literal(&value)), value);
+        }
+
+        #[test]
+        fn dollar_quotes_end_where_they_should(body in "[a_$ ']{0,20}") {
+            let quoted = dollar_quoted(&body);
+            let tag_end = quoted[1..].find('$').unwrap() + 2;
+            let tag = &quoted[..tag_end];
+            let rest = &quoted[tag_end..];
+            // The server takes the first place where the tag occurs as the end.
+            prop_assert_eq!(rest.find(tag).unwrap(), body.len());
+        }
+    }
+
+    #[test]
+    fn quotes_only_what_needs_it() {
+        assert_eq!(ident("orders"), "orders");
+        assert_eq!(ident("Orders"), "\"Orders\"");
+        assert_eq!(ident("select"), "\"select\"");
+        assert_eq!(ident("a\"b"), "\"a\"\"b\"");
+        assert_eq!(ident(""), "\"\"");
+        assert_eq!(ident("1a"), "\"1a\"");
+        assert_eq!(literal("it's"), "'it''s'");
+        assert_eq!(literal("a\\b"), "E'a\\\\b'");
+    }
+}
