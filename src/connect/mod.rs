@@ -1,1 +1,26 @@
-//! Connections to PostgreSQL: configuration, sessions, the COPY data plane.
+//! Connections to PostgreSQL: who to reach and how, sessions, and the COPY data plane.
+//!
+//! Why it exists: everything that users of libpq take for granted (connection strings, `PG*`
+//! variables, password and service files, TLS modes, several hosts) is decided here once, and both
+//! planes are made from the same [`Config`]:
+//!
+//! - the control plane, [`Session`]: catalog queries and statements through `tokio-postgres`;
+//! - the data plane, [`Wire`]: COPY and pipelined statements straight on `postgres-protocol`, which
+//!   walks the server's messages in place instead of allocating for each row.
+//!
+//! Both planes take the same road to a ready session (`startup`): name resolution, TLS, login and
+//! the choice among hosts exist once. The control plane is handed a stream that is already
+//! logged in.
+//!
+//! Promises: a failure on the way to a ready session is of kind
+//! [`Connect`](crate::error::Kind::Connect) and names host, port, database and user; a connection
+//! that breaks later is [`ConnectionLost`](crate::error::Kind::ConnectionLost); no password, key or
+//! row content is ever part of a message or of `Debug` output.
+//!
+//! Leaves to others: what the session is set to (`dump`, `restore`), what is asked (`catalog`),
+//! asking a person for a password (the binary), retry (`task`).
+#![allow(clippy::todo)]
+
+mod api;
+
+pub use api::*;
