@@ -3,6 +3,12 @@
 //! A [`Sink`] takes one streamed object and makes it visible only when it is finished; a
 //! [`Source`] answers ranged reads. Neither knows what its bytes are.
 
+mod local;
+mod pipe;
+
+pub use local::{LocalSink, LocalSource, Overwrite};
+pub use pipe::PipeSink;
+
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
