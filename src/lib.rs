@@ -1,8 +1,13 @@
 //! pgstow: dump a live PostgreSQL database into one streamed archive, restore it in parallel.
 
 pub mod archive;
+pub mod catalog;
 pub mod connect;
+pub mod dag;
+pub mod ddl;
 pub mod error;
+pub mod graph;
+pub mod model;
 pub mod report;
 pub mod sql;
 pub mod storage;

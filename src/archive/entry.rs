@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::sql::LockMode;
+
 /// Number of an entry in its archive: 1, 2, … in an order that is a correct serial restore order.
 pub type EntryId = u32;
 
@@ -34,52 +36,6 @@ pub enum Pass {
     Privileges,
     /// At the very end: event triggers, refreshes of materialized views.
     Last,
-}
-
-/// PostgreSQL's table lock modes that DDL of an archive takes, weakest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LockMode {
-    /// `ACCESS SHARE`
-    AccessShare,
-    /// `ROW SHARE`
-    RowShare,
-    /// `ROW EXCLUSIVE`
-    RowExclusive,
-    /// `SHARE UPDATE EXCLUSIVE`
-    ShareUpdateExclusive,
-    /// `SHARE`
-    Share,
-    /// `SHARE ROW EXCLUSIVE`
-    ShareRowExclusive,
-    /// `EXCLUSIVE`
-    Exclusive,
-    /// `ACCESS EXCLUSIVE`
-    AccessExclusive,
-}
-
-impl LockMode {
-    /// Whether two sessions cannot hold these modes on one table at once
-    /// (PostgreSQL documentation, "Conflicting Lock Modes").
-    pub fn conflicts(self, other: Self) -> bool {
-        use LockMode::{
-            AccessExclusive, AccessShare, Exclusive, RowExclusive, RowShare, Share,
-            ShareRowExclusive, ShareUpdateExclusive,
-        };
-        let (weak, strong) = if self <= other {
-            (self, other)
-        } else {
-            (other, self)
-        };
-        match weak {
-            AccessShare => strong == AccessExclusive,
-            RowShare => strong >= Exclusive,
-            RowExclusive => strong >= Share,
-            ShareUpdateExclusive => true,
-            Share => strong != Share,
-            ShareRowExclusive | Exclusive | AccessExclusive => true,
-        }
-    }
 }
 
 /// A lock that an entry's statements take on a relation made by another entry.

@@ -4,8 +4,10 @@
 //! Knows no object kind and talks to no server.
 
 mod keywords;
+mod lock_mode;
 mod quote;
 mod version;
 
+pub use lock_mode::LockMode;
 pub use quote::{dollar_quoted, ident, literal, qualified};
 pub use version::ServerVersion;

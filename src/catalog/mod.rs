@@ -1,0 +1,8 @@
+//! Reads `pg_catalog` into [`model`](crate::model): bulk queries, version-aware, one file per
+//! family of objects.
+//!
+//! Runs inside the dump's snapshot, with an empty `search_path`. Never renders SQL for output.
+
+mod selection;
+
+pub use selection::{Content, Selection};

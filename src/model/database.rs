@@ -1,0 +1,71 @@
+//! The whole database.
+
+use super::{
+    DefaultAcl, Dependency, ExtendedStatistics, Extension, ForeignKey, Function, Header, Index,
+    LargeObjectGroup, Policy, Relation, Rule, Schema, Trigger, Type,
+};
+use crate::sql::ServerVersion;
+
+/// Everything that was read from one database under one snapshot.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// The server's version.
+    pub version: ServerVersion,
+    /// The database itself.
+    pub properties: DatabaseProperties,
+    /// Schemas, `public` and those of extensions among them.
+    pub schemas: Vec<Schema>,
+    /// Extensions.
+    pub extensions: Vec<Extension>,
+    /// Types of every sort, also the rowtypes and arrays that exist only to carry dependencies.
+    pub types: Vec<Type>,
+    /// Functions and procedures.
+    pub functions: Vec<Function>,
+    /// Tables, views, materialized views, sequences, composite types' relations, foreign tables.
+    pub relations: Vec<Relation>,
+    /// Indexes and the constraints that stand on them.
+    pub indexes: Vec<Index>,
+    /// Foreign keys.
+    pub foreign_keys: Vec<ForeignKey>,
+    /// Extended statistics.
+    pub statistics: Vec<ExtendedStatistics>,
+    /// Rules other than the ones that make a view.
+    pub rules: Vec<Rule>,
+    /// Triggers, and enable states of partitions' copies of them.
+    pub triggers: Vec<Trigger>,
+    /// Row security policies.
+    pub policies: Vec<Policy>,
+    /// Default privileges.
+    pub default_acls: Vec<DefaultAcl>,
+    /// Large objects, in groups of equal owner and privileges.
+    pub large_objects: Vec<LargeObjectGroup>,
+    /// Who needs whom.
+    pub dependencies: Vec<Dependency>,
+}
+
+/// The row of `pg_database`, and settings that belong to it.
+#[derive(Clone, Debug)]
+pub struct DatabaseProperties {
+    /// Name, owner, privileges, comment.
+    pub header: Header,
+    /// Server encoding, as `pg_encoding_to_char` names it.
+    pub encoding: String,
+    /// `libc`, `icu` or `builtin`.
+    pub locale_provider: String,
+    /// `datcollate`.
+    pub collate: String,
+    /// `datctype`.
+    pub ctype: String,
+    /// `datlocale` (17+) or `daticulocale`.
+    pub locale: Option<String>,
+    /// `daticurules` (16+).
+    pub icu_rules: Option<String>,
+    /// The default tablespace unless it is `pg_default`.
+    pub tablespace: Option<String>,
+    /// `datconnlimit`, unless -1.
+    pub connection_limit: Option<i32>,
+    /// `datistemplate`.
+    pub is_template: bool,
+    /// `ALTER DATABASE … SET`: role (None for all roles), setting name, value as stored.
+    pub settings: Vec<(Option<String>, String, String)>,
+}

@@ -1,0 +1,93 @@
+//! Functions and procedures.
+
+use super::Header;
+
+/// A function or procedure.
+#[derive(Clone, Debug)]
+pub struct Function {
+    /// Name (without arguments), owner, privileges, comment.
+    pub header: Header,
+    /// What it is.
+    pub kind: FunctionKind,
+    /// Arguments as `pg_get_function_arguments` gives them.
+    pub arguments: String,
+    /// Arguments as `pg_get_function_identity_arguments` gives them.
+    pub identity_arguments: String,
+    /// Argument types as (schema, name), for a stable order among overloads.
+    pub argument_types: Vec<(String, String)>,
+    /// Result as `pg_get_function_result` gives it; none for procedures.
+    pub result: Option<String>,
+    /// Language name.
+    pub language: String,
+    /// Types with transforms, as SQL.
+    pub transforms: Vec<String>,
+    /// Volatility.
+    pub volatility: Volatility,
+    /// `STRICT`
+    pub strict: bool,
+    /// `SECURITY DEFINER`
+    pub security_definer: bool,
+    /// `LEAKPROOF`
+    pub leakproof: bool,
+    /// Parallel safety.
+    pub parallel: Parallel,
+    /// `COST`, where it is not the default.
+    pub cost: Option<String>,
+    /// `ROWS`, where it is not the default.
+    pub rows: Option<String>,
+    /// Support function as SQL name.
+    pub support: Option<String>,
+    /// `SET`: name and value as stored in `proconfig`.
+    pub settings: Vec<(String, String)>,
+    /// The body.
+    pub body: FunctionBody,
+}
+
+/// `pg_proc.prokind`, aggregates apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FunctionKind {
+    /// `f`
+    Function,
+    /// `p`
+    Procedure,
+    /// `w`
+    Window,
+}
+
+/// `pg_proc.provolatile`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Volatility {
+    /// `i`
+    Immutable,
+    /// `s`
+    Stable,
+    /// `v`
+    Volatile,
+}
+
+/// `pg_proc.proparallel`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parallel {
+    /// `s`
+    Safe,
+    /// `r`
+    Restricted,
+    /// `u`
+    Unsafe,
+}
+
+/// Where the code is.
+#[derive(Clone, Debug)]
+pub enum FunctionBody {
+    /// Source text in the function's language.
+    Source(String),
+    /// Object file and link symbol.
+    Library {
+        /// `probin`
+        file: String,
+        /// `prosrc`
+        symbol: String,
+    },
+    /// SQL-standard body as the server deparsed it (14+).
+    Sql(String),
+}

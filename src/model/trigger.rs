@@ -1,0 +1,18 @@
+//! Triggers.
+
+use super::{EnabledState, Header, Oid};
+
+/// A trigger, or the enable state of a partition's copy of its parent's trigger.
+#[derive(Clone, Debug)]
+pub struct Trigger {
+    /// Name, comment. The schema is the table's.
+    pub header: Header,
+    /// The table.
+    pub table: Oid,
+    /// `pg_get_triggerdef`; none for a partition's copy, of which only the state is written.
+    pub definition: Option<String>,
+    /// For a copy: the trigger on the parent that makes it.
+    pub parent: Option<Oid>,
+    /// When it fires.
+    pub enabled: EnabledState,
+}
