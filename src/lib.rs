@@ -11,3 +11,4 @@ pub mod model;
 pub mod report;
 pub mod sql;
 pub mod storage;
+pub mod task;

@@ -1,0 +1,71 @@
+//! A byte budget: how much memory may be in flight between stages of a pipeline.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::error::{Error, Kind, Result};
+
+/// Bytes per permit: keeps counts within a semaphore's range for any amount of memory.
+const GRAIN: u64 = 1024;
+
+/// A shared budget of bytes. Clones share it.
+#[derive(Clone, Debug)]
+pub struct ByteBudget {
+    semaphore: Arc<Semaphore>,
+    grains: u32,
+}
+
+/// A part of a budget; given back when dropped.
+#[derive(Debug)]
+pub struct Permit {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl ByteBudget {
+    /// A budget of `bytes`, at least 1 KiB and at most 1 TiB.
+    pub fn new(bytes: u64) -> Self {
+        let grains = u32::try_from((bytes / GRAIN).clamp(1, 1 << 30)).unwrap_or(1 << 30);
+        Self {
+            semaphore: Arc::new(Semaphore::new(grains as usize)),
+            grains,
+        }
+    }
+
+    /// Waits until `bytes` are free and takes them. A request larger than the whole budget (one
+    /// giant row) is granted when nothing else is in flight.
+    ///
+    /// # Errors
+    /// Only when the budget was closed, which its owner never does while it is in use.
+    pub async fn acquire(&self, bytes: u64) -> Result<Permit> {
+        let grains = u32::try_from(bytes.div_ceil(GRAIN))
+            .unwrap_or(u32::MAX)
+            .clamp(1, self.grains);
+        let permit = Arc::clone(&self.semaphore)
+            .acquire_many_owned(grains)
+            .await
+            .map_err(|_| Error::new(Kind::Failed, "memory budget closed"))?;
+        Ok(Permit { _permit: permit })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_larger_than_the_budget_is_granted_alone() {
+        let budget = ByteBudget::new(4096);
+        let small = budget.acquire(1).await.unwrap();
+        let giant = budget.acquire(1 << 40);
+        tokio::pin!(giant);
+        assert!(futures::poll!(giant.as_mut()).is_pending());
+        drop(small);
+        let giant = giant.await.unwrap();
+        let next = budget.acquire(1);
+        tokio::pin!(next);
+        assert!(futures::poll!(next.as_mut()).is_pending());
+        drop(giant);
+        next.await.unwrap();
+    }
+}

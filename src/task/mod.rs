@@ -1,0 +1,5 @@
+//! Owned sets of workers and budgets in bytes; no policy.
+
+mod budget;
+
+pub use budget::{ByteBudget, Permit};
