@@ -3,6 +3,10 @@
 //!
 //! Runs inside the dump's snapshot, with an empty `search_path`. Never renders SQL for output.
 
+#![allow(dead_code, reason = "the readers are being joined up")]
+
+mod context;
+mod roles;
 mod selection;
 
 pub use selection::{Content, Selection};

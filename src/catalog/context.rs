@@ -1,0 +1,88 @@
+//! What every reader of a family of objects needs.
+
+use super::roles::Roles;
+use crate::error::{Error, Kind, Result};
+use crate::report::Observer;
+use crate::sql::ServerVersion;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Row};
+
+/// The dump's session inside its snapshot, and what was learnt about the server.
+#[derive(Clone, Copy)]
+pub(crate) struct Reader<'a> {
+    /// A session whose transaction holds the snapshot, with an empty `search_path`.
+    pub client: &'a Client,
+    /// The server's version.
+    pub version: ServerVersion,
+    /// Names of roles.
+    pub roles: &'a Roles,
+    /// Who is told about things left out.
+    pub observer: &'a dyn Observer,
+    /// Whether the server is a standby.
+    pub in_recovery: bool,
+}
+
+impl Reader<'_> {
+    /// Runs one catalog query; `what` names the family for the error message.
+    ///
+    /// # Errors
+    /// The server's, with `read {what}` in front. What only concurrent DDL can cause says so.
+    pub async fn rows(
+        &self,
+        what: &str,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>> {
+        self.client
+            .query(sql, params)
+            .await
+            .map_err(|error| explain(error.into()).context(format_args!("read {what}")))
+    }
+
+    /// The name of a role, for owners: one that is missing is an error.
+    ///
+    /// # Errors
+    /// When no role has this OID.
+    pub fn owner(&self, oid: u32, object: &str) -> Result<String> {
+        self.roles.name(oid).map(str::to_owned).ok_or_else(|| {
+            Error::new(
+                Kind::Failed,
+                format!("{object}: its owner, the role with OID {oid}, does not exist"),
+            )
+            .with_hint("give the object to an existing role with ALTER … OWNER TO")
+        })
+    }
+}
+
+/// The server's deparsing functions look at the catalogs of now, not of the snapshot: when an
+/// object was dropped or changed meanwhile they fail in ways that puzzle.
+fn explain(error: Error) -> Error {
+    let concurrent = error.sqlstate().is_some_and(|state| {
+        *state == SqlState::INTERNAL_ERROR
+            || *state == SqlState::UNDEFINED_TABLE
+            || *state == SqlState::UNDEFINED_OBJECT
+    });
+    if concurrent && error.hint().is_none() {
+        error
+            .context("the schema seems to have changed while it was being read")
+            .with_hint("run the dump again when no other session creates, alters or drops objects")
+    } else {
+        error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn concurrent_changes_are_told_apart() {
+        let server = |state| Error::new(Kind::Server, "x").with_sqlstate(state);
+        let changed = explain(server(SqlState::INTERNAL_ERROR));
+        assert!(changed.message().contains("changed while"), "{changed}");
+        assert!(changed.hint().is_some());
+        let denied = explain(server(SqlState::INSUFFICIENT_PRIVILEGE));
+        assert_eq!(denied.message(), "x");
+    }
+}

@@ -1,0 +1,41 @@
+//! Names of roles.
+
+use crate::error::{Context, Result};
+use crate::model::Oid;
+use std::collections::HashMap;
+use tokio_postgres::Client;
+
+/// Every role's name, read once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Roles {
+    names: HashMap<Oid, String>,
+}
+
+/// `pg_roles` can be read by everyone, `pg_authid` cannot.
+pub(crate) const ROLES: &str = "\
+SELECT oid, rolname::text FROM pg_catalog.pg_roles";
+
+impl Roles {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn load(client: &Client) -> Result<Self> {
+        let rows = client
+            .query(ROLES, &[])
+            .await
+            .context_with(|| "read roles")?;
+        let names = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        Ok(Self { names })
+    }
+
+    /// A role's name.
+    pub fn name(&self, oid: Oid) -> Option<&str> {
+        self.names.get(&oid).map(String::as_str)
+    }
+}
+
+/// The queries of this file, by name.
+pub(crate) fn queries(_version: crate::sql::ServerVersion) -> Vec<(&'static str, String)> {
+    vec![("roles", ROLES.to_owned())]
+}
