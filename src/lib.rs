@@ -5,6 +5,7 @@ pub mod catalog;
 pub mod connect;
 pub mod dag;
 pub mod ddl;
+pub mod dump;
 pub mod error;
 pub mod graph;
 pub mod model;

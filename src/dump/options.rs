@@ -1,0 +1,127 @@
+//! What a dump is asked to do, and what it reports.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::archive::Codec;
+use crate::catalog::Selection;
+use crate::error::{Error, Kind, Result};
+
+/// Which COPY format the rows of a table travel in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CopyFormatChoice {
+    /// Binary where every column's type is carried faithfully between servers, else text.
+    #[default]
+    Auto,
+    /// Text for every table, so that `pgstow sql` and psql can read it.
+    Text,
+    /// Binary; a table that binary COPY cannot carry faithfully is an error.
+    Binary,
+}
+
+/// How the snapshot of a dump is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum SnapshotMode {
+    /// A repeatable-read, read-only transaction.
+    #[default]
+    RepeatableRead,
+    /// Serializable, read-only, deferrable: waits for a snapshot that no serialization anomaly
+    /// can touch. Not on a standby.
+    SerializableDeferrable,
+    /// A snapshot that another session exported, by its id.
+    Exported(String),
+}
+
+/// Options of a dump.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DumpOptions {
+    /// What to dump.
+    pub selection: Selection,
+    /// Number of connections that read rows, at least 1.
+    pub jobs: usize,
+    /// Compression of frames.
+    pub codec: Codec,
+    /// COPY format.
+    pub copy_format: CopyFormatChoice,
+    /// How the snapshot is made.
+    pub snapshot: SnapshotMode,
+    /// How long to wait for table locks; none waits for ever.
+    pub lock_wait_timeout: Option<Duration>,
+    /// `SET ROLE` after connecting.
+    pub role: Option<String>,
+    /// Bound of the memory for rows in flight, in bytes.
+    pub memory_bytes: u64,
+}
+
+impl Default for DumpOptions {
+    fn default() -> Self {
+        Self {
+            selection: Selection::default(),
+            jobs: default_jobs(),
+            codec: Codec::default(),
+            copy_format: CopyFormatChoice::default(),
+            snapshot: SnapshotMode::default(),
+            lock_wait_timeout: None,
+            role: None,
+            memory_bytes: 256 << 20,
+        }
+    }
+}
+
+impl DumpOptions {
+    /// Checks that the options make sense together.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] names the option.
+    pub fn validate(&self) -> Result<()> {
+        if self.jobs == 0 || self.jobs > 1000 {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("number of jobs must be from 1 to 1000, not {}", self.jobs),
+            ));
+        }
+        if self.memory_bytes < MIN_MEMORY_BYTES {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("memory must be at least {} MiB", MIN_MEMORY_BYTES >> 20),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Below this a dump could not hold one frame per worker.
+const MIN_MEMORY_BYTES: u64 = 32 << 20;
+
+/// The number of cores, at most 8.
+pub fn default_jobs() -> usize {
+    std::thread::available_parallelism()
+        .map_or(2, std::num::NonZero::get)
+        .min(8)
+}
+
+/// What a dump did.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct DumpReport {
+    /// The database's name.
+    pub database: String,
+    /// Entries in the table of contents.
+    pub entries: u64,
+    /// Tables whose rows are in the archive.
+    pub tables: u64,
+    /// Rows in all.
+    pub rows: u64,
+    /// Bytes of COPY data before compression.
+    pub raw_bytes: u64,
+    /// Size of the archive in bytes.
+    pub archive_bytes: u64,
+    /// Frames of data.
+    pub frames: u64,
+    /// The archive's id, in hex.
+    pub archive_id: String,
+    /// How long it took.
+    pub seconds: f64,
+}
