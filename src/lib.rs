@@ -9,7 +9,16 @@ pub mod dump;
 pub mod error;
 pub mod graph;
 pub mod model;
+pub mod ops;
+pub mod plan;
 pub mod report;
+pub mod restore;
 pub mod sql;
 pub mod storage;
 pub mod task;
+
+pub use ops::{
+    CopyFormatChoice, DumpOptions, DumpReport, EntryFilter, Input, ListOptions, ListReport,
+    OnError, RestoreOptions, RestoreReport, Sections, SqlOptions, SqlReport, TargetState,
+    VerifyOptions, VerifyReport, dump, list, restore, sql_script, verify,
+};

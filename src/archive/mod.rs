@@ -21,6 +21,7 @@ mod frame;
 mod index;
 mod manifest;
 mod reader;
+mod sections;
 mod stream;
 mod verify;
 mod writer;
@@ -32,6 +33,7 @@ pub use frame::{BINARY_HEADER, BINARY_TRAILER, RawFrame, Rows, StoredFrame, rows
 pub use index::{FrameIndex, Index, TableIndex};
 pub use manifest::{ArchiveId, FORMAT_VERSION, Manifest, Scripts, Timestamp};
 pub use reader::Archive;
+pub use sections::Sections;
 pub use stream::{StreamItem, StreamReader, TableEnd};
 pub use verify::{VerifyReport, verify, verify_stream};
 pub use writer::{Summary, Writer};

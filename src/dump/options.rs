@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::archive::Codec;
-use crate::catalog::Selection;
+use crate::archive::{Codec, Sections};
+use crate::catalog::{Content, Selection};
 use crate::error::{Error, Kind, Result};
 
 /// Which COPY format the rows of a table travel in.
@@ -39,6 +39,12 @@ pub enum SnapshotMode {
 pub struct DumpOptions {
     /// What to dump.
     pub selection: Selection,
+    /// Which sections.
+    pub sections: Sections,
+    /// Leaves owners out.
+    pub no_owner: bool,
+    /// Leaves GRANT and REVOKE out.
+    pub no_privileges: bool,
     /// Number of connections that read rows, at least 1.
     pub jobs: usize,
     /// Compression of frames.
@@ -59,6 +65,9 @@ impl Default for DumpOptions {
     fn default() -> Self {
         Self {
             selection: Selection::default(),
+            sections: Sections::ALL,
+            no_owner: false,
+            no_privileges: false,
             jobs: default_jobs(),
             codec: Codec::default(),
             copy_format: CopyFormatChoice::default(),
@@ -80,6 +89,15 @@ impl DumpOptions {
             return Err(Error::new(
                 Kind::Usage,
                 format!("number of jobs must be from 1 to 1000, not {}", self.jobs),
+            ));
+        }
+        if self.sections == Sections::NONE {
+            return Err(Error::new(Kind::Usage, "no section is wanted"));
+        }
+        if !self.sections.is_all() && self.selection.content != Content::All {
+            return Err(Error::new(
+                Kind::Usage,
+                "--section goes with neither --schema-only nor --data-only",
             ));
         }
         if self.memory_bytes < MIN_MEMORY_BYTES {

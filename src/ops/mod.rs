@@ -1,0 +1,34 @@
+//! What a person asks for: dump, restore, list, verify, write as SQL.
+//!
+//! Why it exists: the command line, and whatever else stands on the library, call only this.
+//! Each operation is one async function with an options struct (`Default`, one `validate()`), an
+//! [`Observer`](crate::report::Observer) that hears what happens, and a
+//! [`CancellationToken`](tokio_util::sync::CancellationToken) that ends it; what was done comes
+//! back as a report.
+//!
+//! What it promises: options are checked before anything is touched; a cancelled operation ends
+//! its work on the server, leaves nothing behind that looks whole, and answers
+//! [`Kind::Interrupted`](crate::error::Kind::Interrupted).
+//!
+//! What it leaves to others: how it is done (`dump`, `restore`, `archive`), and every printed word
+//! (the binary).
+
+mod dump;
+mod input;
+mod list;
+mod restore;
+mod sql_script;
+mod verify;
+
+pub use crate::archive::Sections;
+pub use crate::dump::{CopyFormatChoice, DumpOptions, DumpReport, SnapshotMode, default_jobs};
+pub use crate::plan::EntryFilter;
+pub use crate::restore::{
+    FailedEntry, OnError, RestoreOptions, RestoreReport, SkippedEntry, TargetState,
+};
+pub use dump::dump;
+pub use input::{Input, create_output};
+pub use list::{ListOptions, ListReport, ListedEntry, ListedTable, list};
+pub use restore::restore;
+pub use sql_script::{SqlOptions, SqlReport, sql_script};
+pub use verify::{TableComparison, VerifyOptions, VerifyReport, verify};

@@ -1,0 +1,180 @@
+//! What a restore is asked to do, and what it reports.
+
+use serde::Serialize;
+
+use crate::archive::Sections;
+use crate::catalog::Content;
+use crate::error::{Error, Kind, Result};
+use crate::plan::EntryFilter;
+
+/// What a failed entry means for the rest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnError {
+    /// The run ends.
+    #[default]
+    Exit,
+    /// The run goes on with what does not need it; the report lists what failed.
+    Continue,
+}
+
+/// What the target database may hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TargetState {
+    /// Only what a new database has; else the restore is refused.
+    #[default]
+    Empty,
+    /// Anything.
+    Any,
+}
+
+/// How to restore.
+#[derive(Clone, Debug)]
+pub struct RestoreOptions {
+    /// Which entries, by name.
+    pub filter: EntryFilter,
+    /// Schema, data or both.
+    pub content: Content,
+    /// Which sections.
+    pub sections: Sections,
+    /// Number of sessions, at least 1.
+    pub jobs: usize,
+    /// Makes the database first, under the name that the archive knows, and restores into it; the
+    /// connection's own database serves only to issue CREATE DATABASE.
+    pub create: bool,
+    /// Drops what is about to be made.
+    pub clean: bool,
+    /// With `clean`: an object that is not there is no error.
+    pub if_exists: bool,
+    /// Leaves owners out: everything belongs to the restoring role.
+    pub no_owner: bool,
+    /// Leaves GRANT and REVOKE out.
+    pub no_privileges: bool,
+    /// `SET ROLE` after connecting.
+    pub role: Option<String>,
+    /// Disables the triggers of tables while their rows are loaded (with `Content::DataOnly`).
+    pub disable_triggers: bool,
+    /// What a failed entry means.
+    pub on_error: OnError,
+    /// What the target may hold before. Not asked with `clean`, and not for data alone or a
+    /// section other than pre-data.
+    pub target: TargetState,
+    /// Most bytes of rows in flight between archive, decompression and server.
+    pub memory_bytes: u64,
+}
+
+impl Default for RestoreOptions {
+    fn default() -> Self {
+        Self {
+            filter: EntryFilter::default(),
+            content: Content::All,
+            sections: Sections::ALL,
+            jobs: crate::dump::default_jobs(),
+            create: false,
+            clean: false,
+            if_exists: false,
+            no_owner: false,
+            no_privileges: false,
+            role: None,
+            disable_triggers: false,
+            on_error: OnError::Exit,
+            target: TargetState::Empty,
+            memory_bytes: 256 << 20,
+        }
+    }
+}
+
+impl RestoreOptions {
+    /// Whether the options make sense together.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`], naming those that do not.
+    pub fn validate(&self) -> Result<()> {
+        let refuse = |why: &str| Err(Error::new(Kind::Usage, why));
+        if self.jobs == 0 || self.jobs > 1000 {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("number of jobs must be from 1 to 1000, not {}", self.jobs),
+            ));
+        }
+        if self.memory_bytes < MIN_MEMORY_BYTES {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("memory must be at least {} MiB", MIN_MEMORY_BYTES >> 20),
+            ));
+        }
+        if self.sections == Sections::NONE {
+            return refuse("no section is wanted");
+        }
+        if !self.sections.is_all() && self.content != Content::All {
+            return refuse("--section goes with neither --schema-only nor --data-only");
+        }
+        if self.if_exists && !self.clean {
+            return refuse("option --if-exists requires option --clean");
+        }
+        if self.clean && self.content == Content::DataOnly {
+            return refuse("options --clean and --data-only cannot be used together");
+        }
+        if self.create && self.content == Content::DataOnly {
+            return refuse("options --create and --data-only cannot be used together");
+        }
+        if self.create && !self.sections.pre_data {
+            return refuse("option --create requires the section pre-data");
+        }
+        if self.disable_triggers && self.content == Content::SchemaOnly {
+            return refuse("options --disable-triggers and --schema-only cannot be used together");
+        }
+        Ok(())
+    }
+}
+
+/// An entry that failed while the run went on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FailedEntry {
+    /// `KIND schema.name`
+    pub entry: String,
+    /// Why.
+    pub error: String,
+    /// The statement, when one failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub statement: Option<String>,
+}
+
+/// An entry that was wanted and not tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SkippedEntry {
+    /// `KIND schema.name`
+    pub entry: String,
+    /// Why: what it needs that failed.
+    pub reason: String,
+}
+
+/// Below this a restore could not hold one frame per worker.
+const MIN_MEMORY_BYTES: u64 = 32 << 20;
+
+/// What was restored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RestoreReport {
+    /// Entries restored.
+    pub entries: u64,
+    /// Tables whose rows were loaded.
+    pub tables: u64,
+    /// Large objects.
+    pub large_objects: u64,
+    /// Rows in all.
+    pub rows: u64,
+    /// Bytes of COPY data after decompression.
+    pub raw_bytes: u64,
+    /// What failed ([`OnError::Continue`]), in order of failing.
+    pub failed: Vec<FailedEntry>,
+    /// What was left undone because something it needs failed.
+    pub skipped: Vec<SkippedEntry>,
+    /// Number of warnings that the observer heard.
+    pub warnings: u64,
+}
+
+impl RestoreReport {
+    /// Whether everything that was wanted was done.
+    pub fn is_complete(&self) -> bool {
+        self.failed.is_empty() && self.skipped.is_empty()
+    }
+}
