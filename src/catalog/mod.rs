@@ -5,7 +5,9 @@
 
 #![allow(dead_code, reason = "the readers are being joined up")]
 
+mod acl;
 mod context;
+mod init_privs;
 mod roles;
 mod selection;
 

@@ -29,6 +29,18 @@ impl Roles {
         Ok(Self { names })
     }
 
+    /// Whether a role has this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.names.values().any(|known| known == name)
+    }
+
+    /// Roles as given, for tests of what needs them.
+    #[cfg(test)]
+    pub fn from_names<const N: usize>(names: [(Oid, &str); N]) -> Self {
+        let names = names.map(|(oid, name)| (oid, name.to_owned())).into();
+        Self { names }
+    }
+
     /// A role's name.
     pub fn name(&self, oid: Oid) -> Option<&str> {
         self.names.get(&oid).map(String::as_str)
