@@ -173,12 +173,13 @@ impl Db {
     }
 
     /// Loads every feature file of `fixtures/sql` that suits this server's major, in the order of
-    /// their names. Sample applications (`shop`, `tpch-…`) are not among them.
+    /// their names. Sample applications (`shop`, `tpch-…`) are not among them, nor are those that
+    /// say `-- apart:`.
     #[track_caller]
     pub fn load_fixtures(&self) -> Vec<Fixture> {
         let loaded: Vec<_> = fixture::fixtures()
             .into_iter()
-            .filter(|f| f.supports(self.major()))
+            .filter(|f| f.supports(self.major()) && f.apart.is_none())
             .collect();
         for fixture in &loaded {
             self.load(fixture);

@@ -12,6 +12,8 @@ pub struct Fixture {
     pub min_version: u32,
     /// From the header line `-- max-version: N`.
     pub max_version: Option<u32>,
+    /// From the header line `-- apart: REASON`: not loaded with the others, only by its name.
+    pub apart: Option<String>,
 }
 
 impl Fixture {
@@ -43,8 +45,9 @@ pub fn fixtures() -> Vec<Fixture> {
             let text = std::fs::read_to_string(&path).unwrap();
             Some(Fixture {
                 name: path.file_stem().unwrap().to_str().unwrap().to_owned(),
-                min_version: header(&text, "min-version")?,
-                max_version: header(&text, "max-version"),
+                min_version: version(header(&text, "min-version")?),
+                max_version: header(&text, "max-version").map(version),
+                apart: header(&text, "apart").map(str::to_owned),
                 path,
             })
         })
@@ -54,15 +57,15 @@ pub fn fixtures() -> Vec<Fixture> {
     all
 }
 
-fn header(text: &str, key: &str) -> Option<u32> {
+fn header<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let start = format!("-- {key}:");
     text.lines()
         .take_while(|line| line.starts_with("--"))
         .find_map(|line| line.strip_prefix(&start))
-        .map(|value| {
-            value
-                .trim()
-                .parse()
-                .unwrap_or_else(|e| panic!("{key}: {e}"))
-        })
+        .map(str::trim)
+}
+
+fn version(text: &str) -> u32 {
+    text.parse()
+        .unwrap_or_else(|e| panic!("version {text}: {e}"))
 }

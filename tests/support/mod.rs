@@ -46,5 +46,7 @@ pub use database::Db;
 pub use fixture::{Fixture, fixture_path, fixtures};
 pub use pki::Pki;
 pub use process::{Output, pgstow, run, run_for, run_with_input};
-pub use referee::{assert_same_data, assert_same_schema, normalise, pg_dump_schema, table_hashes};
+pub use referee::{
+    assert_same_data, assert_same_schema, assert_same_text, normalise, pg_dump_schema, table_hashes,
+};
 pub use server::{MAJORS, Server, ServerBuilder, server_bin, tool};
