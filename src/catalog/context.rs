@@ -5,7 +5,7 @@ use crate::error::{Error, Kind, Result};
 use crate::report::Observer;
 use crate::sql::ServerVersion;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{FromSql, ToSql};
 use tokio_postgres::{Client, Row};
 
 /// The dump's session inside its snapshot, and what was learnt about the server.
@@ -55,6 +55,56 @@ impl Reader<'_> {
     }
 }
 
+/// The fields of one row in the order of the query's list.
+pub(crate) struct Fields<'r> {
+    row: &'r Row,
+    at: usize,
+}
+
+impl<'r> Fields<'r> {
+    /// Begins at the first one.
+    pub fn of(row: &'r Row) -> Self {
+        Self { row, at: 0 }
+    }
+
+    /// The next field.
+    ///
+    /// # Errors
+    /// When the server gave NULL or a type that was not asked for.
+    pub fn next<T: FromSql<'r>>(&mut self) -> Result<T> {
+        let value = self.row.try_get(self.at)?;
+        self.at += 1;
+        Ok(value)
+    }
+
+    /// The next field, which is the answer of a deparsing function. Those answer NULL for an
+    /// object that has been dropped since the snapshot was taken.
+    ///
+    /// # Errors
+    /// When it is NULL, naming `object()`.
+    pub fn deparsed(&mut self, object: impl FnOnce() -> String) -> Result<String> {
+        self.next::<Option<String>>()?
+            .ok_or_else(|| vanished(&object()))
+    }
+}
+
+/// The error for an object that the snapshot has and the server no longer knows.
+pub(crate) fn vanished(object: &str) -> Error {
+    changed(Error::new(
+        Kind::Failed,
+        format!("{object} has been dropped"),
+    ))
+}
+
+/// Splits `name=value` elements of `reloptions` and the like.
+pub(crate) fn options(stored: Option<Vec<String>>) -> Vec<(String, String)> {
+    let split = |option: String| match option.split_once('=') {
+        Some((name, value)) => (name.to_owned(), value.to_owned()),
+        None => (option, String::new()),
+    };
+    stored.unwrap_or_default().into_iter().map(split).collect()
+}
+
 /// The server's deparsing functions look at the catalogs of now, not of the snapshot: when an
 /// object was dropped or changed meanwhile they fail in ways that puzzle.
 fn explain(error: Error) -> Error {
@@ -63,13 +113,13 @@ fn explain(error: Error) -> Error {
             || *state == SqlState::UNDEFINED_TABLE
             || *state == SqlState::UNDEFINED_OBJECT
     });
-    if concurrent && error.hint().is_none() {
-        error
-            .context("the schema seems to have changed while it was being read")
-            .with_hint("run the dump again when no other session creates, alters or drops objects")
-    } else {
-        error
-    }
+    if concurrent { changed(error) } else { error }
+}
+
+fn changed(error: Error) -> Error {
+    error
+        .context("the schema changed while it was being read")
+        .with_hint("run the dump again when no other session creates, alters or drops objects")
 }
 
 #[cfg(test)]

@@ -6,9 +6,23 @@
 #![allow(dead_code, reason = "the readers are being joined up")]
 
 mod acl;
+mod binary_safe;
+mod checks;
+mod columns;
 mod context;
+mod detail;
+mod foreign_keys;
+mod indexes;
 mod init_privs;
+mod locks;
+mod parts;
+mod policies;
+mod relations;
 mod roles;
+mod rules;
 mod selection;
+mod sequences;
+mod statistics;
+mod triggers;
 
 pub use selection::{Content, Selection};

@@ -1,0 +1,200 @@
+//! Which columns may travel by binary COPY.
+//!
+//! Binary COPY is faithful where a type's wire format holds nothing but the value. It is not where
+//! it holds OIDs, which differ between databases: arrays and composites name the types of their
+//! elements, `reg*` types are OIDs. It is not possible at all for types without send and receive
+//! functions, or whose receive function refuses. `xml` has them, but its receiver obeys encoding
+//! declarations and `xmloption`: it travels as text.
+
+use super::context::{Fields, Reader};
+use crate::error::Result;
+use crate::model::{Oid, Relation};
+use crate::sql::ServerVersion;
+use std::collections::{BTreeSet, HashMap};
+
+/// OIDs below this one are assigned by PostgreSQL itself and are the same on every server.
+const FIRST_UNPINNED: Oid = 12_000;
+
+/// The types `$1`, and those that they are made of.
+const TYPES: &str = "\
+WITH RECURSIVE used (oid) AS (
+    SELECT src.oid FROM pg_catalog.unnest($1::oid[]) AS src(oid)
+     UNION
+    SELECT part.oid
+      FROM used
+      JOIN pg_catalog.pg_type t ON t.oid = used.oid
+      LEFT JOIN pg_catalog.pg_range r ON r.rngtypid = t.oid
+      CROSS JOIN LATERAL (VALUES (t.typelem), (t.typbasetype), (r.rngsubtype)) AS part(oid)
+     WHERE part.oid <> 0
+)
+SELECT t.oid, t.typname::text, n.nspname = 'pg_catalog', t.typtype::text,
+       t.typsend <> 0 AND t.typreceive <> 0,
+       CASE WHEN t.typlen = -1 AND t.typoutput = 'pg_catalog.array_out'::regproc
+            THEN t.typelem ELSE 0::oid END,
+       t.typbasetype, COALESCE(r.rngsubtype, 0::oid), e.extname::text
+  FROM used
+  JOIN pg_catalog.pg_type t ON t.oid = used.oid
+  JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+  LEFT JOIN pg_catalog.pg_range r ON r.rngtypid = t.oid
+  LEFT JOIN pg_catalog.pg_depend d
+    ON d.classid = 1247 AND d.objid = t.oid AND d.objsubid = 0
+   AND d.refclassid = 3079 AND d.deptype = 'e'
+  LEFT JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid";
+
+/// The queries of this file, by name.
+pub(crate) fn queries(_version: ServerVersion) -> Vec<(&'static str, String)> {
+    vec![("types of columns", TYPES.to_owned())]
+}
+
+/// Built-in types whose binary form is not, or not always, taken back.
+const UNSAFE_BUILT_IN: [&str; 21] = [
+    "aclitem",
+    "gtsvector",
+    "pg_brin_bloom_summary",
+    "pg_brin_minmax_multi_summary",
+    "pg_ddl_command",
+    "pg_dependencies",
+    "pg_mcv_list",
+    "pg_ndistinct",
+    "pg_node_tree",
+    "regclass",
+    "regcollation",
+    "regconfig",
+    "regdatabase",
+    "regdictionary",
+    "regnamespace",
+    "regoper",
+    "regoperator",
+    "regproc",
+    "regprocedure",
+    "regrole",
+    "regtype",
+];
+
+/// Types of well-known extensions whose binary form is the value and nothing else.
+const SAFE_BY_EXTENSION: [(&str, &str); 11] = [
+    ("citext", "citext"),
+    ("cube", "cube"),
+    ("hstore", "hstore"),
+    ("ltree", "lquery"),
+    ("ltree", "ltree"),
+    ("ltree", "ltxtquery"),
+    ("postgis", "geography"),
+    ("postgis", "geometry"),
+    ("vector", "halfvec"),
+    ("vector", "sparsevec"),
+    ("vector", "vector"),
+];
+
+/// What of a type decides.
+#[derive(Clone, Debug)]
+struct TypeFacts {
+    name: String,
+    in_pg_catalog: bool,
+    /// `pg_type.typtype`
+    sort: char,
+    has_binary_io: bool,
+    /// For true arrays.
+    element: Oid,
+    /// For domains.
+    base: Oid,
+    /// For ranges.
+    subtype: Oid,
+    extension: Option<String>,
+}
+
+/// Sets [`Column::binary_safe`](crate::model::Column::binary_safe) of every column.
+///
+/// # Errors
+/// The server's.
+pub(crate) async fn mark(reader: &Reader<'_>, relations: &mut [Relation]) -> Result<()> {
+    let used: BTreeSet<Oid> = relations
+        .iter()
+        .flat_map(|relation| &relation.columns)
+        .map(|column| column.type_oid)
+        .collect();
+    if used.is_empty() {
+        return Ok(());
+    }
+    let used: Vec<Oid> = used.into_iter().collect();
+    let mut types = HashMap::new();
+    for row in reader.rows("types of columns", TYPES, &[&used]).await? {
+        let mut fields = Fields::of(&row);
+        let oid: Oid = fields.next()?;
+        let facts = TypeFacts {
+            name: fields.next()?,
+            in_pg_catalog: fields.next()?,
+            sort: fields.next::<&str>()?.chars().next().unwrap_or('?'),
+            has_binary_io: fields.next()?,
+            element: fields.next()?,
+            base: fields.next()?,
+            subtype: fields.next()?,
+            extension: fields.next()?,
+        };
+        types.insert(oid, facts);
+    }
+    for column in relations.iter_mut().flat_map(|r| &mut r.columns) {
+        column.binary_safe = is_safe(column.type_oid, &types, 0);
+    }
+    Ok(())
+}
+
+/// `depth` bounds the walk through domains over domains.
+fn is_safe(oid: Oid, types: &HashMap<Oid, TypeFacts>, depth: u32) -> bool {
+    let Some(facts) = types.get(&oid).filter(|_| depth < 64) else {
+        return false;
+    };
+    if !facts.has_binary_io {
+        return false;
+    }
+    let built_in = |oid: Oid, facts: &TypeFacts| oid < FIRST_UNPINNED && facts.in_pg_catalog;
+    match facts.sort {
+        // Sent as their labels.
+        'e' => true,
+        'd' => is_safe(facts.base, types, depth + 1),
+        'b' if facts.element != 0 => {
+            // The element's OID travels along.
+            built_in(oid, facts)
+                && types.get(&facts.element).is_some_and(|element| {
+                    built_in(facts.element, element)
+                        && matches!(element.sort, 'b' | 'r' | 'm')
+                        && is_safe(facts.element, types, depth + 1)
+                })
+        }
+        'b' if built_in(oid, facts) => {
+            facts.name != "xml" && UNSAFE_BUILT_IN.binary_search(&facts.name.as_str()).is_err()
+        }
+        'b' => facts
+            .extension
+            .as_deref()
+            .is_some_and(|extension| SAFE_BY_EXTENSION.contains(&(extension, facts.name.as_str()))),
+        'r' => built_in(oid, facts) && is_safe(facts.subtype, types, depth + 1),
+        'm' => built_in(oid, facts),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_exceptions_is_sorted() {
+        assert!(UNSAFE_BUILT_IN.is_sorted());
+    }
+
+    #[test]
+    fn a_domain_over_itself_ends() {
+        let facts = TypeFacts {
+            name: "d".into(),
+            in_pg_catalog: false,
+            sort: 'd',
+            has_binary_io: true,
+            element: 0,
+            base: 20_000,
+            subtype: 0,
+            extension: None,
+        };
+        assert!(!is_safe(20_000, &HashMap::from([(20_000, facts)]), 0));
+    }
+}

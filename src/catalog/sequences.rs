@@ -1,0 +1,141 @@
+//! Values of sequences. Their parameters come with the relations.
+//!
+//! A sequence is not transactional: what is read is its value of now, which is never behind what
+//! the snapshot's rows took from it.
+
+use super::context::{Fields, Reader};
+use super::relations::by_oid;
+use crate::error::{Error, Kind, Result};
+use crate::model::{Components, Oid, Persistence, Relation, RelationKind};
+use crate::sql::ServerVersion;
+use std::fmt::Write as _;
+
+/// Sequences of one statement where each has to be read by itself (before 18).
+const BATCH: usize = 200;
+
+/// Values of the sequences `$1`, all at once (18+).
+const VALUES: &str = "\
+SELECT src.oid, d.last_value, d.is_called
+  FROM pg_catalog.unnest($1::oid[]) AS src(oid)
+  CROSS JOIN LATERAL pg_catalog.pg_get_sequence_data(src.oid) AS d";
+
+/// Those of the sequences `$1` that may not be read: without the right they would have no value
+/// (18+) or end the transaction.
+const UNREADABLE: &str = "\
+SELECT src.oid
+  FROM pg_catalog.unnest($1::oid[]) AS src(oid)
+  JOIN pg_catalog.pg_class c ON c.oid = src.oid
+ WHERE NOT pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE')
+    OR NOT pg_catalog.has_sequence_privilege(c.oid, 'SELECT')";
+
+/// The queries of this file, by name.
+pub(crate) fn queries(version: ServerVersion) -> Vec<(&'static str, String)> {
+    let mut queries = vec![("unreadable sequences", UNREADABLE.to_owned())];
+    if version.at_least(18) {
+        queries.push(("sequence values", VALUES.to_owned()));
+    }
+    queries
+}
+
+/// Fills the values of sequences whose data is wanted.
+///
+/// # Errors
+/// The server's; sequences that may not be read, by name.
+pub(crate) async fn read(reader: &Reader<'_>, relations: &mut [Relation]) -> Result<()> {
+    let mut wanted = Vec::new();
+    for relation in relations.iter() {
+        if relation.kind != RelationKind::Sequence || !relation.header.wanted.has(Components::DATA)
+        {
+            continue;
+        }
+        if reader.in_recovery && relation.persistence == Persistence::Unlogged {
+            reader.observer.warning(format!(
+                "the value of unlogged sequence {} cannot be read on a standby and is left out",
+                relation.header.sql_name()
+            ));
+            continue;
+        }
+        wanted.push(relation.header.address.oid);
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let index = by_oid(relations);
+    let name = |relations: &[Relation], oid: Oid| {
+        index
+            .get(&oid)
+            .map_or_else(|| oid.to_string(), |&at| relations[at].header.sql_name())
+    };
+
+    let mut denied = Vec::new();
+    for row in reader
+        .rows("sequence privileges", UNREADABLE, &[&wanted])
+        .await?
+    {
+        denied.push(name(relations, Fields::of(&row).next()?));
+    }
+    if !denied.is_empty() {
+        return Err(super::locks::denied("sequence", denied));
+    }
+
+    let rows = if reader.version.at_least(18) {
+        reader.rows("sequence values", VALUES, &[&wanted]).await?
+    } else {
+        let mut rows = Vec::with_capacity(wanted.len());
+        for batch in wanted.chunks(BATCH) {
+            let sql = one_by_one(relations, batch.iter().filter_map(|oid| index.get(oid)))?;
+            rows.extend(reader.rows("sequence values", &sql, &[]).await?);
+        }
+        rows
+    };
+    for row in rows {
+        let mut fields = Fields::of(&row);
+        let Some(&at) = index.get(&fields.next()?) else {
+            continue;
+        };
+        let last: Option<i64> = fields.next()?;
+        let is_called: Option<bool> = fields.next()?;
+        if let Some(sequence) = &mut relations[at].sequence {
+            sequence.value = last.zip(is_called);
+        }
+    }
+    for oid in wanted {
+        let Some(&at) = index.get(&oid) else { continue };
+        if relations[at]
+            .sequence
+            .as_ref()
+            .is_none_or(|s| s.value.is_none())
+        {
+            return Err(Error::new(
+                Kind::Failed,
+                format!(
+                    "sequence {}: the server gives no value",
+                    name(relations, oid)
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A query that reads the sequences at these positions.
+fn one_by_one<'a>(
+    relations: &[Relation],
+    positions: impl Iterator<Item = &'a usize>,
+) -> Result<String> {
+    let mut sql = String::new();
+    for &at in positions {
+        if !sql.is_empty() {
+            sql.push_str(" UNION ALL ");
+        }
+        let header = &relations[at].header;
+        write!(
+            sql,
+            "SELECT {}::oid, last_value, is_called FROM {}",
+            header.address.oid,
+            header.sql_name()
+        )
+        .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
+    }
+    Ok(sql)
+}
