@@ -2,6 +2,8 @@
 //! them fit into one database, and PostgreSQL's own tools can take that database out and in again.
 //! What fails here is a fault of a fixture (or of a server), never of pgstow.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod support;
 
 use support::{Server, assert_same_data, assert_same_text, normalise, run};

@@ -1,6 +1,8 @@
 //! The tests' own tools, tested: servers start, databases come and go, the referee sees what it
 //! should and is blind to what it should not see.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod support;
 
 use std::time::Duration;

@@ -187,6 +187,20 @@ impl Db {
         loaded
     }
 
+    /// Loads the shop (`fixtures/sql/shop.sql`, 14 or newer); scale 1 is about 300,000 rows.
+    #[track_caller]
+    pub fn load_shop(&self, scale: f64) {
+        let mut command = self.tool("psql");
+        command.args(["-X", "-q", "-v", &format!("scale={scale}"), "-f"]);
+        run(command.arg(fixture::fixture_path("shop"))).success();
+    }
+
+    /// Loads TPC-H with two sessions; see [`super::tpch::load`]. Returns the number of rows.
+    #[track_caller]
+    pub fn load_tpch(&self, scale: f64) -> u64 {
+        super::tpch::load(scale, 2, &|| self.tool("psql"))
+    }
+
     #[track_caller]
     fn load(&self, fixture: &Fixture) {
         self.server.load_roles();

@@ -41,6 +41,7 @@ mod pki;
 mod process;
 mod referee;
 mod server;
+pub mod tpch;
 
 pub use database::Db;
 pub use fixture::{Fixture, fixture_path, fixtures};
