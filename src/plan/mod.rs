@@ -1,6 +1,31 @@
-//! From an archive's table of contents, a selection and facts about the target to a plan: which
-//! entries are restored, in which order, and why the others are left out. Pure.
+//! What a restore will do, decided before it does anything.
+//!
+//! Why it exists: which entries of an archive are restored, in which order, and what may run at
+//! the same time is a matter of thought, not of servers. [`build`] turns the table of contents and
+//! the user's [`Choices`] into a [`Plan`]: a graph of [`Step`]s with costs and locks, and a reason
+//! for every entry that is left out. A plan can be shown as text or JSON; a [`Schedule`] walks it.
+//!
+//! What it promises: the same input gives the same plan; every edge goes from an earlier stage or
+//! entry to a later one, so a plan has no cycles whatever an archive claims; rows come before
+//! everything that would have to look at them again; two steps whose locks conflict are never
+//! handed out together.
+//!
+//! What it leaves to others: sessions, statements, frames and failures (`restore`).
 
+mod build;
+mod choices;
 mod filter;
+mod pattern;
+mod relations;
+mod schedule;
+mod select;
+mod step;
+#[cfg(test)]
+mod tests;
 
+pub use build::{RowOrder, build};
+pub use choices::{Choices, LeaveOut, Parts};
 pub use filter::EntryFilter;
+pub use pattern::Pattern;
+pub use schedule::Schedule;
+pub use step::{Barrier, Needed, Omitted, Plan, Step, StepId, Work};

@@ -1,0 +1,451 @@
+//! From entries to steps.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::choices::Choices;
+use super::relations::{Relations, is_relation};
+use super::select::{Selected, is_database, select};
+use super::step::{Barrier, Plan, Step, StepId, Work};
+use crate::archive::{DataSpec, Entry, EntryId, Lock, LockMode, Pass, Section};
+use crate::error::{Error, Kind, Result};
+
+/// Whether rows can be loaded in any order, or come as they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowOrder {
+    /// Any frame can be had at any time: rows of one table can wait for rows of another.
+    Free,
+    /// Frames come in the order of a pipe. What an archive says about rows that need other rows
+    /// first is ignored: holding them back could stop the pipe for ever.
+    AsTheyCome,
+}
+
+/// Makes a plan of an archive's entries. `raw_bytes` gives the size of an entry's rows before
+/// compression, where it is known.
+///
+/// # Errors
+/// [`Kind::Usage`] for a malformed pattern, [`Kind::Failed`] when patterns match nothing,
+/// [`Kind::Archive`] when entries are not numbered 1, 2, … or depend on later ones.
+pub fn build(
+    entries: &[Entry],
+    raw_bytes: impl Fn(EntryId) -> Option<u64>,
+    row_order: RowOrder,
+    choices: &Choices,
+) -> Result<Plan> {
+    check(entries)?;
+    let relations = Relations::new(entries);
+    let Selected {
+        wanted,
+        omitted,
+        needed,
+    } = select(entries, &relations, choices)?;
+    let is_wanted = |id: EntryId| {
+        (id as usize)
+            .checked_sub(1)
+            .and_then(|at| wanted.get(at))
+            .copied()
+            .unwrap_or(false)
+    };
+
+    let (database, restored): (Vec<&Entry>, Vec<&Entry>) = entries
+        .iter()
+        .filter(|entry| is_wanted(entry.id))
+        .partition(|entry| is_database(entry));
+    // With the database itself dropped, nothing is left to drop in it.
+    let drops = if choices.clean && !choices.create {
+        let droppable = restored.iter().rev().filter(|entry| !entry.drop.is_empty());
+        droppable.map(|entry| entry.id).collect()
+    } else {
+        Vec::new()
+    };
+
+    let mut builder = Builder {
+        relations,
+        raw_bytes: entries
+            .iter()
+            .filter(|entry| entry.data.is_some())
+            .filter_map(|entry| Some((entry.id, raw_bytes(entry.id)?)))
+            .collect(),
+        through: carried_over(entries, &is_wanted),
+        row_order,
+        steps: Vec::new(),
+        last_step: HashMap::new(),
+        stages: HashMap::new(),
+    };
+    builder.stage(Stage::Definitions, &restored, choices);
+    builder.barrier(Barrier::Definitions, &[Stage::Definitions], None);
+    builder.stage(Stage::Rows, &restored, choices);
+    builder.barrier(Barrier::Rows, &[Stage::Rows], Some(Barrier::Definitions));
+    builder.stage(Stage::AfterRows, &restored, choices);
+    builder.barrier(Barrier::Main, &[Stage::AfterRows], Some(Barrier::Rows));
+    builder.privileges(&database, &restored, choices);
+    builder.barrier(
+        Barrier::Privileges,
+        &[Stage::Privileges],
+        Some(Barrier::Main),
+    );
+    builder.stage(Stage::Last, &restored, choices);
+
+    Ok(Plan {
+        database: database.iter().map(|entry| entry.id).collect(),
+        drops,
+        steps: builder.finish(),
+        omitted,
+        needed,
+    })
+}
+
+/// What the rest relies on, whatever wrote the archive.
+fn check(entries: &[Entry]) -> Result<()> {
+    for (position, entry) in entries.iter().enumerate() {
+        if entry.id as usize != position + 1 {
+            return Err(Error::new(
+                Kind::Archive,
+                format!(
+                    "table of contents: entry number {} in place {}",
+                    entry.id,
+                    position + 1
+                ),
+            ));
+        }
+        let locks = entry.locks.iter().map(|lock| lock.on);
+        let unknown = |id: &EntryId| *id == 0 || *id as usize > entries.len();
+        if let Some(id) = locks.chain(entry.depends_on.iter().copied()).find(unknown) {
+            return Err(Error::new(
+                Kind::Archive,
+                format!(
+                    "table of contents: {} names entry {id}, which is not there",
+                    entry.describe()
+                ),
+            ));
+        }
+        if let Some(id) = entry.depends_on.iter().find(|&&id| id >= entry.id) {
+            return Err(Error::new(
+                Kind::Archive,
+                format!(
+                    "table of contents: {} depends on entry {id}, which comes later",
+                    entry.describe()
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// For each entry what its dependants must wait for: itself, or when it is left out, what it
+/// would have waited for.
+fn carried_over(entries: &[Entry], is_wanted: &impl Fn(EntryId) -> bool) -> Vec<Vec<EntryId>> {
+    let mut through: Vec<Vec<EntryId>> = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let stands_for = if is_wanted(entry.id) {
+            vec![entry.id]
+        } else {
+            let behind: BTreeSet<EntryId> = entry
+                .depends_on
+                .iter()
+                .filter_map(|&id| through.get(id as usize - 1))
+                .flatten()
+                .copied()
+                .collect();
+            behind.into_iter().collect()
+        };
+        through.push(stands_for);
+    }
+    through
+}
+
+/// Stages in their order; between them stand the barriers, but rows and what comes after them
+/// overlap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Stage {
+    Definitions,
+    Rows,
+    AfterRows,
+    Privileges,
+    Last,
+}
+
+fn stage_of(entry: &Entry) -> Stage {
+    match (entry.pass, entry.section) {
+        (Pass::Main, Section::PreData) => Stage::Definitions,
+        (Pass::Main, Section::Data) => Stage::Rows,
+        (Pass::Main, Section::PostData) => Stage::AfterRows,
+        (Pass::Privileges, _) => Stage::Privileges,
+        (Pass::Last, _) => Stage::Last,
+    }
+}
+
+struct Builder<'a> {
+    relations: Relations<'a>,
+    raw_bytes: BTreeMap<EntryId, u64>,
+    through: Vec<Vec<EntryId>>,
+    row_order: RowOrder,
+    steps: Vec<Step>,
+    /// The step after which an entry is there, and its stage.
+    last_step: HashMap<EntryId, (StepId, Stage)>,
+    stages: HashMap<Stage, Vec<StepId>>,
+}
+
+impl Builder<'_> {
+    fn next_id(&self) -> StepId {
+        StepId::try_from(self.steps.len()).unwrap_or(StepId::MAX)
+    }
+
+    fn barrier_id(&self, barrier: Barrier) -> Option<StepId> {
+        self.steps
+            .iter()
+            .rev()
+            .find(|step| step.work == Work::Barrier(barrier))
+            .map(|step| step.id)
+    }
+
+    fn barrier(&mut self, barrier: Barrier, after: &[Stage], previous: Option<Barrier>) {
+        let mut depends_on: Vec<StepId> = previous
+            .and_then(|previous| self.barrier_id(previous))
+            .into_iter()
+            .collect();
+        for stage in after {
+            depends_on.extend(self.stages.get(stage).into_iter().flatten());
+        }
+        let pass = match barrier {
+            Barrier::Definitions | Barrier::Rows | Barrier::Main => Pass::Main,
+            Barrier::Privileges => Pass::Privileges,
+        };
+        let section = match barrier {
+            Barrier::Definitions => Section::PreData,
+            Barrier::Rows => Section::Data,
+            Barrier::Main | Barrier::Privileges => Section::PostData,
+        };
+        self.steps.push(Step {
+            id: self.next_id(),
+            work: Work::Barrier(barrier),
+            entry: None,
+            name: String::new(),
+            section,
+            pass,
+            cost: 0,
+            priority: 0,
+            depends_on,
+            locks: Vec::new(),
+        });
+    }
+
+    /// Every entry of a stage other than privileges.
+    fn stage(&mut self, stage: Stage, restored: &[&Entry], choices: &Choices) {
+        for entry in restored.iter().filter(|entry| stage_of(entry) == stage) {
+            let mut before = self.before(entry, stage);
+            let locks = self.locks(entry, stage);
+            let looks_at = self.looks_at(entry, stage);
+            let cost = looks_at.iter().filter_map(|id| self.raw_bytes.get(id));
+            let cost = cost.max().copied().unwrap_or(0);
+            if has_statements(entry, stage, choices) || entry.data.is_none() {
+                let id = self.push(entry, Work::Statements, stage, cost, before, locks.clone());
+                before = vec![id];
+            }
+            let work = match &entry.data {
+                Some(DataSpec::Table { .. }) => Work::Rows,
+                Some(DataSpec::LargeObjects) => Work::LargeObjects,
+                None => continue,
+            };
+            let cost = self.raw_bytes.get(&entry.id).copied().unwrap_or(0);
+            self.push(entry, work, stage, cost, before, locks);
+        }
+    }
+
+    fn push(
+        &mut self,
+        entry: &Entry,
+        work: Work,
+        stage: Stage,
+        cost: u64,
+        depends_on: Vec<StepId>,
+        locks: Vec<Lock>,
+    ) -> StepId {
+        let id = self.next_id();
+        self.steps.push(Step {
+            id,
+            work,
+            entry: Some(entry.id),
+            name: entry.describe(),
+            section: entry.section,
+            pass: match stage {
+                Stage::Privileges => Pass::Privileges,
+                Stage::Last => Pass::Last,
+                _ => Pass::Main,
+            },
+            cost,
+            priority: 0,
+            depends_on,
+            locks,
+        });
+        if stage != Stage::Privileges || entry.pass == Pass::Privileges {
+            self.last_step.insert(entry.id, (id, stage));
+        }
+        self.stages.entry(stage).or_default().push(id);
+        id
+    }
+
+    /// The steps that one must wait for.
+    fn before(&self, entry: &Entry, stage: Stage) -> Vec<StepId> {
+        let mut before = BTreeSet::new();
+        let carried = entry
+            .depends_on
+            .iter()
+            .filter_map(|&id| self.through.get(id as usize - 1))
+            .flatten();
+        for id in carried {
+            match self.last_step.get(id) {
+                // Between other stages stands a barrier; and what belongs to a later stage is not
+                // waited for, whatever an archive says.
+                Some(&(_, other))
+                    if other != stage && (other, stage) != (Stage::Rows, Stage::AfterRows) => {}
+                Some(&(_, Stage::Rows))
+                    if stage == Stage::Rows && self.row_order == RowOrder::AsTheyCome => {}
+                Some(&(step, _)) => {
+                    before.insert(step);
+                }
+                None => {}
+            }
+        }
+        if stage == Stage::AfterRows {
+            let rows = self.looks_at(entry, stage);
+            let alone = rows.is_empty() && self.relations.touched(entry).is_empty();
+            before.extend(
+                rows.iter()
+                    .filter_map(|id| self.last_step.get(id))
+                    .map(|&(step, _)| step),
+            );
+            // Without a relation there is no telling what it would do to the loading of rows:
+            // a publication of all tables, a function in somebody's trigger.
+            if alone {
+                before.extend(self.barrier_id(Barrier::Rows));
+            }
+        }
+        before.extend(match stage {
+            Stage::Definitions => None,
+            Stage::Rows | Stage::AfterRows => self.barrier_id(Barrier::Definitions),
+            Stage::Privileges => self.barrier_id(Barrier::Main),
+            Stage::Last => self.barrier_id(Barrier::Privileges),
+        });
+        before.into_iter().collect()
+    }
+
+    /// Entries with rows that a step reads, scans or must not disturb: those of the relations it
+    /// touches and of their partitions and children (a trigger on a partitioned table is one on
+    /// each partition, a foreign key looks at the rows of all).
+    fn looks_at(&self, entry: &Entry, stage: Stage) -> Vec<EntryId> {
+        if stage != Stage::AfterRows && stage != Stage::Last {
+            return Vec::new();
+        }
+        self.relations
+            .with_descendants(self.relations.touched(entry))
+            .into_iter()
+            .flat_map(|relation| self.relations.rows_of(relation))
+            .copied()
+            .collect()
+    }
+
+    /// Locks with those that are implied: on the table that is loaded, on the relation it hangs
+    /// on, on partitions and children.
+    fn locks(&self, entry: &Entry, stage: Stage) -> Vec<Lock> {
+        let mut strongest: BTreeMap<EntryId, LockMode> = BTreeMap::new();
+        let mut take = |on: EntryId, mode: LockMode| {
+            let held = strongest.entry(on).or_insert(mode);
+            *held = (*held).max(mode);
+        };
+        match stage {
+            Stage::Rows => {
+                if let Some(table) = self.relations.relation_of(entry) {
+                    take(table, LockMode::RowExclusive);
+                }
+                for lock in &entry.locks {
+                    take(lock.on, lock.mode);
+                }
+            }
+            Stage::AfterRows | Stage::Last => {
+                let own = is_relation(entry).then_some(entry.id);
+                let hangs_on = self.relations.relation_of(entry).or(own);
+                let named = entry.locks.iter().map(|lock| (lock.on, lock.mode));
+                let implied = hangs_on
+                    .filter(|&relation| entry.locks.iter().all(|lock| lock.on != relation))
+                    .map(|relation| (relation, implied_mode(&entry.kind)));
+                for (on, mode) in named.chain(implied) {
+                    for relation in self.relations.with_descendants([on]) {
+                        take(relation, mode);
+                    }
+                }
+            }
+            // Run one after the other, by one session.
+            Stage::Definitions | Stage::Privileges => {}
+        }
+        strongest
+            .into_iter()
+            .map(|(on, mode)| Lock { on, mode })
+            .collect()
+    }
+
+    /// The privileges of every entry, in the order of the archive.
+    fn privileges(&mut self, database: &[&Entry], restored: &[&Entry], choices: &Choices) {
+        if choices.leave_out.privileges {
+            return;
+        }
+        for entry in database.iter().chain(restored) {
+            let stage = stage_of(entry);
+            // What comes last takes its privileges with it.
+            let given = match stage {
+                Stage::Last => false,
+                Stage::Privileges => true,
+                _ => !entry.privileges.is_empty(),
+            };
+            if given {
+                let before = self.before(entry, Stage::Privileges);
+                self.push(
+                    entry,
+                    Work::Privileges,
+                    Stage::Privileges,
+                    0,
+                    before,
+                    Vec::new(),
+                );
+            }
+        }
+    }
+
+    fn finish(mut self) -> Vec<Step> {
+        // Dependants come after, so one walk from the end sees all of them first.
+        let mut behind = vec![0u64; self.steps.len()];
+        for at in (0..self.steps.len()).rev() {
+            let step = &mut self.steps[at];
+            step.priority = step.cost.saturating_add(behind[at]);
+            // Barriers wait for everything: passing costs through them would rank all alike.
+            if matches!(step.work, Work::Barrier(_)) {
+                continue;
+            }
+            let priority = step.priority;
+            for &before in &self.steps[at].depends_on {
+                let before = &mut behind[before as usize];
+                *before = (*before).max(priority);
+            }
+        }
+        self.steps
+    }
+}
+
+/// Whether there is anything to run before rows.
+fn has_statements(entry: &Entry, stage: Stage, choices: &Choices) -> bool {
+    let leave_out = &choices.leave_out;
+    !entry.create.is_empty()
+        || !leave_out.owners && !entry.set_owner.is_empty()
+        || !leave_out.comments && !entry.comments.is_empty()
+        || !leave_out.security_labels && !entry.labels.is_empty()
+        || stage == Stage::Last && !leave_out.privileges && !entry.privileges.is_empty()
+}
+
+/// The lock on the relation that an entry hangs on, where the entry does not say.
+fn implied_mode(kind: &str) -> LockMode {
+    match kind {
+        "INDEX" => LockMode::Share,
+        "FK CONSTRAINT" | "TRIGGER" => LockMode::ShareRowExclusive,
+        "STATISTICS" => LockMode::ShareUpdateExclusive,
+        _ => LockMode::AccessExclusive,
+    }
+}

@@ -1,0 +1,141 @@
+//! Walks a plan: what may start now.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
+
+use super::step::{Plan, Step, StepId, Work};
+use crate::archive::{EntryId, LockMode};
+
+/// The state of a walk through a plan: hands out steps whose dependencies are done and whose locks
+/// conflict with none of the steps that run, those with the longest work behind them first.
+pub struct Schedule<'p> {
+    plan: &'p Plan,
+    /// Number of steps each one still waits for.
+    waits_for: Vec<u32>,
+    dependants: Vec<Vec<StepId>>,
+    ready: BTreeSet<(Reverse<u64>, StepId)>,
+    running: BTreeSet<StepId>,
+    held: HashMap<EntryId, Vec<LockMode>>,
+    unfinished: usize,
+}
+
+impl<'p> Schedule<'p> {
+    /// The beginning of a walk.
+    pub fn new(plan: &'p Plan) -> Self {
+        let mut dependants = vec![Vec::new(); plan.steps.len()];
+        let mut waits_for = vec![0; plan.steps.len()];
+        for step in &plan.steps {
+            for &before in &step.depends_on {
+                dependants[before as usize].push(step.id);
+                waits_for[step.id as usize] += 1;
+            }
+        }
+        let mut schedule = Self {
+            plan,
+            waits_for,
+            dependants,
+            ready: BTreeSet::new(),
+            running: BTreeSet::new(),
+            held: HashMap::new(),
+            unfinished: plan.steps.len(),
+        };
+        let first: Vec<StepId> = plan
+            .steps
+            .iter()
+            .filter(|step| step.depends_on.is_empty())
+            .map(|step| step.id)
+            .collect();
+        schedule.release(first);
+        schedule
+    }
+
+    /// Starts the most urgent step that may start and that `wanted` accepts.
+    pub fn take(&mut self, wanted: impl Fn(&Step) -> bool) -> Option<&'p Step> {
+        let plan = self.plan;
+        let step = self
+            .ready
+            .iter()
+            .map(|&(_, id)| &plan.steps[id as usize])
+            .find(|step| wanted(step) && self.is_free(step))?;
+        self.start(step);
+        Some(step)
+    }
+
+    /// Starts a step if it may start.
+    pub fn take_step(&mut self, id: StepId) -> Option<&'p Step> {
+        let plan = self.plan;
+        let step = plan.steps.get(id as usize)?;
+        let is_ready = self.ready.contains(&(Reverse(step.priority), id));
+        if !is_ready || !self.is_free(step) {
+            return None;
+        }
+        self.start(step);
+        Some(step)
+    }
+
+    fn start(&mut self, step: &Step) {
+        self.ready.remove(&(Reverse(step.priority), step.id));
+        self.running.insert(step.id);
+        for lock in &step.locks {
+            self.held.entry(lock.on).or_default().push(lock.mode);
+        }
+    }
+
+    /// Ends a step that was started, whether it did its work or not: what waits for it goes on.
+    pub fn finish(&mut self, id: StepId) {
+        if !self.running.remove(&id) {
+            return;
+        }
+        let step = &self.plan.steps[id as usize];
+        for lock in &step.locks {
+            if let Some(modes) = self.held.get_mut(&lock.on) {
+                if let Some(at) = modes.iter().position(|&mode| mode == lock.mode) {
+                    modes.swap_remove(at);
+                }
+            }
+        }
+        self.done(id);
+    }
+
+    fn done(&mut self, id: StepId) {
+        self.unfinished -= 1;
+        let mut released = Vec::new();
+        for &dependant in &self.dependants[id as usize] {
+            let waits_for = &mut self.waits_for[dependant as usize];
+            *waits_for -= 1;
+            if *waits_for == 0 {
+                released.push(dependant);
+            }
+        }
+        self.release(released);
+    }
+
+    /// Barriers are passed at once, the rest becomes ready.
+    fn release(&mut self, steps: Vec<StepId>) {
+        for id in steps {
+            let step = &self.plan.steps[id as usize];
+            if matches!(step.work, Work::Barrier(_)) {
+                self.done(id);
+            } else {
+                self.ready.insert((Reverse(step.priority), id));
+            }
+        }
+    }
+
+    /// Whether every step is done.
+    pub fn is_done(&self) -> bool {
+        self.unfinished == 0
+    }
+
+    /// Whether some step was started and is not finished.
+    pub fn is_running(&self) -> bool {
+        !self.running.is_empty()
+    }
+
+    fn is_free(&self, step: &Step) -> bool {
+        step.locks.iter().all(|lock| {
+            let held = self.held.get(&lock.on).into_iter().flatten();
+            held.into_iter().all(|mode| !mode.conflicts(lock.mode))
+        })
+    }
+}

@@ -1,0 +1,158 @@
+//! The plan and its parts.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::archive::{EntryId, Lock, Pass, Section};
+
+/// Position of a step in [`Plan::steps`].
+pub type StepId = u32;
+
+/// A point that everything before it must reach before anything after it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Barrier {
+    /// All definitions stand: rows may be loaded.
+    Definitions,
+    /// All rows are loaded.
+    Rows,
+    /// Everything of the main pass is done: privileges may be given.
+    Main,
+    /// All privileges are given: what comes last may start.
+    Privileges,
+}
+
+/// What a step does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Work {
+    /// Runs the statements that make the entry, with owner, comments and labels.
+    Statements,
+    /// Loads the entry's rows.
+    Rows,
+    /// Writes the contents of large objects.
+    LargeObjects,
+    /// Gives the entry's privileges.
+    Privileges,
+    /// Nothing: other steps wait for it.
+    Barrier(Barrier),
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// Its position in the plan; steps in order of their ids are a correct serial restore.
+    pub id: StepId,
+    /// What is done.
+    pub work: Work,
+    /// The entry that it is done for; none for a barrier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry: Option<EntryId>,
+    /// The entry as `KIND schema.name`.
+    pub name: String,
+    /// The entry's section.
+    pub section: Section,
+    /// The pass it belongs to.
+    pub pass: Pass,
+    /// Raw bytes of COPY data that it moves, or that it must look at; 0 when not known.
+    pub cost: u64,
+    /// Its cost and that of the longest chain of steps that wait for it.
+    pub priority: u64,
+    /// Steps that must be done before; all smaller than its own id.
+    pub depends_on: Vec<StepId>,
+    /// Locks that it takes on relations (named by their entries), children included.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<Lock>,
+}
+
+/// An entry of the archive that is not restored, or not wholly.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Omitted {
+    /// The entry.
+    pub entry: EntryId,
+    /// The entry as `KIND schema.name`.
+    pub name: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// An entry that is not restored although restored ones need it: the target must have it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Needed {
+    /// The entry.
+    pub entry: EntryId,
+    /// The entry as `KIND schema.name`.
+    pub name: String,
+}
+
+/// What a restore will do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// Entries that make and set up the database, in order; only with `--create`.
+    pub database: Vec<EntryId>,
+    /// Entries whose objects are dropped first, in order; only with `--clean`.
+    pub drops: Vec<EntryId>,
+    /// The steps.
+    pub steps: Vec<Step>,
+    /// What is left out, in the archive's order.
+    pub omitted: Vec<Omitted>,
+    /// What the target must have already, in the archive's order.
+    pub needed: Vec<Needed>,
+}
+
+impl Plan {
+    /// The steps of a kind of work, with their entries.
+    pub fn steps_of(&self, work: Work) -> impl Iterator<Item = (&Step, EntryId)> {
+        self.steps
+            .iter()
+            .filter(move |step| step.work == work)
+            .filter_map(|step| Some((step, step.entry?)))
+    }
+
+    /// Whether anything is made that an empty database does not have.
+    pub fn makes_definitions(&self) -> bool {
+        self.steps
+            .iter()
+            .any(|step| step.work == Work::Statements && step.section == Section::PreData)
+    }
+}
+
+impl fmt::Display for Plan {
+    /// One line per step, then what is left out and why.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.database.is_empty() {
+            writeln!(f, "create the database")?;
+        }
+        if !self.drops.is_empty() {
+            writeln!(f, "drop {} objects", self.drops.len())?;
+        }
+        for step in &self.steps {
+            if let Work::Barrier(barrier) = step.work {
+                let point = match barrier {
+                    Barrier::Definitions => "definitions",
+                    Barrier::Rows => "rows",
+                    Barrier::Main => "main pass",
+                    Barrier::Privileges => "privileges",
+                };
+                writeln!(f, "{:>7}  -- {point} complete", step.id)?;
+                continue;
+            }
+            write!(f, "{:>7}  {}", step.id, step.name)?;
+            if step.work == Work::Privileges {
+                f.write_str(" (privileges)")?;
+            }
+            if step.cost > 0 {
+                write!(f, ", {} bytes", step.cost)?;
+            }
+            f.write_str("\n")?;
+        }
+        for omitted in &self.omitted {
+            writeln!(f, "left out: {}: {}", omitted.name, omitted.reason)?;
+        }
+        for needed in &self.needed {
+            writeln!(f, "must be there already: {}", needed.name)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,482 @@
+//! Plans of small archives, and of random ones.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::archive::Sections;
+use crate::archive::{CopyFormat, DataSpec, Entry, EntryId, Lock, LockMode, Pass, Section};
+use crate::error::Kind;
+
+fn entry(id: EntryId, kind: &str, name: &str, section: Section) -> Entry {
+    Entry {
+        id,
+        kind: kind.to_owned(),
+        schema: Some("public".to_owned()),
+        name: name.to_owned(),
+        relation: None,
+        owner: None,
+        section,
+        pass: Pass::Main,
+        depends_on: Vec::new(),
+        locks: Vec::new(),
+        tablespace: None,
+        access_method: None,
+        create: vec![format!("CREATE {kind} {name}")],
+        drop: vec![format!("DROP {kind} IF EXISTS {name}")],
+        set_owner: Vec::new(),
+        privileges: Vec::new(),
+        comments: Vec::new(),
+        labels: Vec::new(),
+        data: None,
+    }
+}
+
+fn rows(id: EntryId, table: &str, on: EntryId) -> Entry {
+    Entry {
+        relation: Some(table.to_owned()),
+        create: Vec::new(),
+        drop: Vec::new(),
+        depends_on: vec![on],
+        data: Some(DataSpec::Table {
+            format: CopyFormat::Text,
+            columns: vec!["a".to_owned()],
+            copy_out: format!("COPY public.{table} (a) TO STDOUT"),
+            copy_in: format!("COPY public.{table} (a) FROM STDIN"),
+        }),
+        ..entry(id, "TABLE DATA", table, Section::Data)
+    }
+}
+
+fn on(mut entry: Entry, relation: &str, depends_on: &[EntryId]) -> Entry {
+    entry.relation = Some(relation.to_owned());
+    entry.depends_on = depends_on.to_vec();
+    entry
+}
+
+/// Two tables with rows, a key each, a foreign key from the second to the first, a view.
+fn shop() -> Vec<Entry> {
+    let mut database = entry(1, "DATABASE", "shop", Section::PreData);
+    database.schema = None;
+    let mut schema = entry(2, "SCHEMA", "sales", Section::PreData);
+    schema.schema = None;
+    let mut entries = vec![
+        database,
+        schema,
+        entry(3, "TABLE", "customers", Section::PreData),
+        entry(4, "TABLE", "orders", Section::PreData),
+        entry(5, "VIEW", "open_orders", Section::PreData),
+        rows(6, "customers", 3),
+        rows(7, "orders", 4),
+        on(
+            entry(8, "CONSTRAINT", "customers_pkey", Section::PostData),
+            "customers",
+            &[3],
+        ),
+        on(
+            entry(9, "INDEX", "orders_customer", Section::PostData),
+            "orders",
+            &[4],
+        ),
+        on(
+            entry(10, "FK CONSTRAINT", "orders_fkey", Section::PostData),
+            "orders",
+            &[3, 4, 8],
+        ),
+        entry(11, "PUBLICATION", "everything", Section::PostData),
+        entry(12, "MATERIALIZED VIEW DATA", "totals", Section::PostData),
+    ];
+    entries[4].depends_on = vec![4];
+    entries[4].privileges = vec!["GRANT SELECT ON public.open_orders TO PUBLIC".to_owned()];
+    entries[9].locks = vec![
+        Lock {
+            on: 3,
+            mode: LockMode::ShareRowExclusive,
+        },
+        Lock {
+            on: 4,
+            mode: LockMode::ShareRowExclusive,
+        },
+    ];
+    entries[10].schema = None;
+    entries[11].pass = Pass::Last;
+    entries[11].depends_on = vec![5];
+    entries
+}
+
+fn sizes(id: EntryId) -> Option<u64> {
+    match id {
+        6 => Some(100),
+        7 => Some(5000),
+        _ => None,
+    }
+}
+
+fn plan_of(entries: &[Entry], choices: &Choices) -> Plan {
+    build(entries, sizes, RowOrder::Free, choices).unwrap()
+}
+
+fn step_of(plan: &Plan, entry: EntryId, work: Work) -> &Step {
+    plan.steps
+        .iter()
+        .find(|step| step.entry == Some(entry) && step.work == work)
+        .unwrap_or_else(|| panic!("no {work:?} of entry {entry}"))
+}
+
+fn restored(plan: &Plan) -> Vec<EntryId> {
+    let ids: BTreeSet<EntryId> = plan.steps.iter().filter_map(|step| step.entry).collect();
+    ids.into_iter().collect()
+}
+
+fn reason(plan: &Plan, entry: EntryId) -> &str {
+    &plan
+        .omitted
+        .iter()
+        .find(|o| o.entry == entry)
+        .unwrap()
+        .reason
+}
+
+#[test]
+fn indexes_wait_for_their_rows_and_foreign_keys_for_both_sides() {
+    let plan = plan_of(&shop(), &Choices::default());
+    let customers = step_of(&plan, 6, Work::Rows).id;
+    let orders = step_of(&plan, 7, Work::Rows).id;
+    let key = step_of(&plan, 8, Work::Statements);
+    let index = step_of(&plan, 9, Work::Statements);
+    let fk = step_of(&plan, 10, Work::Statements);
+    assert!(key.depends_on.contains(&customers) && !key.depends_on.contains(&orders));
+    assert!(index.depends_on.contains(&orders) && !index.depends_on.contains(&customers));
+    for before in [customers, orders, key.id] {
+        assert!(fk.depends_on.contains(&before));
+    }
+    // What touches no relation waits for all rows.
+    let publication = step_of(&plan, 11, Work::Statements);
+    let all_rows = plan
+        .steps
+        .iter()
+        .find(|s| s.work == Work::Barrier(Barrier::Rows))
+        .unwrap();
+    assert!(publication.depends_on.contains(&all_rows.id));
+    assert_eq!(index.cost, 5000);
+    assert_eq!(key.priority, 100 + fk.priority);
+    assert_eq!(reason(&plan, 1), "only with --create");
+}
+
+#[test]
+fn rows_of_partitions_come_before_what_stands_on_the_root() {
+    let mut entries = vec![
+        entry(1, "TABLE", "root", Section::PreData),
+        entry(2, "TABLE", "part", Section::PreData),
+        on(
+            entry(3, "TABLE ATTACH", "part", Section::PreData),
+            "root",
+            &[1, 2],
+        ),
+        rows(4, "part", 2),
+        on(
+            entry(5, "TRIGGER", "audit", Section::PostData),
+            "root",
+            &[1],
+        ),
+        on(entry(6, "INDEX", "part_a", Section::PostData), "part", &[2]),
+    ];
+    let check = |entries: &[Entry]| {
+        let plan = plan_of(entries, &Choices::default());
+        let part = step_of(&plan, 4, Work::Rows).id;
+        let trigger = step_of(&plan, 5, Work::Statements);
+        assert!(trigger.depends_on.contains(&part));
+        let locked: Vec<EntryId> = trigger.locks.iter().map(|lock| lock.on).collect();
+        assert_eq!(locked, [1, 2]);
+        assert_eq!(step_of(&plan, 6, Work::Statements).locks.len(), 1);
+    };
+    check(&entries);
+    entries[2].relation = Some("part".to_owned());
+    check(&entries);
+    entries[2].relation = None;
+    check(&entries);
+}
+
+#[test]
+fn a_table_is_taken_with_what_hangs_on_it() {
+    let mut choices = Choices::default();
+    choices.filter.tables = vec!["orders".to_owned()];
+    let plan = plan_of(&shop(), &choices);
+    assert_eq!(restored(&plan), [4, 7, 9]);
+    assert_eq!(reason(&plan, 10), "TABLE public.customers is not restored");
+    assert_eq!(reason(&plan, 5), "not selected by table");
+
+    choices.filter.tables = vec!["*.customers".to_owned(), "orders".to_owned()];
+    let plan = plan_of(&shop(), &choices);
+    assert_eq!(restored(&plan), [3, 4, 6, 7, 8, 9, 10]);
+
+    choices.filter.tables = vec!["nothing".to_owned()];
+    let error = build(&shop(), sizes, RowOrder::Free, &choices).unwrap_err();
+    assert_eq!(error.kind(), Kind::Failed);
+}
+
+#[test]
+fn an_owned_sequence_goes_with_its_table() {
+    let entries = vec![
+        entry(1, "TABLE", "t", Section::PreData),
+        entry(2, "SEQUENCE", "t_id_seq", Section::PreData),
+        on(
+            entry(3, "SEQUENCE OWNED BY", "t_id_seq", Section::PreData),
+            "t",
+            &[1, 2],
+        ),
+        on(entry(4, "DEFAULT", "t id", Section::PreData), "t", &[1, 2]),
+        on(
+            entry(5, "SEQUENCE SET", "t_id_seq", Section::Data),
+            "t_id_seq",
+            &[2],
+        ),
+        entry(6, "SEQUENCE", "other", Section::PreData),
+    ];
+    let mut choices = Choices::default();
+    choices.filter.tables = vec!["t".to_owned()];
+    assert_eq!(restored(&plan_of(&entries, &choices)), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn exclusions_take_what_hangs_on_them_and_ties_along() {
+    let mut choices = Choices::default();
+    choices.filter.exclude_tables = vec!["customers".to_owned()];
+    let plan = plan_of(&shop(), &choices);
+    assert_eq!(restored(&plan), [2, 4, 5, 7, 9, 11, 12]);
+    choices.filter.exclude_tables = Vec::new();
+    choices.filter.exclude_table_data = vec!["customers".to_owned()];
+    let plan = plan_of(&shop(), &choices);
+    assert_eq!(restored(&plan), [2, 3, 4, 5, 7, 8, 9, 10, 11, 12]);
+}
+
+#[test]
+fn parts_and_sections() {
+    let definitions = Choices {
+        parts: Parts::Definitions,
+        ..Choices::default()
+    };
+    assert_eq!(
+        restored(&plan_of(&shop(), &definitions)),
+        [2, 3, 4, 5, 8, 9, 10, 11]
+    );
+    let only_rows = Choices {
+        parts: Parts::Rows,
+        ..Choices::default()
+    };
+    let plan = plan_of(&shop(), &only_rows);
+    assert_eq!(restored(&plan), [6, 7, 12]);
+    assert!(!plan.makes_definitions());
+    assert_eq!(
+        plan.needed.iter().map(|n| n.entry).collect::<Vec<_>>(),
+        [3, 4, 5]
+    );
+
+    // Indexes still wait for the rows when the tables are already there.
+    let later = Choices {
+        sections: Sections {
+            pre_data: false,
+            ..Sections::ALL
+        },
+        ..Choices::default()
+    };
+    let plan = plan_of(&shop(), &later);
+    let orders = step_of(&plan, 7, Work::Rows).id;
+    assert!(
+        step_of(&plan, 9, Work::Statements)
+            .depends_on
+            .contains(&orders)
+    );
+}
+
+#[test]
+fn passes_stand_one_behind_the_other() {
+    let plan = plan_of(&shop(), &Choices::default());
+    let refresh = step_of(&plan, 12, Work::Statements);
+    let grant = step_of(&plan, 5, Work::Privileges);
+    assert!(grant.id < refresh.id);
+    assert_eq!(grant.pass, Pass::Privileges);
+    assert_eq!(refresh.pass, Pass::Last);
+    let choices = Choices {
+        leave_out: LeaveOut {
+            privileges: true,
+            ..LeaveOut::default()
+        },
+        ..Choices::default()
+    };
+    let plan = plan_of(&shop(), &choices);
+    assert!(plan.steps.iter().all(|step| step.work != Work::Privileges));
+}
+
+#[test]
+fn clean_drops_backwards_and_create_replaces_it() {
+    let mut choices = Choices {
+        clean: true,
+        ..Choices::default()
+    };
+    let plan = plan_of(&shop(), &choices);
+    assert_eq!(plan.drops, [12, 11, 10, 9, 8, 5, 4, 3, 2]);
+    assert!(plan.database.is_empty());
+    choices.create = true;
+    let plan = plan_of(&shop(), &choices);
+    assert!(plan.drops.is_empty());
+    assert_eq!(plan.database, [1]);
+}
+
+#[test]
+fn a_table_of_contents_that_lies_is_refused() {
+    let mut entries = shop();
+    entries[3].depends_on = vec![7];
+    let error = build(&entries, sizes, RowOrder::Free, &Choices::default()).unwrap_err();
+    assert_eq!(error.kind(), Kind::Archive);
+    let mut entries = shop();
+    entries[3].locks = vec![Lock {
+        on: 99,
+        mode: LockMode::Share,
+    }];
+    let error = build(&entries, sizes, RowOrder::Free, &Choices::default()).unwrap_err();
+    assert_eq!(error.kind(), Kind::Archive);
+    let mut entries = shop();
+    entries[3].id = 9;
+    let error = build(&entries, sizes, RowOrder::Free, &Choices::default()).unwrap_err();
+    assert_eq!(error.kind(), Kind::Archive);
+}
+
+#[test]
+fn plans_are_shown() {
+    let mut choices = Choices::default();
+    choices.filter.tables = vec!["orders".to_owned()];
+    let plan = plan_of(&shop(), &choices);
+    let text = plan.to_string();
+    assert!(
+        text.contains("TABLE DATA public.orders, 5000 bytes"),
+        "{text}"
+    );
+    assert!(
+        text.contains("left out: VIEW public.open_orders: not selected by table"),
+        "{text}"
+    );
+    let json = serde_json::to_value(&plan).unwrap();
+    assert_eq!(json["steps"][0]["work"], "statements");
+}
+
+const MODES: [LockMode; 8] = [
+    LockMode::AccessShare,
+    LockMode::RowShare,
+    LockMode::RowExclusive,
+    LockMode::ShareUpdateExclusive,
+    LockMode::Share,
+    LockMode::ShareRowExclusive,
+    LockMode::Exclusive,
+    LockMode::AccessExclusive,
+];
+
+/// Archives of any shape: tables with or without rows, things on them, dependencies and locks at
+/// random, all passes.
+fn archives() -> impl Strategy<Value = Vec<Entry>> {
+    let tables = 1..8usize;
+    let others = proptest::collection::vec(
+        (
+            0..5u8,
+            any::<prop::sample::Index>(),
+            proptest::collection::vec(any::<prop::sample::Index>(), 0..4),
+            proptest::collection::vec((any::<prop::sample::Index>(), 0..8usize), 0..3),
+        ),
+        0..30,
+    );
+    (tables, others).prop_map(|(tables, others)| {
+        let mut entries = Vec::new();
+        for n in 0..tables {
+            let id = EntryId::try_from(n + 1).unwrap();
+            entries.push(entry(id, "TABLE", &format!("t{n}"), Section::PreData));
+        }
+        for n in 0..tables {
+            let id = EntryId::try_from(entries.len() + 1).unwrap();
+            entries.push(rows(
+                id,
+                &format!("t{n}"),
+                EntryId::try_from(n + 1).unwrap(),
+            ));
+        }
+        for (kind, table, depends_on, locks) in others {
+            let id = EntryId::try_from(entries.len() + 1).unwrap();
+            let (kind, pass) = match kind {
+                0 => ("INDEX", Pass::Main),
+                1 => ("FK CONSTRAINT", Pass::Main),
+                2 => ("PUBLICATION", Pass::Main),
+                3 => ("DEFAULT ACL", Pass::Privileges),
+                _ => ("MATERIALIZED VIEW DATA", Pass::Last),
+            };
+            let known = entries.len();
+            let table = table.index(tables);
+            let mut new = entry(id, kind, &format!("e{id}"), Section::PostData);
+            new.relation = (kind == "INDEX").then(|| format!("t{table}"));
+            new.pass = pass;
+            new.depends_on = depends_on
+                .iter()
+                .map(|at| EntryId::try_from(at.index(known) + 1).unwrap())
+                .collect();
+            new.locks = locks
+                .iter()
+                .map(|(at, mode)| Lock {
+                    on: EntryId::try_from(at.index(tables) + 1).unwrap(),
+                    mode: MODES[*mode],
+                })
+                .collect();
+            entries.push(new);
+        }
+        entries
+    })
+}
+
+proptest! {
+    /// Whatever order workers finish in: every edge is respected, no two conflicting locks are
+    /// held at once, and the walk ends with everything done.
+    #[test]
+    fn every_walk_respects_edges_and_locks(
+        entries in archives(),
+        workers in 1..6usize,
+        finishing in proptest::collection::vec(any::<prop::sample::Index>(), 400),
+    ) {
+        let plan = build(&entries, |id| Some(u64::from(id) * 10), RowOrder::Free, &Choices::default()).unwrap();
+        let mut schedule = Schedule::new(&plan);
+        let mut running: Vec<&Step> = Vec::new();
+        let mut done = BTreeSet::new();
+        let mut finishing = finishing.into_iter();
+        while !schedule.is_done() {
+            while running.len() < workers {
+                let Some(step) = schedule.take(|_| true) else { break };
+                for before in &step.depends_on {
+                    let barrier = matches!(plan.steps[*before as usize].work, Work::Barrier(_));
+                    prop_assert!(barrier || done.contains(before));
+                }
+                for other in &running {
+                    for (a, b) in step.locks.iter().flat_map(|a| other.locks.iter().map(move |b| (a, b))) {
+                        prop_assert!(a.on != b.on || !a.mode.conflicts(b.mode));
+                    }
+                }
+                // A barrier that was passed really was complete.
+                for before in step.depends_on.iter().map(|&id| &plan.steps[id as usize]) {
+                    if let Work::Barrier(_) = before.work {
+                        let complete = before.depends_on.iter().all(|id| {
+                            let work = plan.steps[*id as usize].work;
+                            done.contains(id) || matches!(work, Work::Barrier(_))
+                        });
+                        prop_assert!(complete);
+                    }
+                }
+                running.push(step);
+            }
+            prop_assert!(!running.is_empty(), "stuck");
+            let at = finishing.next().map_or(0, |index| index.index(running.len()));
+            let step = running.swap_remove(at);
+            schedule.finish(step.id);
+            done.insert(step.id);
+        }
+        let all = plan.steps.iter().filter(|s| !matches!(s.work, Work::Barrier(_))).count();
+        prop_assert_eq!(done.len(), all);
+        // Ids are a correct serial order.
+        prop_assert!(plan.steps.iter().all(|s| s.depends_on.iter().all(|&before| before < s.id)));
+    }
+}
