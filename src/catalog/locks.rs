@@ -25,7 +25,7 @@ SELECT src.oid
   FROM pg_catalog.unnest($1::oid[]) AS src(oid)
   JOIN pg_catalog.pg_class c ON c.oid = src.oid
  WHERE NOT pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE')
-    OR NOT pg_catalog.has_table_privilege(c.oid, 'SELECT')";
+    OR NOT pg_catalog.has_table_privilege(src.oid, 'SELECT')";
 
 /// Who stands in the way of locks on the tables `$1`.
 const BLOCKERS: &str = "\

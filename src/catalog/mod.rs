@@ -26,3 +26,4 @@ mod statistics;
 mod triggers;
 
 pub use selection::{Content, Selection};
+#[cfg(test)]

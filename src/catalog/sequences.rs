@@ -26,7 +26,7 @@ SELECT src.oid
   FROM pg_catalog.unnest($1::oid[]) AS src(oid)
   JOIN pg_catalog.pg_class c ON c.oid = src.oid
  WHERE NOT pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE')
-    OR NOT pg_catalog.has_sequence_privilege(c.oid, 'SELECT')";
+    OR NOT pg_catalog.has_sequence_privilege(src.oid, 'SELECT')";
 
 /// The queries of this file, by name.
 pub(crate) fn queries(version: ServerVersion) -> Vec<(&'static str, String)> {
