@@ -26,4 +26,3 @@ mod statistics;
 mod triggers;
 
 pub use selection::{Content, Selection};
-#[cfg(test)]
