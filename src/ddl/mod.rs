@@ -1,7 +1,36 @@
 //! `model` to SQL: pure functions, one file per kind of object.
 //!
-//! Never asks the server, never decides an order.
+//! Promises: one [`Rendered`] per node of the order, in its order; every list element is one
+//! statement without a closing semicolon; every name is qualified and quoted; the statements run
+//! on the source's own major and on every newer one.
+//!
+//! Never asks the server, never decides an order. Text that the server deparsed is used as it came.
 
+mod column;
+mod comment;
+mod context;
+pub mod database;
+mod drop;
+mod extension;
+mod foreign_key;
+mod function;
+mod index;
+mod label;
+mod large_object;
+mod policy;
+mod privileges;
+mod render;
 mod rendered;
+mod rule;
+mod schema;
+pub mod script;
+mod sequence;
+mod settings;
+mod statistics;
+mod table;
+mod trigger;
+mod types;
+mod view;
 
+pub use render::render;
 pub use rendered::{Locked, Options, Rendered};

@@ -1,7 +1,8 @@
 //! What rendering gives for each node.
 
 use crate::graph::Node;
-use crate::model::Oid;
+use crate::model::{Header, Oid};
+use crate::sql::LockMode;
 
 /// How statements are written.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,7 +15,7 @@ pub struct Locked {
     /// The relation's OID on the source.
     pub relation: Oid,
     /// The strongest mode.
-    pub mode: crate::sql::LockMode,
+    pub mode: LockMode,
 }
 
 /// A node's statements, kept apart by purpose; each element is one statement without semicolon.
@@ -50,4 +51,82 @@ pub struct Rendered {
     pub labels: Vec<String>,
     /// Locks that `create` takes on relations other than the one it makes.
     pub locks: Vec<Locked>,
+}
+
+impl Rendered {
+    /// An object's rendering with nothing in it yet but its names.
+    pub(super) fn new(node: Node, kind: &'static str, header: &Header) -> Self {
+        Self::named(node, kind, header.schema.clone(), header.name.clone())
+    }
+
+    /// A rendering with these names.
+    pub(super) fn named(
+        node: Node,
+        kind: &'static str,
+        schema: Option<String>,
+        name: String,
+    ) -> Self {
+        Self {
+            node,
+            kind,
+            schema,
+            name,
+            relation: None,
+            owner: None,
+            tablespace: None,
+            access_method: None,
+            create: Vec::new(),
+            drop: Vec::new(),
+            set_owner: Vec::new(),
+            privileges: Vec::new(),
+            comments: Vec::new(),
+            labels: Vec::new(),
+            locks: Vec::new(),
+        }
+    }
+
+    /// Records a lock. Where two statements lock one relation, the mode kept is the weakest that
+    /// conflicts with all that either of them conflicts with: SHARE and SHARE UPDATE EXCLUSIVE
+    /// make SHARE ROW EXCLUSIVE.
+    pub(super) fn lock(&mut self, relation: Oid, mode: LockMode) {
+        let Some(held) = self.locks.iter_mut().find(|held| held.relation == relation) else {
+            self.locks.push(Locked { relation, mode });
+            return;
+        };
+        let pair = (held.mode.min(mode), held.mode.max(mode));
+        held.mode = if pair == (LockMode::ShareUpdateExclusive, LockMode::Share) {
+            LockMode::ShareRowExclusive
+        } else {
+            pair.1
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Address, Class};
+
+    #[test]
+    fn two_locks_on_one_relation_become_one_that_covers_both() {
+        let node = Node::Object(Address::new(Class::Relation, 1));
+        let mut rendered = Rendered::named(node, "INDEX", None, String::from("i"));
+        rendered.lock(7, LockMode::Share);
+        rendered.lock(7, LockMode::ShareUpdateExclusive);
+        rendered.lock(8, LockMode::Share);
+        rendered.lock(8, LockMode::AccessExclusive);
+        assert_eq!(
+            rendered.locks,
+            [
+                Locked {
+                    relation: 7,
+                    mode: LockMode::ShareRowExclusive
+                },
+                Locked {
+                    relation: 8,
+                    mode: LockMode::AccessExclusive
+                },
+            ]
+        );
+    }
 }

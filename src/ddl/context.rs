@@ -1,0 +1,270 @@
+//! The model, indexed the way rendering looks things up.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::error::{Error, Kind, Result};
+use crate::graph::{Node, Order};
+use crate::model::{
+    Address, Check, Class, Column, Database, DefaultAcl, Domain, DomainConstraint, Index, NotNull,
+    Oid, Relation, RelationKind, Type, TypeDefinition,
+};
+use crate::sql::ServerVersion;
+
+/// A constraint that a [`Node::SeparateConstraint`] may name, and what it stands on.
+#[derive(Clone, Copy)]
+pub(super) enum Separable<'a> {
+    Check(&'a Relation, &'a Check),
+    NotNull(&'a Relation, &'a Column, &'a NotNull),
+    Domain(&'a Type, &'a DomainConstraint),
+}
+
+/// The model and the order, with indexes by OID. Only looked up by key, never iterated, so the
+/// hash maps' order cannot leak into the output.
+pub(super) struct Context<'a> {
+    pub database: &'a Database,
+    order: &'a Order,
+    nodes: HashSet<Node>,
+    relations: HashMap<Oid, &'a Relation>,
+    indexes: HashMap<Oid, &'a Index>,
+    index_constraints: HashMap<Oid, &'a Index>,
+    types: HashMap<Oid, &'a Type>,
+    defaults: HashMap<Oid, (&'a Relation, &'a Column)>,
+    separable: HashMap<Oid, Separable<'a>>,
+    children: HashMap<Oid, Vec<Oid>>,
+    positions: HashMap<Address, usize>,
+}
+
+impl<'a> Context<'a> {
+    pub fn new(database: &'a Database, order: &'a Order) -> Self {
+        let mut context = Self {
+            database,
+            order,
+            nodes: order.nodes.iter().map(|ordered| ordered.node).collect(),
+            relations: HashMap::with_capacity(database.relations.len()),
+            indexes: HashMap::with_capacity(database.indexes.len()),
+            index_constraints: HashMap::new(),
+            types: HashMap::with_capacity(database.types.len()),
+            defaults: HashMap::new(),
+            separable: HashMap::new(),
+            children: HashMap::new(),
+            positions: HashMap::new(),
+        };
+        for relation in &database.relations {
+            context.add_relation(relation);
+        }
+        for index in &database.indexes {
+            context.indexes.insert(index.header.address.oid, index);
+            if let Some(constraint) = &index.constraint {
+                context.index_constraints.insert(constraint.oid, index);
+            }
+        }
+        for type_ in &database.types {
+            context.add_type(type_);
+        }
+        context.add_positions();
+        context
+    }
+
+    fn add_relation(&mut self, relation: &'a Relation) {
+        let oid = relation.header.address.oid;
+        self.relations.insert(oid, relation);
+        for parent in &relation.parents {
+            self.children.entry(parent.oid).or_default().push(oid);
+        }
+        for column in &relation.columns {
+            if let Some(default) = &column.default {
+                self.defaults.insert(default.oid, (relation, column));
+            }
+            if let Some(not_null) = &column.not_null
+                && let Some(oid) = not_null.oid
+            {
+                let separable = Separable::NotNull(relation, column, not_null);
+                self.separable.insert(oid, separable);
+            }
+        }
+        for check in &relation.checks {
+            self.separable
+                .insert(check.oid, Separable::Check(relation, check));
+        }
+    }
+
+    fn add_type(&mut self, type_: &'a Type) {
+        self.types.insert(type_.header.address.oid, type_);
+        if let TypeDefinition::Domain(domain) = &type_.definition {
+            let domain: &'a Domain = domain;
+            for constraint in &domain.constraints {
+                self.separable
+                    .insert(constraint.oid, Separable::Domain(type_, constraint));
+            }
+        }
+    }
+
+    /// Positions of the objects that have no index of their own above.
+    fn add_positions(&mut self) {
+        macro_rules! add {
+            ($($list:ident),*) => {$(
+                for (at, object) in self.database.$list.iter().enumerate() {
+                    self.positions.insert(object.header.address, at);
+                }
+            )*};
+        }
+        add!(
+            schemas,
+            extensions,
+            functions,
+            foreign_keys,
+            statistics,
+            rules,
+            triggers,
+            policies
+        );
+        for (at, acl) in self.database.default_acls.iter().enumerate() {
+            let address = Address::new(Class::DefaultAcl, acl.oid);
+            self.positions.insert(address, at);
+        }
+    }
+
+    /// The source's version.
+    pub fn version(&self) -> ServerVersion {
+        self.database.version
+    }
+
+    pub fn relation(&self, oid: Oid) -> Result<&'a Relation> {
+        found(self.relations.get(&oid), "relation", oid)
+    }
+
+    pub fn index(&self, oid: Oid) -> Result<&'a Index> {
+        found(self.indexes.get(&oid), "index", oid)
+    }
+
+    /// The index, if the OID is an index's.
+    pub fn try_index(&self, oid: Oid) -> Option<&'a Index> {
+        self.indexes.get(&oid).copied()
+    }
+
+    /// The index under a constraint, if it is one that stands on an index.
+    pub fn try_index_of_constraint(&self, constraint: Oid) -> Option<&'a Index> {
+        self.index_constraints.get(&constraint).copied()
+    }
+
+    pub fn type_(&self, oid: Oid) -> Result<&'a Type> {
+        found(self.types.get(&oid), "type", oid)
+    }
+
+    /// The relation and column of a default.
+    pub fn default(&self, oid: Oid) -> Result<(&'a Relation, &'a Column)> {
+        found(self.defaults.get(&oid), "column default", oid)
+    }
+
+    pub fn separable(&self, oid: Oid) -> Result<Separable<'a>> {
+        found(self.separable.get(&oid), "constraint", oid)
+    }
+
+    /// An object in one of the model's lists, by its address.
+    pub fn object<T>(&self, list: &'a [T], address: Address) -> Result<&'a T> {
+        let at = self.positions.get(&address);
+        at.and_then(|at| list.get(*at))
+            .ok_or_else(|| missing(address))
+    }
+
+    pub fn default_acl(&self, oid: Oid) -> Result<&'a DefaultAcl> {
+        let address = Address::new(Class::DefaultAcl, oid);
+        self.object(&self.database.default_acls, address)
+    }
+
+    /// Whether the order has this node.
+    pub fn has_node(&self, node: Node) -> bool {
+        self.nodes.contains(&node)
+    }
+
+    /// Whether a column default is set apart from its table.
+    pub fn is_separate_default(&self, oid: Oid) -> bool {
+        self.order.splits.defaults.contains(&oid) || self.has_node(Node::SeparateDefault(oid))
+    }
+
+    /// Whether a CHECK or NOT NULL is set apart from its table or domain.
+    pub fn is_separate_constraint(&self, oid: Oid) -> bool {
+        self.order.splits.constraints.contains(&oid) || self.has_node(Node::SeparateConstraint(oid))
+    }
+
+    /// Whether a view first stands as a dummy.
+    pub fn is_dummy_view(&self, oid: Oid) -> bool {
+        self.order.splits.dummy_views.contains(&oid)
+    }
+
+    /// The direct parents that the model knows.
+    pub fn parents(&self, relation: &'a Relation) -> impl Iterator<Item = &'a Relation> {
+        relation
+            .parents
+            .iter()
+            .filter_map(|parent| self.relations.get(&parent.oid).copied())
+    }
+
+    /// Every descendant of a relation, each once, nearest first.
+    pub fn descendants(&self, oid: Oid) -> Vec<Oid> {
+        let mut all: Vec<Oid> = Vec::new();
+        let mut seen = HashSet::from([oid]);
+        let mut at = 0;
+        let mut next = Some(oid);
+        while let Some(parent) = next {
+            for child in self.children.get(&parent).into_iter().flatten() {
+                if seen.insert(*child) {
+                    all.push(*child);
+                }
+            }
+            next = all.get(at).copied();
+            at += 1;
+        }
+        all
+    }
+
+    /// The descendants of a partitioned table; none of any other relation.
+    pub fn partitions(&self, oid: Oid) -> Vec<Oid> {
+        match self.relations.get(&oid) {
+            Some(relation) if relation.kind == RelationKind::PartitionedTable => {
+                self.descendants(oid)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Every ancestor of a relation, each once, nearest first.
+    pub fn ancestors(&self, oid: Oid) -> Vec<Oid> {
+        let mut all: Vec<Oid> = Vec::new();
+        let mut seen = HashSet::from([oid]);
+        let mut at = 0;
+        let mut next = Some(oid);
+        while let Some(child) = next {
+            let parents = self.relations.get(&child).map(|r| r.parents.as_slice());
+            for parent in parents.unwrap_or_default() {
+                if seen.insert(parent.oid) {
+                    all.push(parent.oid);
+                }
+            }
+            next = all.get(at).copied();
+            at += 1;
+        }
+        all
+    }
+}
+
+fn found<T: Copy>(value: Option<&T>, what: &str, oid: Oid) -> Result<T> {
+    value.copied().ok_or_else(|| {
+        Error::new(
+            Kind::Failed,
+            format!("the order names {what} {oid}, which was not read from the database"),
+        )
+    })
+}
+
+/// The error for a node whose object the model does not have.
+pub(super) fn missing(address: Address) -> Error {
+    Error::new(
+        Kind::Failed,
+        format!(
+            "the order names object {} of catalog {}, which was not read from the database",
+            address.oid,
+            address.class.oid()
+        ),
+    )
+}

@@ -1,0 +1,111 @@
+//! The database itself: CREATE DATABASE and its properties, for the version that is to run them.
+//!
+//! Not part of an order: a restore runs these only when it is told to create the database, under
+//! a name of its choice. CREATE DATABASE must be sent outside of any transaction block.
+
+use crate::model::DatabaseProperties;
+use crate::sql::{ServerVersion, ident, literal};
+
+use super::privileges::GrantKind;
+use super::settings::assignment;
+use super::{comment, label, privileges};
+
+/// `CREATE DATABASE`, worded for a target of this version. A clause that the target does not
+/// know is left out: below 15 the locale provider, below 16 ICU rules, below 17 the builtin
+/// provider.
+pub fn create(database: &DatabaseProperties, name: &str, target: ServerVersion) -> Vec<String> {
+    let mut text = format!(
+        "CREATE DATABASE {} WITH TEMPLATE = template0 ENCODING = {}",
+        ident(name),
+        literal(&database.encoding)
+    );
+    let provider = database.locale_provider.as_str();
+    let knows_provider = match provider {
+        "builtin" => target.at_least(17),
+        _ => target.at_least(15),
+    };
+    if knows_provider {
+        text.push_str(&format!(" LOCALE_PROVIDER = {}", ident(provider)));
+    }
+    if database.collate == database.ctype {
+        text.push_str(&format!(" LOCALE = {}", literal(&database.collate)));
+    } else {
+        text.push_str(&format!(
+            " LC_COLLATE = {} LC_CTYPE = {}",
+            literal(&database.collate),
+            literal(&database.ctype)
+        ));
+    }
+    if let Some(locale) = database.locale.as_ref().filter(|_| knows_provider) {
+        match provider {
+            "builtin" => text.push_str(&format!(" BUILTIN_LOCALE = {}", literal(locale))),
+            "icu" => text.push_str(&format!(" ICU_LOCALE = {}", literal(locale))),
+            _ => {}
+        }
+    }
+    if let Some(rules) = database.icu_rules.as_ref()
+        && target.at_least(16)
+    {
+        text.push_str(&format!(" ICU_RULES = {}", literal(rules)));
+    }
+    if let Some(tablespace) = &database.tablespace {
+        text.push_str(&format!(" TABLESPACE = {}", ident(tablespace)));
+    }
+    vec![text]
+}
+
+/// `ALTER DATABASE … OWNER TO`.
+pub fn owner(database: &DatabaseProperties, name: &str) -> Vec<String> {
+    database
+        .header
+        .owner
+        .iter()
+        .map(|owner| format!("ALTER DATABASE {} OWNER TO {}", ident(name), ident(owner)))
+        .collect()
+}
+
+/// Connection limit, template flag and settings, also those of roles in this database.
+pub fn properties(database: &DatabaseProperties, name: &str) -> Vec<String> {
+    let name = ident(name);
+    let mut statements = Vec::new();
+    if let Some(limit) = database.connection_limit {
+        statements.push(format!("ALTER DATABASE {name} CONNECTION LIMIT = {limit}"));
+    }
+    if database.is_template {
+        statements.push(format!("ALTER DATABASE {name} IS_TEMPLATE = true"));
+    }
+    for (role, setting, value) in &database.settings {
+        let assignment = assignment(setting, value);
+        statements.push(match role {
+            None => format!("ALTER DATABASE {name} SET {assignment}"),
+            Some(role) => format!(
+                "ALTER ROLE {} IN DATABASE {name} SET {assignment}",
+                ident(role)
+            ),
+        });
+    }
+    statements
+}
+
+/// GRANT and REVOKE on the database; `source` is the version the privileges were read from.
+pub fn acl(database: &DatabaseProperties, name: &str, source: ServerVersion) -> Vec<String> {
+    privileges::on(
+        GrantKind::Database,
+        &format!("DATABASE {}", ident(name)),
+        &database.header.acl,
+        database.header.owner.as_deref(),
+        source,
+    )
+}
+
+/// COMMENT and SECURITY LABEL of the database.
+pub fn descriptions(database: &DatabaseProperties, name: &str) -> Vec<String> {
+    let object = format!("DATABASE {}", ident(name));
+    let header = &database.header;
+    let comment = header.comment.iter().map(|text| comment::on(&object, text));
+    let labels = header
+        .labels
+        .iter()
+        .map(|(_, provider, label)| label::on(&object, provider, label));
+    comment.chain(labels).collect()
+}

@@ -1,0 +1,119 @@
+//! CREATE FUNCTION and CREATE PROCEDURE.
+
+use crate::graph::Node;
+use crate::model::{Components, Function, FunctionBody, FunctionKind, Parallel, Volatility};
+use crate::sql::{dollar_quoted, ident, literal};
+
+use super::context::Context;
+use super::privileges::GrantKind;
+use super::rendered::Rendered;
+use super::settings::assignment;
+use super::{comment, label, privileges};
+
+pub(super) fn render(context: &Context<'_>, node: Node, function: &Function) -> Rendered {
+    let header = &function.header;
+    let kind = match function.kind {
+        FunctionKind::Procedure => "PROCEDURE",
+        FunctionKind::Function | FunctionKind::Window => "FUNCTION",
+    };
+    let signature = format!("{}({})", header.name, function.identity_arguments);
+    let mut rendered = Rendered::named(node, kind, header.schema.clone(), signature);
+    rendered.owner.clone_from(&header.owner);
+    let address = format!("{}({})", header.sql_name(), function.identity_arguments);
+    let object = format!("{kind} {address}");
+    if header.wanted.has(Components::DEFINITION) {
+        rendered.create.push(create(kind, function));
+        for extension in &header.depends_on_extensions {
+            rendered.create.push(format!(
+                "ALTER {object} DEPENDS ON EXTENSION {}",
+                ident(extension)
+            ));
+        }
+        rendered
+            .drop
+            .push(format!("DROP {kind} IF EXISTS {address}"));
+        if let Some(owner) = &header.owner {
+            rendered
+                .set_owner
+                .push(format!("ALTER {object} OWNER TO {}", ident(owner)));
+        }
+    }
+    rendered.comments = comment::of(header, &object);
+    rendered.labels = label::of(header, &object, |_| None);
+    rendered.privileges = privileges::of(GrantKind::Function, &object, header, context.version());
+    rendered
+}
+
+fn create(kind: &str, function: &Function) -> String {
+    let mut text = format!(
+        "CREATE {kind} {}({})",
+        function.header.sql_name(),
+        function.arguments
+    );
+    if let Some(result) = &function.result {
+        text.push_str(&format!(" RETURNS {result}"));
+    }
+    text.push_str(&format!("\n    LANGUAGE {}", ident(&function.language)));
+    attributes(function, &mut text);
+    for (name, value) in &function.settings {
+        text.push_str(&format!("\n    SET {}", assignment(name, value)));
+    }
+    match &function.body {
+        FunctionBody::Source(source) => {
+            text.push_str(&format!("\n    AS {}", dollar_quoted(source)));
+        }
+        FunctionBody::Library { file, symbol } => {
+            text.push_str(&format!("\n    AS {}, {}", literal(file), literal(symbol)));
+        }
+        FunctionBody::Sql(body) => {
+            text.push_str("\n    ");
+            text.push_str(body);
+        }
+    }
+    text
+}
+
+/// The clauses between the language and the settings.
+fn attributes(function: &Function, text: &mut String) {
+    if !function.transforms.is_empty() {
+        let types: Vec<_> = function
+            .transforms
+            .iter()
+            .map(|transform| format!("FOR TYPE {transform}"))
+            .collect();
+        text.push_str(&format!(" TRANSFORM {}", types.join(", ")));
+    }
+    if function.kind == FunctionKind::Window {
+        text.push_str(" WINDOW");
+    }
+    text.push_str(match function.volatility {
+        Volatility::Immutable => " IMMUTABLE",
+        Volatility::Stable => " STABLE",
+        Volatility::Volatile => "",
+    });
+    let flags = [
+        (function.strict, " STRICT"),
+        (function.security_definer, " SECURITY DEFINER"),
+        (function.leakproof, " LEAKPROOF"),
+    ];
+    for (set, word) in flags {
+        if set {
+            text.push_str(word);
+        }
+    }
+    let numbers = [
+        ("COST", &function.cost),
+        ("ROWS", &function.rows),
+        ("SUPPORT", &function.support),
+    ];
+    for (word, value) in numbers {
+        if let Some(value) = value {
+            text.push_str(&format!(" {word} {value}"));
+        }
+    }
+    text.push_str(match function.parallel {
+        Parallel::Safe => " PARALLEL SAFE",
+        Parallel::Restricted => " PARALLEL RESTRICTED",
+        Parallel::Unsafe => "",
+    });
+}

@@ -1,0 +1,474 @@
+//! GRANT and REVOKE: the difference between what an object has and what a new one would have.
+//!
+//! A new object is taken to have [`Acl::base`]. What differs is revoked and granted: first the
+//! revokes, then the owner's own grants, then the others in the catalog's order, each only once
+//! its grantor can give it. `ALL` is written for a grant only to the owner: to anybody else it
+//! would hand over privileges that a newer server has and the source did not know (MAINTAIN).
+
+use crate::graph::Node;
+use crate::model::{Acl, AclItem, Components, DefaultAcl, Header};
+use crate::sql::{ServerVersion, ident};
+
+use super::rendered::Rendered;
+
+/// What privileges are on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GrantKind {
+    Table,
+    Column,
+    Sequence,
+    Function,
+    Type,
+    Schema,
+    Database,
+    LargeObject,
+}
+
+impl GrantKind {
+    /// The letters of all privileges that a server of this version has for the kind.
+    const fn all(self, version: ServerVersion) -> &'static str {
+        match self {
+            Self::Table if version.at_least(17) => "arwdDxtm",
+            Self::Table => "arwdDxt",
+            Self::Column => "arwx",
+            Self::Sequence => "rwU",
+            Self::Function => "X",
+            Self::Type => "U",
+            Self::Schema => "UC",
+            Self::Database => "CTc",
+            Self::LargeObject => "rw",
+        }
+    }
+}
+
+/// The keyword for a privilege's letter; none for a letter that no known server has.
+const fn keyword(letter: char) -> Option<&'static str> {
+    Some(match letter {
+        'r' => "SELECT",
+        'a' => "INSERT",
+        'w' => "UPDATE",
+        'd' => "DELETE",
+        'D' => "TRUNCATE",
+        'x' => "REFERENCES",
+        't' => "TRIGGER",
+        'm' => "MAINTAIN",
+        'X' => "EXECUTE",
+        'U' => "USAGE",
+        'C' => "CREATE",
+        'T' => "TEMPORARY",
+        'c' => "CONNECT",
+        's' => "SET",
+        'A' => "ALTER SYSTEM",
+        _ => return None,
+    })
+}
+
+/// What a change does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Grant,
+    GrantWithOption,
+    Revoke,
+    RevokeOption,
+}
+
+/// One GRANT or REVOKE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Change {
+    verb: Verb,
+    /// Letters, in the item's order.
+    letters: String,
+    grantee: Option<String>,
+    grantor: String,
+}
+
+type Key<'a> = (Option<&'a str>, &'a str);
+
+fn key(item: &AclItem) -> Key<'_> {
+    (item.grantee.as_deref(), &item.grantor)
+}
+
+fn find<'a>(items: &'a [AclItem], wanted: Key<'_>) -> Option<&'a AclItem> {
+    items.iter().find(|item| key(item) == wanted)
+}
+
+/// Whether the item holds the privilege: `None` not at all, else whether with grant option.
+fn held(item: &AclItem, letter: char) -> Option<bool> {
+    item.privileges
+        .iter()
+        .find(|privilege| privilege.letter == letter)
+        .map(|privilege| privilege.grantable)
+}
+
+fn equal(a: &AclItem, b: &AclItem) -> bool {
+    let covers = |a: &AclItem, b: &AclItem| {
+        a.privileges
+            .iter()
+            .all(|privilege| held(b, privilege.letter) == Some(privilege.grantable))
+    };
+    key(a) == key(b) && covers(a, b) && covers(b, a)
+}
+
+fn letters(item: &AclItem, mut keep: impl FnMut(char, bool) -> bool) -> String {
+    item.privileges
+        .iter()
+        .filter(|privilege| keep(privilege.letter, privilege.grantable))
+        .map(|privilege| privilege.letter)
+        .collect()
+}
+
+/// The changes that turn `base` into `current`.
+fn changes(base: &[AclItem], current: &[AclItem], owner: Option<&str>) -> Vec<Change> {
+    let mut changes = Vec::new();
+    // What the object has while the changes run.
+    let mut state: Vec<AclItem> = base.to_vec();
+    let mut revoked: Vec<&AclItem> = base
+        .iter()
+        .filter(|item| !current.iter().any(|other| equal(item, other)))
+        .collect();
+    while !revoked.is_empty() {
+        // Last first, and nobody before those who have it from him.
+        let at = revoked
+            .iter()
+            .rposition(|item| !gives(item, &revoked))
+            .unwrap_or(revoked.len() - 1);
+        let item = revoked.remove(at);
+        revoke(item, base, current, owner, &mut changes);
+    }
+    for change in &changes {
+        apply(&mut state, change);
+    }
+    grant(&mut state, current, owner, &mut changes);
+    changes
+}
+
+/// Whether the item's grantee is the grantor of another one in the list.
+fn gives(item: &AclItem, list: &[&AclItem]) -> bool {
+    item.grantee.as_ref().is_some_and(|name| {
+        list.iter()
+            .any(|other| &other.grantor == name && *other != item)
+    })
+}
+
+/// Takes away what the item has too much. An item that only differs is taken away whole, and
+/// given again later, so that the order of items comes out as on the source; but not if its
+/// grantee has passed on something that stays.
+fn revoke(
+    item: &AclItem,
+    base: &[AclItem],
+    current: &[AclItem],
+    owner: Option<&str>,
+    changes: &mut Vec<Change>,
+) {
+    let mut push = |verb, letters: String| {
+        if !letters.is_empty() {
+            changes.push(Change {
+                verb,
+                letters,
+                grantee: item.grantee.clone(),
+                grantor: item.grantor.clone(),
+            });
+        }
+    };
+    let passed_on = item.grantee.is_some()
+        && item.grantee.as_deref() != owner
+        && base.iter().any(|other| {
+            Some(&other.grantor) == item.grantee.as_ref() && find(current, key(other)).is_some()
+        });
+    match find(current, key(item)) {
+        Some(kept) if passed_on => {
+            push(
+                Verb::Revoke,
+                letters(item, |letter, _| held(kept, letter).is_none()),
+            );
+            push(
+                Verb::RevokeOption,
+                letters(item, |letter, grantable| {
+                    grantable && held(kept, letter) == Some(false)
+                }),
+            );
+        }
+        _ => push(Verb::Revoke, letters(item, |_, _| true)),
+    }
+}
+
+/// Gives what is missing, as soon as the grantor can give it.
+fn grant(
+    state: &mut Vec<AclItem>,
+    current: &[AclItem],
+    owner: Option<&str>,
+    changes: &mut Vec<Change>,
+) {
+    let own = |item: &&AclItem| owner.is_some() && key(item) == (owner, owner.unwrap_or_default());
+    let mut pending: Vec<&AclItem> = current.iter().filter(own).collect();
+    pending.extend(current.iter().filter(|item| !own(item)));
+    loop {
+        let before = changes.len();
+        pending.retain(|item| give(item, state, owner, Giver::Able, changes));
+        if pending.is_empty() {
+            return;
+        }
+        if changes.len() == before {
+            // No grantor has what he gave: roles were altered behind the catalogs. The server
+            // shall judge.
+            for item in pending {
+                give(item, state, owner, Giver::Any, changes);
+            }
+            return;
+        }
+    }
+}
+
+/// Whether the grantor's right to grant is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Giver {
+    Able,
+    Any,
+}
+
+/// Gives what of the item can be given now; answers whether something is left.
+fn give(
+    item: &AclItem,
+    state: &mut Vec<AclItem>,
+    owner: Option<&str>,
+    giver: Giver,
+    changes: &mut Vec<Change>,
+) -> bool {
+    let able = |state: &[AclItem], letter| {
+        giver == Giver::Any
+            || owner.is_none_or(|owner| owner == item.grantor)
+            || state.iter().any(|other| {
+                other.grantee.as_ref() == Some(&item.grantor) && held(other, letter) == Some(true)
+            })
+    };
+    let lacks = |state: &[AclItem], letter, grantable: bool| {
+        let has = find(state, key(item)).and_then(|has| held(has, letter));
+        has.is_none_or(|option| grantable && !option)
+    };
+    let mut left = false;
+    for (verb, option) in [(Verb::Grant, false), (Verb::GrantWithOption, true)] {
+        let letters = letters(item, |letter, grantable| {
+            if grantable != option || !lacks(state, letter, grantable) {
+                return false;
+            }
+            let able = able(state, letter);
+            left |= !able;
+            able
+        });
+        if letters.is_empty() {
+            continue;
+        }
+        let change = Change {
+            verb,
+            letters,
+            grantee: item.grantee.clone(),
+            grantor: item.grantor.clone(),
+        };
+        apply(state, &change);
+        changes.push(change);
+    }
+    left
+}
+
+/// What the server makes of a change.
+fn apply(state: &mut Vec<AclItem>, change: &Change) {
+    let wanted = (change.grantee.as_deref(), change.grantor.as_str());
+    let at = state.iter().position(|item| key(item) == wanted);
+    let at = match (at, change.verb) {
+        (Some(at), _) => at,
+        (None, Verb::Grant | Verb::GrantWithOption) => {
+            state.push(AclItem {
+                grantee: change.grantee.clone(),
+                grantor: change.grantor.clone(),
+                privileges: Vec::new(),
+            });
+            state.len() - 1
+        }
+        (None, Verb::Revoke | Verb::RevokeOption) => return,
+    };
+    let privileges = &mut state[at].privileges;
+    for letter in change.letters.chars() {
+        let place = privileges.iter().position(|p| p.letter == letter);
+        match (change.verb, place) {
+            (Verb::Grant | Verb::GrantWithOption, None) => {
+                privileges.push(crate::model::Privilege {
+                    letter,
+                    grantable: change.verb == Verb::GrantWithOption,
+                });
+            }
+            (Verb::GrantWithOption, Some(place)) => privileges[place].grantable = true,
+            (Verb::RevokeOption, Some(place)) => privileges[place].grantable = false,
+            (Verb::Revoke, Some(place)) => {
+                privileges.remove(place);
+            }
+            (Verb::Grant, Some(_)) | (Verb::Revoke | Verb::RevokeOption, None) => {}
+        }
+    }
+    if state[at].privileges.is_empty() {
+        state.remove(at);
+    }
+}
+
+/// How changes are worded.
+struct Wording<'a> {
+    kind: GrantKind,
+    version: ServerVersion,
+    /// `TABLE s.t`; `TABLES` for default privileges.
+    object: &'a str,
+    /// The column, for column privileges.
+    column: Option<&'a str>,
+    owner: Option<&'a str>,
+    /// `ALTER DEFAULT PRIVILEGES … `, or empty.
+    prefix: &'a str,
+}
+
+impl Wording<'_> {
+    fn statements(&self, changes: &[Change]) -> Vec<String> {
+        let mut statements = Vec::new();
+        for change in changes {
+            // Default privileges are always the role's own grants.
+            let foreign_grantor =
+                self.prefix.is_empty() && self.owner.is_some_and(|owner| owner != change.grantor);
+            if foreign_grantor {
+                statements.push(format!(
+                    "SET SESSION AUTHORIZATION {}",
+                    ident(&change.grantor)
+                ));
+            }
+            statements.push(self.statement(change));
+            if foreign_grantor {
+                statements.push(String::from("RESET SESSION AUTHORIZATION"));
+            }
+        }
+        statements
+    }
+
+    fn statement(&self, change: &Change) -> String {
+        let (verb, preposition, end) = match change.verb {
+            Verb::Grant => ("GRANT", "TO", ""),
+            Verb::GrantWithOption => ("GRANT", "TO", " WITH GRANT OPTION"),
+            Verb::Revoke => ("REVOKE", "FROM", ""),
+            Verb::RevokeOption => ("REVOKE GRANT OPTION FOR", "FROM", ""),
+        };
+        let grantee = match &change.grantee {
+            Some(name) => ident(name),
+            None => String::from("PUBLIC"),
+        };
+        format!(
+            "{}{verb} {} ON {} {preposition} {grantee}{end}",
+            self.prefix,
+            self.privileges(change),
+            self.object
+        )
+    }
+
+    fn privileges(&self, change: &Change) -> String {
+        let all = self.kind.all(self.version);
+        let whole = all.chars().all(|letter| change.letters.contains(letter));
+        let to_owner = change.grantee.is_some() && change.grantee.as_deref() == self.owner;
+        let taken = matches!(change.verb, Verb::Revoke | Verb::RevokeOption);
+        let column = self
+            .column
+            .map(|column| format!("({})", ident(column)))
+            .unwrap_or_default();
+        if whole && (taken || to_owner) {
+            return format!("ALL{column}");
+        }
+        let words: Vec<_> = change
+            .letters
+            .chars()
+            .filter_map(keyword)
+            .map(|word| format!("{word}{column}"))
+            .collect();
+        words.join(", ")
+    }
+}
+
+/// The statements for an object; `object` is `TABLE s.t`, `FUNCTION s.f(integer)`, ….
+pub(super) fn on(
+    kind: GrantKind,
+    object: &str,
+    acl: &Acl,
+    owner: Option<&str>,
+    version: ServerVersion,
+) -> Vec<String> {
+    statements(kind, object, None, acl, owner, version)
+}
+
+/// The statements for a column of the table named by `object`.
+pub(super) fn on_column(
+    object: &str,
+    column: &str,
+    acl: &Acl,
+    owner: Option<&str>,
+    version: ServerVersion,
+) -> Vec<String> {
+    statements(GrantKind::Column, object, Some(column), acl, owner, version)
+}
+
+fn statements(
+    kind: GrantKind,
+    object: &str,
+    column: Option<&str>,
+    acl: &Acl,
+    owner: Option<&str>,
+    version: ServerVersion,
+) -> Vec<String> {
+    let Some(current) = &acl.current else {
+        return Vec::new();
+    };
+    Wording {
+        kind,
+        version,
+        object,
+        column,
+        owner,
+        prefix: "",
+    }
+    .statements(&changes(&acl.base, current, owner))
+}
+
+/// The statements for an object with a header, if its privileges are wanted.
+pub(super) fn of(
+    kind: GrantKind,
+    object: &str,
+    header: &Header,
+    version: ServerVersion,
+) -> Vec<String> {
+    if !header.wanted.has(Components::ACL) {
+        return Vec::new();
+    }
+    on(kind, object, &header.acl, header.owner.as_deref(), version)
+}
+
+/// `ALTER DEFAULT PRIVILEGES`.
+pub(super) fn render_default(node: Node, acl: &DefaultAcl, version: ServerVersion) -> Rendered {
+    let (kind, objects) = match acl.object_type {
+        'S' => (GrantKind::Sequence, "SEQUENCES"),
+        'f' => (GrantKind::Function, "FUNCTIONS"),
+        'T' => (GrantKind::Type, "TYPES"),
+        'n' => (GrantKind::Schema, "SCHEMAS"),
+        'L' => (GrantKind::LargeObject, "LARGE OBJECTS"),
+        _ => (GrantKind::Table, "TABLES"),
+    };
+    let name = format!("DEFAULT PRIVILEGES FOR {objects}");
+    let mut rendered = Rendered::named(node, "DEFAULT ACL", acl.schema.clone(), name);
+    rendered.owner = Some(acl.role.clone());
+    let Some(current) = acl.acl.current.as_ref().filter(|_| acl.wanted) else {
+        return rendered;
+    };
+    let mut prefix = format!("ALTER DEFAULT PRIVILEGES FOR ROLE {} ", ident(&acl.role));
+    if let Some(schema) = &acl.schema {
+        prefix.push_str(&format!("IN SCHEMA {} ", ident(schema)));
+    }
+    rendered.privileges = Wording {
+        kind,
+        version,
+        object: objects,
+        column: None,
+        owner: Some(&acl.role),
+        prefix: &prefix,
+    }
+    .statements(&changes(&acl.acl.base, current, Some(&acl.role)));
+    rendered
+}

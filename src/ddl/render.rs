@@ -1,0 +1,145 @@
+//! From nodes to statements: which file renders which node.
+
+use crate::error::Result;
+use crate::graph::{Node, Order};
+use crate::model::{Address, Class, Database, LargeObjectGroup, RelationKind};
+
+use super::context::{Context, Separable, missing};
+use super::rendered::{Options, Rendered};
+use super::{
+    extension, foreign_key, function, index, large_object, policy, privileges, rule, schema,
+    sequence, statistics, table, trigger, types, view,
+};
+
+/// The statements of every node of `order`, in its order.
+///
+/// # Errors
+///
+/// [`Kind::Failed`](crate::error::Kind::Failed) where the order names an object that the
+/// database does not have: it was made from another one.
+pub fn render(database: &Database, order: &Order, _options: &Options) -> Result<Vec<Rendered>> {
+    let context = Context::new(database, order);
+    order
+        .nodes
+        .iter()
+        .map(|ordered| node(&context, ordered.node))
+        .collect()
+}
+
+fn node(context: &Context<'_>, node: Node) -> Result<Rendered> {
+    Ok(match node {
+        Node::Object(address) => object(context, node, address)?,
+        Node::ShellType(oid) => types::render_shell(node, context.type_(oid)?),
+        Node::SequenceOwner(oid) => sequence::render_owner(context, node, context.relation(oid)?)?,
+        Node::SeparateDefault(oid) => {
+            let (relation, column) = context.default(oid)?;
+            table::render_default(node, relation, column)?
+        }
+        Node::SeparateConstraint(oid) => match context.separable(oid)? {
+            Separable::Check(relation, check) => {
+                table::render_check(context, node, relation, check)
+            }
+            Separable::NotNull(relation, column, not_null) => {
+                table::render_not_null(context, node, relation, column, not_null)
+            }
+            Separable::Domain(type_, constraint) => {
+                types::render_constraint(node, type_, constraint)
+            }
+        },
+        Node::ViewDefinition(oid) => view::render_definition(node, context.relation(oid)?)?,
+        Node::TableAttach(oid) => table::render_attach(context, node, context.relation(oid)?)?,
+        Node::TableData(oid) => {
+            let header = &context.relation(oid)?.header;
+            let mut rendered = Rendered::new(node, "TABLE DATA", header);
+            rendered.relation = Some(header.name.clone());
+            rendered.owner.clone_from(&header.owner);
+            rendered
+        }
+        Node::SequenceSet(oid) => sequence::render_value(node, context.relation(oid)?)?,
+        Node::LargeObjects(at) => {
+            large_object::render(node, group(context, at)?, context.version())
+        }
+        Node::LargeObjectData(at) => large_object::render_data(node, group(context, at)?),
+        Node::IndexAttach(oid) => index::render_attach(context, node, context.index(oid)?)?,
+        Node::RowSecurity(oid) => policy::render_switch(node, context.relation(oid)?),
+        Node::Refresh(oid) => view::render_refresh(node, context.relation(oid)?),
+        Node::PreDataBoundary => boundary(node, "PRE-DATA BOUNDARY"),
+        Node::PostDataBoundary => boundary(node, "POST-DATA BOUNDARY"),
+    })
+}
+
+/// A boundary has no statements; an order that keeps them still gets one rendering per node.
+fn boundary(node: Node, kind: &'static str) -> Rendered {
+    Rendered::named(node, kind, None, String::new())
+}
+
+fn group<'a>(context: &Context<'a>, at: u32) -> Result<&'a LargeObjectGroup> {
+    let groups = &context.database.large_objects;
+    let group = usize::try_from(at).ok().and_then(|at| groups.get(at));
+    group.ok_or_else(|| missing(Address::new(Class::LargeObject, at)))
+}
+
+fn object(context: &Context<'_>, node: Node, address: Address) -> Result<Rendered> {
+    let database = context.database;
+    match address.class {
+        Class::Relation => relation(context, node, address),
+        Class::Type => types::render(context, node, context.type_(address.oid)?),
+        Class::Function => {
+            let object = context.object(&database.functions, address)?;
+            Ok(function::render(context, node, object))
+        }
+        Class::Schema => {
+            let object = context.object(&database.schemas, address)?;
+            Ok(schema::render(context, node, object))
+        }
+        Class::Extension => {
+            let object = context.object(&database.extensions, address)?;
+            Ok(extension::render(node, object))
+        }
+        Class::Constraint => match context.try_index_of_constraint(address.oid) {
+            Some(index) => match &index.constraint {
+                Some(constraint) => index::render_constraint(context, node, index, constraint),
+                None => Err(missing(address)),
+            },
+            None => {
+                let object = context.object(&database.foreign_keys, address)?;
+                foreign_key::render(context, node, object)
+            }
+        },
+        Class::Rule => rule::render(context, node, context.object(&database.rules, address)?),
+        Class::Trigger => {
+            let object = context.object(&database.triggers, address)?;
+            trigger::render(context, node, object)
+        }
+        Class::Policy => {
+            let object = context.object(&database.policies, address)?;
+            policy::render(context, node, object)
+        }
+        Class::Statistics => {
+            let object = context.object(&database.statistics, address)?;
+            statistics::render(context, node, object)
+        }
+        Class::DefaultAcl => Ok(privileges::render_default(
+            node,
+            context.default_acl(address.oid)?,
+            context.version(),
+        )),
+        _ => Err(missing(address)),
+    }
+}
+
+fn relation(context: &Context<'_>, node: Node, address: Address) -> Result<Rendered> {
+    if let Some(index) = context.try_index(address.oid) {
+        return index::render(context, node, index);
+    }
+    let relation = context.relation(address.oid)?;
+    match relation.kind {
+        RelationKind::Table | RelationKind::PartitionedTable | RelationKind::ForeignTable => {
+            Ok(table::render(context, node, relation))
+        }
+        RelationKind::View => view::render(context, node, relation),
+        RelationKind::MaterializedView => view::render_materialized(context, node, relation),
+        RelationKind::Sequence => sequence::render(context, node, relation),
+        RelationKind::Composite => Err(missing(address)),
+    }
+}

@@ -1,0 +1,192 @@
+//! Configuration settings and storage parameters as SQL.
+
+use crate::sql::{ident, literal};
+
+/// The settings whose value is a list of identifiers: each element must be a literal of its own,
+/// or the server would take the whole list for one element.
+const LISTS: &[&str] = &[
+    "local_preload_libraries",
+    "oauth_validator_libraries",
+    "output_plugin_libraries",
+    "search_path",
+    "session_preload_libraries",
+    "shared_preload_libraries",
+    "temp_tablespaces",
+    "unix_socket_directories",
+];
+
+/// `name TO value` for a setting as the catalogs store it.
+pub(super) fn assignment(name: &str, value: &str) -> String {
+    let value = if LISTS.iter().any(|list| list.eq_ignore_ascii_case(name)) {
+        list(value)
+    } else {
+        literal(value)
+    };
+    format!("{} TO {value}", dotted(name))
+}
+
+/// A name that may have parts between dots, each quoted where needed: `myext.level`,
+/// `toast.autovacuum_enabled`.
+pub(super) fn dotted(name: &str) -> String {
+    name.split('.').map(ident).collect::<Vec<_>>().join(".")
+}
+
+/// A list of identifiers as a list of literals. A text that is not such a list (an extension may
+/// store anything) stays whole.
+fn list(value: &str) -> String {
+    match split(value) {
+        Some(elements) if !elements.is_empty() => {
+            let quoted: Vec<_> = elements.iter().map(|element| literal(element)).collect();
+            quoted.join(", ")
+        }
+        Some(_) => String::from("''"),
+        None => literal(value),
+    }
+}
+
+/// The elements of a comma-separated list, each bare or in double quotes; none if it is not
+/// such a list.
+fn split(value: &str) -> Option<Vec<String>> {
+    let mut elements = Vec::new();
+    let mut rest = value.trim_ascii();
+    if rest.is_empty() {
+        return Some(elements);
+    }
+    loop {
+        let (element, after) = if let Some(quoted) = rest.strip_prefix('"') {
+            unquote(quoted)?
+        } else {
+            let end = rest
+                .find(|c: char| c == ',' || c.is_ascii_whitespace())
+                .unwrap_or(rest.len());
+            let (element, after) = rest.split_at(end);
+            if element.is_empty() {
+                return None;
+            }
+            (element.to_owned(), after)
+        };
+        elements.push(element);
+        let after = after.trim_ascii_start();
+        if after.is_empty() {
+            return Some(elements);
+        }
+        rest = after.strip_prefix(',')?.trim_ascii_start();
+    }
+}
+
+/// What stands before the closing double quote, and what comes after it.
+fn unquote(quoted: &str) -> Option<(String, &str)> {
+    let mut element = String::new();
+    let mut rest = quoted;
+    loop {
+        let (before, after) = rest.split_once('"')?;
+        element.push_str(before);
+        match after.strip_prefix('"') {
+            Some(more) => {
+                element.push('"');
+                rest = more;
+            }
+            None => return Some((element, after)),
+        }
+    }
+}
+
+/// ` WITH (name='value', …)`, or nothing.
+pub(super) fn with(options: &[(String, String)]) -> String {
+    if options.is_empty() {
+        return String::new();
+    }
+    format!(" WITH ({})", storage_parameters(options))
+}
+
+/// `name='value', …`. Values are always quoted: the server accepts every one as a string.
+pub(super) fn storage_parameters(options: &[(String, String)]) -> String {
+    let parts: Vec<_> = options
+        .iter()
+        .map(|(name, value)| format!("{}={}", dotted(name), literal(value)))
+        .collect();
+    parts.join(", ")
+}
+
+/// ` OPTIONS (name 'value', …)` of foreign objects, or nothing.
+pub(super) fn foreign(options: &[(String, String)]) -> String {
+    if options.is_empty() {
+        return String::new();
+    }
+    let parts: Vec<_> = options
+        .iter()
+        .map(|(name, value)| format!("{} {}", ident(name), literal(value)))
+        .collect();
+    format!(" OPTIONS ({})", parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn lists_are_split_and_other_values_are_not() {
+        let cases = [
+            (
+                "search_path",
+                "\"$user\", app",
+                "search_path TO '$user', 'app'",
+            ),
+            ("search_path", "\"\"", "search_path TO ''"),
+            ("search_path", "", "search_path TO ''"),
+            ("Search_Path", "a,b", "\"Search_Path\" TO 'a', 'b'"),
+            (
+                "search_path",
+                "\"a\"\"b\", \"c, d\"",
+                "search_path TO 'a\"b', 'c, d'",
+            ),
+            (
+                "search_path",
+                "pg_catalog , Mixed",
+                "search_path TO 'pg_catalog', 'Mixed'",
+            ),
+            ("search_path", "a b", "search_path TO 'a b'"),
+            ("search_path", "\"open", "search_path TO '\"open'"),
+            ("work_mem", "64MB", "work_mem TO '64MB'"),
+            ("myext.Level", "it's, me", "myext.\"Level\" TO 'it''s, me'"),
+            (
+                "TimeZone",
+                "Europe/Berlin",
+                "\"TimeZone\" TO 'Europe/Berlin'",
+            ),
+        ];
+        for (name, value, expected) in cases {
+            assert_eq!(assignment(name, value), expected, "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn storage_parameters_keep_the_dot_of_their_namespace() {
+        let options = [
+            (String::from("fillfactor"), String::from("70")),
+            (
+                String::from("toast.autovacuum_enabled"),
+                String::from("false"),
+            ),
+        ];
+        assert_eq!(
+            with(&options),
+            " WITH (fillfactor='70', toast.autovacuum_enabled='false')"
+        );
+        assert_eq!(with(&[]), "");
+    }
+
+    proptest! {
+        #[test]
+        fn a_quoted_list_comes_back_element_by_element(
+            elements in proptest::collection::vec("[a-zA-Z$\", '\\\\.]{0,8}", 1..5)
+        ) {
+            let stored: Vec<_> = elements
+                .iter()
+                .map(|element| format!("\"{}\"", element.replace('"', "\"\"")))
+                .collect();
+            prop_assert_eq!(split(&stored.join(", ")), Some(elements));
+        }
+    }
+}

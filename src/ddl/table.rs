@@ -1,0 +1,343 @@
+//! Tables, partitions, foreign tables, and what is set apart from them.
+
+use crate::error::Result;
+use crate::graph::Node;
+use crate::model::{
+    Check, Column, Components, NotNull, Persistence, Relation, RelationKind, ReplicaIdentity,
+};
+use crate::sql::{LockMode, ident};
+
+use super::column::{self, alter_only, alterable};
+use super::context::{Context, missing};
+use super::privileges::GrantKind;
+use super::rendered::Rendered;
+use super::settings::{foreign, with};
+use super::{comment, label, privileges};
+
+/// What pg_dump and SQL call the relation.
+pub(super) const fn keyword(kind: RelationKind) -> &'static str {
+    match kind {
+        RelationKind::Table | RelationKind::PartitionedTable => "TABLE",
+        RelationKind::View => "VIEW",
+        RelationKind::MaterializedView => "MATERIALIZED VIEW",
+        RelationKind::Sequence => "SEQUENCE",
+        RelationKind::ForeignTable => "FOREIGN TABLE",
+        RelationKind::Composite => "TYPE",
+    }
+}
+
+/// Everything but `create`: names, DROP, owner, comments, labels, privileges. Serves tables,
+/// views and materialized views.
+pub(super) fn frame(context: &Context<'_>, node: Node, relation: &Relation) -> Rendered {
+    let header = &relation.header;
+    let kind = keyword(relation.kind);
+    let name = header.sql_name();
+    let object = format!("{kind} {name}");
+    let mut rendered = Rendered::new(node, kind, header);
+    rendered.owner.clone_from(&header.owner);
+    if header.wanted.has(Components::DEFINITION) {
+        rendered.drop.push(format!("DROP {kind} IF EXISTS {name}"));
+        if let Some(owner) = &header.owner {
+            rendered
+                .set_owner
+                .push(format!("ALTER {object} OWNER TO {}", ident(owner)));
+        }
+    }
+    let part = |number| {
+        let column = relation.columns.iter().find(|c| c.number == number)?;
+        Some(format!("COLUMN {name}.{}", ident(&column.name)))
+    };
+    rendered.comments = comment::of(header, &object);
+    rendered.comments.extend(comment::of_parts(header, part));
+    rendered.labels = label::of(header, &object, part);
+    rendered.privileges = relation_privileges(context, relation);
+    rendered
+}
+
+/// The relation's privileges, then its columns': a REVOKE on the whole takes the columns' too.
+fn relation_privileges(context: &Context<'_>, relation: &Relation) -> Vec<String> {
+    let header = &relation.header;
+    let object = format!("TABLE {}", header.sql_name());
+    let version = context.version();
+    let mut statements = privileges::of(GrantKind::Table, &object, header, version);
+    if header.wanted.has(Components::ACL) {
+        let owner = header.owner.as_deref();
+        for column in &relation.columns {
+            let acl = &column.acl;
+            statements.extend(privileges::on_column(
+                &object,
+                &column.name,
+                acl,
+                owner,
+                version,
+            ));
+        }
+    }
+    statements
+}
+
+pub(super) fn render(context: &Context<'_>, node: Node, table: &Relation) -> Rendered {
+    let mut rendered = frame(context, node, table);
+    let header = &table.header;
+    if header.wanted.has(Components::COMMENT) {
+        rendered
+            .comments
+            .extend(constraint_comments(context, table));
+    }
+    if !header.wanted.has(Components::DEFINITION) {
+        return rendered;
+    }
+    rendered.tablespace.clone_from(&table.tablespace);
+    rendered.create.push(create(context, table));
+    match (&table.access_method, table.kind) {
+        // The default access method does not reach partitioned tables.
+        (Some(method), RelationKind::PartitionedTable) => rendered.create.push(format!(
+            "ALTER TABLE {} SET ACCESS METHOD {}",
+            header.sql_name(),
+            ident(method)
+        )),
+        (method, _) => rendered.access_method.clone_from(method),
+    }
+    for column in &table.columns {
+        let alters = column::alters(context, table, column);
+        rendered.create.extend(alters);
+    }
+    rendered.create.extend(replica_identity(table));
+    if table.force_row_security {
+        rendered
+            .create
+            .push(format!("{} FORCE ROW LEVEL SECURITY", alter_only(table)));
+    }
+    rendered
+}
+
+/// `REPLICA IDENTITY NOTHING` or `FULL`; a chosen index is set when it exists.
+pub(super) fn replica_identity(table: &Relation) -> Option<String> {
+    let what = match table.replica_identity {
+        ReplicaIdentity::Nothing => "NOTHING",
+        ReplicaIdentity::Full => "FULL",
+        ReplicaIdentity::Default | ReplicaIdentity::Index => return None,
+    };
+    Some(format!("{} REPLICA IDENTITY {what}", alter_only(table)))
+}
+
+fn create(context: &Context<'_>, table: &Relation) -> String {
+    let header = &table.header;
+    let is_partition = table.partition_bound.is_some();
+    // A partitioned table has no rows to leave unlogged; 18 refuses the word.
+    let unlogged = match (table.persistence, table.kind) {
+        (Persistence::Unlogged, RelationKind::Table) => "UNLOGGED ",
+        _ => "",
+    };
+    let mut text = format!(
+        "CREATE {unlogged}{} {}",
+        keyword(table.kind),
+        header.sql_name()
+    );
+    if let Some(of_type) = &table.of_type {
+        text.push_str(&format!(" OF {of_type}"));
+    }
+    let mut elements: Vec<String> = table
+        .columns
+        .iter()
+        .filter_map(|column| column::element(context, table, column))
+        .collect();
+    elements.extend(
+        inline_checks(context, table)
+            .map(|check| format!("CONSTRAINT {} {}", ident(&check.name), check.definition)),
+    );
+    if !elements.is_empty() {
+        text.push_str(&format!(" (\n    {}\n)", elements.join(",\n    ")));
+    } else if table.of_type.is_none() {
+        text.push_str(" (\n)");
+    }
+    if !table.parents.is_empty() && !is_partition {
+        let parents: Vec<_> = table.parents.iter().map(|p| p.sql_name.as_str()).collect();
+        text.push_str(&format!("\nINHERITS ({})", parents.join(", ")));
+    }
+    if let Some(key) = &table.partition_key {
+        text.push_str(&format!("\nPARTITION BY {key}"));
+    }
+    if let Some((server, _)) = &table.foreign {
+        text.push_str(&format!("\nSERVER {}", ident(server)));
+    }
+    text.push_str(&with(&table.options).replacen(' ', "\n", 1));
+    if let Some((_, options)) = &table.foreign {
+        text.push_str(&foreign(options).replacen(' ', "\n", 1));
+    }
+    text
+}
+
+/// The CHECK constraints that stand in CREATE TABLE. A partition has all of them, also those of
+/// its parent: ATTACH PARTITION demands them.
+fn inline_checks<'a>(
+    context: &Context<'a>,
+    table: &'a Relation,
+) -> impl Iterator<Item = &'a Check> {
+    table.checks.iter().filter(|check| {
+        check.validated
+            && !context.is_separate_constraint(check.oid)
+            && (check.local || table.partition_bound.is_some())
+    })
+}
+
+/// Comments on the constraints that exist once the table does.
+fn constraint_comments(context: &Context<'_>, table: &Relation) -> Vec<String> {
+    let on_constraint = |name: &str, text: &str| {
+        let object = format!("CONSTRAINT {} ON {}", ident(name), table.header.sql_name());
+        comment::on(&object, text)
+    };
+    let mut comments = Vec::new();
+    for column in &table.columns {
+        if let Some(not_null) = column::not_null(context, table, column)
+            && let (Some(name), Some(text)) = (&not_null.name, &not_null.comment)
+        {
+            comments.push(on_constraint(name, text));
+        }
+    }
+    for check in inline_checks(context, table) {
+        if let Some(text) = &check.comment {
+            comments.push(on_constraint(&check.name, text));
+        }
+    }
+    comments
+}
+
+/// `ATTACH PARTITION`.
+pub(super) fn render_attach(
+    context: &Context<'_>,
+    node: Node,
+    table: &Relation,
+) -> Result<Rendered> {
+    let header = &table.header;
+    let mut rendered = Rendered::new(node, "TABLE ATTACH", header);
+    rendered.relation = Some(header.name.clone());
+    let (Some(parent), Some(bound)) = (table.parents.first(), &table.partition_bound) else {
+        return Err(missing(header.address));
+    };
+    if header.wanted.has(Components::DEFINITION) {
+        rendered.create.push(format!(
+            "ALTER TABLE ONLY {} ATTACH PARTITION {} {bound}",
+            parent.sql_name,
+            header.sql_name()
+        ));
+        rendered.lock(header.address.oid, LockMode::AccessExclusive);
+        for ancestor in context.ancestors(header.address.oid) {
+            rendered.lock(ancestor, LockMode::ShareUpdateExclusive);
+        }
+    }
+    Ok(rendered)
+}
+
+/// A default set apart from its table, or a view's.
+pub(super) fn render_default(node: Node, table: &Relation, column: &Column) -> Result<Rendered> {
+    let header = &table.header;
+    let schema = header.schema.clone();
+    let mut rendered = Rendered::named(node, "DEFAULT", schema, column.name.clone());
+    rendered.relation = Some(header.name.clone());
+    let default = column.default.as_ref();
+    let default = default.ok_or_else(|| missing(header.address))?;
+    if header.wanted.has(Components::DEFINITION) {
+        let name = ident(&column.name);
+        rendered.create.push(format!(
+            "{} ALTER COLUMN {name} SET DEFAULT {}",
+            alter_only(table),
+            default.expression
+        ));
+        rendered.drop.push(format!(
+            "ALTER {} IF EXISTS ONLY {} ALTER COLUMN {name} DROP DEFAULT",
+            alterable(table),
+            header.sql_name()
+        ));
+        rendered.lock(header.address.oid, LockMode::AccessExclusive);
+    }
+    Ok(rendered)
+}
+
+/// A CHECK that is added after the data. Not ONLY: children get it from here.
+pub(super) fn render_check(
+    context: &Context<'_>,
+    node: Node,
+    table: &Relation,
+    check: &Check,
+) -> Rendered {
+    let definition = (check.local || table.partition_bound.is_some()).then_some(&check.definition);
+    added_constraint(
+        context,
+        node,
+        "CHECK CONSTRAINT",
+        table,
+        (&check.name, definition.cloned(), check.comment.as_deref()),
+    )
+}
+
+/// A NOT NULL that is added after the data, because not all rows are known to satisfy it.
+pub(super) fn render_not_null(
+    context: &Context<'_>,
+    node: Node,
+    table: &Relation,
+    column: &Column,
+    not_null: &NotNull,
+) -> Rendered {
+    let definition = not_null.local.then(|| {
+        format!(
+            "NOT NULL {}{}{}",
+            ident(&column.name),
+            if not_null.no_inherit {
+                " NO INHERIT"
+            } else {
+                ""
+            },
+            if not_null.validated { "" } else { " NOT VALID" }
+        )
+    });
+    let name = not_null.name.clone().unwrap_or_else(|| {
+        // What the server would call it; only servers that name them have them apart.
+        format!("{}_{}_not_null", table.header.name, column.name)
+    });
+    added_constraint(
+        context,
+        node,
+        "CONSTRAINT",
+        table,
+        (&name, definition, not_null.comment.as_deref()),
+    )
+}
+
+/// A constraint (name, definition unless it is only inherited, comment) after its table.
+fn added_constraint(
+    context: &Context<'_>,
+    node: Node,
+    kind: &'static str,
+    table: &Relation,
+    (name, definition, text): (&str, Option<String>, Option<&str>),
+) -> Rendered {
+    let header = &table.header;
+    let mut rendered = Rendered::named(node, kind, header.schema.clone(), name.to_owned());
+    rendered.relation = Some(header.name.clone());
+    let name = ident(name);
+    let table_name = header.sql_name();
+    if header.wanted.has(Components::DEFINITION)
+        && let Some(definition) = definition
+    {
+        let what = alterable(table);
+        rendered.create.push(format!(
+            "ALTER {what} {table_name} ADD CONSTRAINT {name} {definition}"
+        ));
+        rendered.drop.push(format!(
+            "ALTER {what} IF EXISTS {table_name} DROP CONSTRAINT IF EXISTS {name}"
+        ));
+        let oid = header.address.oid;
+        rendered.lock(oid, LockMode::AccessExclusive);
+        for child in context.descendants(oid) {
+            rendered.lock(child, LockMode::AccessExclusive);
+        }
+    }
+    if header.wanted.has(Components::COMMENT)
+        && let Some(text) = text
+    {
+        let object = format!("CONSTRAINT {name} ON {table_name}");
+        rendered.comments.push(comment::on(&object, text));
+    }
+    rendered
+}

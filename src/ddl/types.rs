@@ -1,0 +1,236 @@
+//! CREATE TYPE and CREATE DOMAIN.
+
+use crate::error::Result;
+use crate::graph::Node;
+use crate::model::{
+    BaseType, Components, CompositeColumn, Domain, DomainConstraint, RangeType, Type,
+    TypeDefinition,
+};
+use crate::sql::{ident, literal, qualified};
+
+use super::context::{Context, missing};
+use super::drop::guarded;
+use super::privileges::GrantKind;
+use super::rendered::Rendered;
+use super::{comment, label, privileges};
+
+pub(super) fn render(context: &Context<'_>, node: Node, type_: &Type) -> Result<Rendered> {
+    let header = &type_.header;
+    let name = header.sql_name();
+    let (kind, create) = match &type_.definition {
+        TypeDefinition::Base(base) => ("TYPE", base_type(&name, base)),
+        TypeDefinition::Composite { columns, .. } => ("TYPE", composite(&name, columns)),
+        TypeDefinition::Enum(labels) => ("TYPE", enumeration(&name, labels)),
+        TypeDefinition::Range(range) => ("TYPE", range_type(&name, range)),
+        TypeDefinition::Domain(domain) => ("DOMAIN", domain_type(context, type_, &name, domain)),
+        TypeDefinition::Shell => ("SHELL TYPE", format!("CREATE TYPE {name}")),
+        TypeDefinition::Array { .. }
+        | TypeDefinition::Multirange { .. }
+        | TypeDefinition::Rowtype { .. } => return Err(missing(header.address)),
+    };
+    let mut rendered = Rendered::new(node, kind, header);
+    rendered.owner.clone_from(&header.owner);
+    let keyword = if kind == "DOMAIN" { "DOMAIN" } else { "TYPE" };
+    let object = format!("{keyword} {name}");
+    if header.wanted.has(Components::DEFINITION) {
+        rendered.create.push(create);
+        // A base type and its functions need each other; only CASCADE takes both away.
+        let cascade = match type_.definition {
+            TypeDefinition::Base(_) => " CASCADE",
+            _ => "",
+        };
+        rendered
+            .drop
+            .push(format!("DROP {keyword} IF EXISTS {name}{cascade}"));
+        // Nobody can be made the owner of a mere shell.
+        if let Some(owner) = &header.owner
+            && kind != "SHELL TYPE"
+        {
+            rendered
+                .set_owner
+                .push(format!("ALTER {object} OWNER TO {}", ident(owner)));
+        }
+    }
+    rendered.comments = comments(context, type_, &object, &name);
+    let part = |number| column_object(type_, &name, number);
+    rendered.labels = label::of(header, &object, part);
+    rendered.privileges = privileges::of(
+        GrantKind::Type,
+        &format!("TYPE {name}"),
+        header,
+        context.version(),
+    );
+    Ok(rendered)
+}
+
+/// The shell that stands before the functions of a base type, or before the canonical function
+/// of a range type.
+pub(super) fn render_shell(node: Node, type_: &Type) -> Rendered {
+    let header = &type_.header;
+    let mut rendered = Rendered::new(node, "SHELL TYPE", header);
+    if header.wanted.has(Components::DEFINITION) {
+        let name = header.sql_name();
+        rendered.create.push(format!("CREATE TYPE {name}"));
+        rendered
+            .drop
+            .push(format!("DROP TYPE IF EXISTS {name} CASCADE"));
+    }
+    rendered
+}
+
+/// A domain constraint that is added after the data, or after what it needs.
+pub(super) fn render_constraint(
+    node: Node,
+    type_: &Type,
+    constraint: &DomainConstraint,
+) -> Rendered {
+    let header = &type_.header;
+    let domain = header.sql_name();
+    let kind = if constraint.is_not_null {
+        "CONSTRAINT"
+    } else {
+        "CHECK CONSTRAINT"
+    };
+    let name = constraint.name.clone();
+    let mut rendered = Rendered::named(node, kind, header.schema.clone(), name);
+    let name = ident(&constraint.name);
+    if header.wanted.has(Components::DEFINITION) {
+        rendered.create.push(format!(
+            "ALTER DOMAIN {domain} ADD CONSTRAINT {name} {}",
+            constraint.definition
+        ));
+        rendered.drop.push(guarded(
+            "to_regtype",
+            &domain,
+            &format!("ALTER DOMAIN {domain} DROP CONSTRAINT IF EXISTS {name}"),
+        ));
+    }
+    if header.wanted.has(Components::COMMENT)
+        && let Some(text) = &constraint.comment
+    {
+        let object = format!("CONSTRAINT {name} ON DOMAIN {domain}");
+        rendered.comments.push(comment::on(&object, text));
+    }
+    rendered
+}
+
+fn base_type(name: &str, base: &BaseType) -> String {
+    let options: Vec<_> = base
+        .options
+        .iter()
+        .map(|(option, text)| format!("\n    {option} = {text}"))
+        .collect();
+    format!("CREATE TYPE {name} ({}\n)", options.join(","))
+}
+
+fn composite(name: &str, columns: &[CompositeColumn]) -> String {
+    let columns: Vec<_> = columns
+        .iter()
+        .map(|column| {
+            let collation = collate(column.collation.as_deref());
+            format!(
+                "\n    {} {}{collation}",
+                ident(&column.name),
+                column.type_sql
+            )
+        })
+        .collect();
+    format!("CREATE TYPE {name} AS ({}\n)", columns.join(","))
+}
+
+fn enumeration(name: &str, labels: &[String]) -> String {
+    let labels: Vec<_> = labels
+        .iter()
+        .map(|label| format!("\n    {}", literal(label)))
+        .collect();
+    format!("CREATE TYPE {name} AS ENUM ({}\n)", labels.join(","))
+}
+
+fn range_type(name: &str, range: &RangeType) -> String {
+    let mut options = vec![format!("\n    subtype = {}", range.subtype)];
+    if let Some((schema, multirange)) = &range.multirange {
+        let multirange = qualified(schema, multirange);
+        options.push(format!("\n    multirange_type_name = {multirange}"));
+    }
+    let more = [
+        ("subtype_opclass", range.operator_class.as_ref()),
+        ("collation", range.collation.as_ref()),
+        ("canonical", range.canonical.as_ref().map(|(name, _)| name)),
+        ("subtype_diff", range.subtype_diff.as_ref()),
+    ];
+    for (option, text) in more {
+        if let Some(text) = text {
+            options.push(format!("\n    {option} = {text}"));
+        }
+    }
+    format!("CREATE TYPE {name} AS RANGE ({}\n)", options.join(","))
+}
+
+fn domain_type(context: &Context<'_>, type_: &Type, name: &str, domain: &Domain) -> String {
+    let mut text = format!("CREATE DOMAIN {name} AS {}", domain.base);
+    text.push_str(&collate(domain.collation.as_deref()));
+    if let Some(default) = &domain.default {
+        text.push_str(&format!(" DEFAULT {default}"));
+    }
+    if domain.not_null {
+        text.push_str(" NOT NULL");
+    }
+    let automatic = format!("{}_not_null", type_.header.name);
+    for constraint in inline(context, domain) {
+        if constraint.is_not_null && constraint.name == automatic {
+            text.push_str(" NOT NULL");
+        } else {
+            text.push_str(&format!(
+                "\n    CONSTRAINT {} {}",
+                ident(&constraint.name),
+                constraint.definition
+            ));
+        }
+    }
+    text
+}
+
+/// The constraints that are part of CREATE DOMAIN.
+fn inline<'a>(
+    context: &'a Context<'_>,
+    domain: &'a Domain,
+) -> impl Iterator<Item = &'a DomainConstraint> {
+    domain.constraints.iter().filter(|constraint| {
+        constraint.validated && !context.is_separate_constraint(constraint.oid)
+    })
+}
+
+fn comments(context: &Context<'_>, type_: &Type, object: &str, name: &str) -> Vec<String> {
+    let header = &type_.header;
+    let mut comments = comment::of(header, object);
+    comments.extend(comment::of_parts(header, |number| {
+        column_object(type_, name, number)
+    }));
+    if let TypeDefinition::Domain(domain) = &type_.definition
+        && header.wanted.has(Components::COMMENT)
+    {
+        for constraint in inline(context, domain) {
+            if let Some(text) = &constraint.comment {
+                let object = format!("CONSTRAINT {} ON DOMAIN {name}", ident(&constraint.name));
+                comments.push(comment::on(&object, text));
+            }
+        }
+    }
+    comments
+}
+
+/// `COLUMN s.t.c` for an attribute of a composite type.
+fn column_object(type_: &Type, name: &str, number: i32) -> Option<String> {
+    let TypeDefinition::Composite { columns, .. } = &type_.definition else {
+        return None;
+    };
+    let column = columns.iter().find(|column| column.number == number)?;
+    Some(format!("COLUMN {name}.{}", ident(&column.name)))
+}
+
+/// ` COLLATE c`, or nothing.
+pub(super) fn collate(collation: Option<&str>) -> String {
+    collation
+        .map(|collation| format!(" COLLATE {collation}"))
+        .unwrap_or_default()
+}
