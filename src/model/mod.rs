@@ -79,6 +79,12 @@ impl Components {
         Self(self.0 | other.0)
     }
 
+    /// What is in both.
+    #[must_use]
+    pub const fn only(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// This without `other`.
     #[must_use]
     pub const fn without(self, other: Self) -> Self {

@@ -1,0 +1,165 @@
+//! The one way in: reads a whole database in the order that keeps locks early.
+
+use std::time::Duration;
+
+use tokio_postgres::Client;
+
+use super::context::Reader;
+use super::roles::Roles;
+use super::select::Selected;
+use super::selection::Selection;
+use super::{
+    comments, database, default_acls, dependencies, detail, extensions, functions, headers, labels,
+    large_objects, locks, relations, roles, schemas, select, types, unsupported,
+};
+use crate::connect::Session;
+use crate::error::{Error, Kind, Result};
+use crate::model::Database;
+use crate::report::{Event, Observer};
+use crate::sql::ServerVersion;
+
+/// What to read.
+#[derive(Clone, Debug, Default)]
+pub struct ReadRequest {
+    /// Which objects, and what of them.
+    pub selection: Selection,
+    /// How long to wait for the lock of a table; none waits for ever.
+    pub lock_wait_timeout: Option<Duration>,
+}
+
+const SERVER: &str = "\
+SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_database()::text";
+
+/// Reads everything that the selection asks for, and locks the tables in it (`ACCESS SHARE`, until
+/// the end of the transaction).
+///
+/// The session must be inside an open transaction whose snapshot stays the same (repeatable read
+/// or more), with an empty `search_path`.
+///
+/// # Errors
+/// A pattern that makes no sense ([`Kind::Usage`]) or matches nothing, a table that may not be
+/// read or is locked by others for too long, an object whose owner does not exist, an object that
+/// was dropped in between, and whatever the server says.
+pub async fn read(
+    session: &Session,
+    request: &ReadRequest,
+    observer: &dyn Observer,
+) -> Result<Database> {
+    read_with(
+        session.client(),
+        session.server_version(),
+        request,
+        observer,
+    )
+    .await
+}
+
+/// As [`read`], for whoever has a client of another make.
+///
+/// # Errors
+/// As [`read`].
+#[doc(hidden)]
+pub async fn read_with(
+    client: &Client,
+    version: ServerVersion,
+    request: &ReadRequest,
+    observer: &dyn Observer,
+) -> Result<Database> {
+    let phase = |name| observer.event(&Event::Phase { name, steps: None });
+    phase("catalog");
+    let roles = Roles::load(client).await?;
+    let (in_recovery, name) = server(client).await?;
+    let reader = Reader {
+        client,
+        version,
+        roles: &roles,
+        observer,
+        in_recovery,
+    };
+
+    let mut extensions = extensions::read(&reader).await?;
+    let members = extensions::members(&reader).await?;
+    let mut schemas = schemas::read(&reader).await?;
+    let selected = Selected::resolve(
+        &reader,
+        &request.selection,
+        &name,
+        members,
+        &mut extensions,
+        &mut schemas,
+    )
+    .await?;
+    let mut relations = relations::list(&reader).await?;
+    selected
+        .mark_relations(&reader, &mut relations, &extensions)
+        .await?;
+
+    phase("lock");
+    locks::acquire(&reader, &relations, request.lock_wait_timeout).await?;
+
+    phase("catalog");
+    let mut database = Database {
+        version,
+        properties: database::read(&reader, &selected).await?,
+        schemas,
+        extensions,
+        types: types::read(&reader, &selected).await?,
+        functions: functions::read(&reader, &selected).await?,
+        relations,
+        indexes: Vec::new(),
+        foreign_keys: Vec::new(),
+        statistics: Vec::new(),
+        rules: Vec::new(),
+        triggers: Vec::new(),
+        policies: Vec::new(),
+        default_acls: default_acls::read(&reader, &selected).await?,
+        large_objects: large_objects::read(&reader, &selected).await?,
+        dependencies: Vec::new(),
+    };
+    detail::read(&reader, &mut database).await?;
+    database.dependencies = dependencies::read(&reader).await?;
+
+    let notes = headers::Notes {
+        comments: comments::read(&reader).await?,
+        labels: labels::read(&reader).await?,
+        extensions: extensions::depends(&reader).await?,
+    };
+    headers::annotate(&mut database, notes);
+    headers::drop_dangling_privileges(&mut database, &reader);
+    unsupported::warn(&reader, &selected).await?;
+    Ok(database)
+}
+
+async fn server(client: &Client) -> Result<(bool, String)> {
+    let rows = client.query(SERVER, &[]).await?;
+    match rows.as_slice() {
+        [row] => Ok((row.try_get(0)?, row.try_get(1)?)),
+        _ => Err(Error::new(Kind::Failed, "read server: not one row")),
+    }
+}
+
+/// Every catalog query for a server of this version, by name, so that a test can have each of
+/// them prepared.
+#[doc(hidden)]
+pub fn all_queries(version: ServerVersion) -> Vec<(&'static str, String)> {
+    let mut all = vec![("server", SERVER.to_owned())];
+    for queries in [
+        roles::queries,
+        extensions::queries,
+        schemas::queries,
+        select::queries,
+        database::queries,
+        types::queries,
+        functions::queries,
+        default_acls::queries,
+        large_objects::queries,
+        detail::queries,
+        dependencies::queries,
+        comments::queries,
+        labels::queries,
+        unsupported::queries,
+    ] {
+        all.extend(queries(version));
+    }
+    all
+}

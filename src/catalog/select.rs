@@ -1,0 +1,465 @@
+//! Which objects are wanted, and what of them.
+//!
+//! Rules, in the order in which they count: members of extensions follow their extension, objects
+//! in schemas follow their schema (or, for relations, the patterns of tables), objects without a
+//! schema are wanted when nothing was selected.
+
+use super::acl;
+use super::context::Reader;
+use super::extensions::Members;
+use super::pattern::{Pattern, Subject};
+use super::schemas;
+use super::selection::{Content, Selection};
+use crate::error::{Context, Error, Kind, Result};
+use crate::model::{
+    Components, Extension, Header, Oid, Persistence, Relation, RelationKind, Schema,
+};
+use crate::sql::ServerVersion;
+use std::collections::{HashMap, HashSet};
+
+/// Objects below were made by initdb.
+pub(crate) const FIRST_NORMAL_OID: Oid = 16_384;
+
+// Matching unqualified names needs the `search_path` that users of this connection have, so that
+// nothing in these queries may be looked up by it.
+const MATCHING_SCHEMAS: &str = "\
+SELECT p.number::pg_catalog.int4, n.oid \
+FROM pg_catalog.unnest($1::pg_catalog.text[]) WITH ORDINALITY AS p(name, number) \
+JOIN pg_catalog.pg_namespace n \
+ON n.nspname OPERATOR(pg_catalog.~) p.name COLLATE pg_catalog.default";
+
+// `unnest` of several arrays is syntax and not a function call: it must stand unqualified.
+const MATCHING_RELATIONS: &str = "\
+SELECT p.number::pg_catalog.int4, c.oid \
+FROM unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) \
+WITH ORDINALITY AS p(schema, name, number) \
+JOIN pg_catalog.pg_namespace n ON p.schema IS NULL \
+OR n.nspname OPERATOR(pg_catalog.~) p.schema COLLATE pg_catalog.default \
+JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid \
+AND c.relname OPERATOR(pg_catalog.~) p.name COLLATE pg_catalog.default \
+WHERE c.relkind OPERATOR(pg_catalog.=) \
+ANY ('{r,p,v,m,f,S}'::pg_catalog.\"char\"[]) \
+AND (p.schema IS NOT NULL OR pg_catalog.pg_table_is_visible(c.oid)) \
+AND n.nspname OPERATOR(pg_catalog.!~) '^pg_' \
+AND n.nspname OPERATOR(pg_catalog.<>) 'information_schema'";
+
+const USERS_SEARCH_PATH: &str = "SET LOCAL search_path TO DEFAULT";
+const EMPTY_SEARCH_PATH: &str = "SELECT pg_catalog.set_config('search_path', '', true)";
+
+// Relations with a column whose privileges are not what they were at first.
+const COLUMN_PRIVILEGES: &str = "\
+SELECT DISTINCT a.attrelid FROM pg_catalog.pg_attribute a \
+LEFT JOIN pg_catalog.pg_init_privs ip ON ip.classoid = 'pg_catalog.pg_class'::regclass \
+AND ip.objoid = a.attrelid AND ip.objsubid = a.attnum \
+WHERE (a.attacl IS NOT NULL OR ip.initprivs IS NOT NULL) \
+AND a.attacl IS DISTINCT FROM ip.initprivs AND NOT a.attisdropped";
+
+/// The selection, resolved to objects.
+pub(crate) struct Selected {
+    /// Nothing was selected by name, so that objects without a schema count too.
+    everything: bool,
+    content: Content,
+    large_objects: Option<bool>,
+    no_unlogged: bool,
+    members: Members,
+    /// What members of an extension inherit from it.
+    extensions: HashMap<Oid, Components>,
+    /// What objects in a schema inherit from it, by the schema's name.
+    schemas: HashMap<String, Components>,
+    /// OIDs of schemas whose objects' definitions are wanted.
+    defined_schemas: Vec<Oid>,
+    /// Names of schemas that were asked for, and that were excluded, by name.
+    named_schemas: HashSet<String>,
+    excluded_schemas: HashSet<String>,
+    tables: Option<HashSet<Oid>>,
+    excluded_tables: HashSet<Oid>,
+    excluded_data: HashSet<Oid>,
+}
+
+impl Selected {
+    /// Resolves the patterns, and marks what is wanted of extensions and schemas.
+    ///
+    /// # Errors
+    /// A pattern that makes no sense, patterns that match nothing, the server's errors.
+    pub async fn resolve(
+        reader: &Reader<'_>,
+        selection: &Selection,
+        database: &str,
+        members: Members,
+        extensions: &mut [Extension],
+        schemas: &mut [Schema],
+    ) -> Result<Self> {
+        let strict = selection.strict_names;
+        let find = |subject, patterns, must| async move {
+            matching(reader, subject, patterns, database, must).await
+        };
+        let some_must = if strict { Must::Each } else { Must::Any };
+        let by_oid = |oids: HashSet<Oid>, schemas: &[Schema]| -> HashSet<String> {
+            schemas
+                .iter()
+                .filter(|schema| oids.contains(&schema.header.address.oid))
+                .map(|schema| schema.header.name.clone())
+                .collect()
+        };
+        let named = find(Subject::Schema, &selection.schemas, some_must).await?;
+        let excluded = find(Subject::Schema, &selection.exclude_schemas, Must::Not).await?;
+        let tables = find(Subject::Relation, &selection.tables, some_must).await?;
+        let mut selected = Self {
+            everything: selection.schemas.is_empty() && selection.tables.is_empty(),
+            content: selection.content,
+            large_objects: selection.large_objects,
+            no_unlogged: selection.no_unlogged_table_data,
+            members,
+            extensions: HashMap::new(),
+            schemas: HashMap::new(),
+            defined_schemas: Vec::new(),
+            named_schemas: by_oid(named, schemas),
+            excluded_schemas: by_oid(excluded, schemas),
+            tables: (!selection.tables.is_empty()).then_some(tables),
+            excluded_tables: find(Subject::Relation, &selection.exclude_tables, Must::Not).await?,
+            excluded_data: find(Subject::Relation, &selection.exclude_table_data, Must::Not)
+                .await?,
+        };
+        for extension in extensions {
+            selected.mark_extension(&mut extension.header);
+        }
+        for schema in schemas {
+            selected.mark_schema(&mut schema.header);
+        }
+        Ok(selected)
+    }
+
+    /// OIDs of the schemas whose objects are to be read in full.
+    pub fn defined_schemas(&self) -> &[Oid] {
+        &self.defined_schemas
+    }
+
+    /// Whether objects that live in no schema are wanted.
+    pub fn everything(&self) -> bool {
+        self.everything
+    }
+
+    /// Whether definitions are wanted at all.
+    pub fn definitions(&self) -> bool {
+        self.content != Content::DataOnly
+    }
+
+    /// Whether large objects are wanted.
+    pub fn large_objects(&self) -> bool {
+        self.content != Content::SchemaOnly && self.large_objects.unwrap_or(self.everything)
+    }
+
+    /// What of `wanted` is asked for at all.
+    pub fn content(&self, wanted: Components) -> Components {
+        match self.content {
+            Content::All => wanted,
+            Content::SchemaOnly => wanted.without(Components::DATA),
+            Content::DataOnly => wanted.only(Components::DATA),
+        }
+    }
+
+    fn mark_extension(&mut self, header: &mut Header) {
+        let contains = if header.address.oid < FIRST_NORMAL_OID {
+            // Changed privileges of plpgsql's members are kept, nothing else: every database has it.
+            Components::ACL
+        } else if self.everything {
+            Components::ALL
+        } else {
+            Components::NONE
+        };
+        self.extensions.insert(header.address.oid, contains);
+        header.wanted = self.content(contains.without(Components::DATA.with(Components::ACL)));
+    }
+
+    fn mark_schema(&mut self, header: &mut Header) {
+        let name = header.name.as_str();
+        let contains = if self.tables.is_some() {
+            Components::NONE
+        } else if !self.everything {
+            if self.named_schemas.contains(name) {
+                Components::ALL
+            } else {
+                Components::NONE
+            }
+        } else if name == "pg_catalog" {
+            Components::ACL
+        } else {
+            Components::ALL
+        };
+        let contains = if self.excluded_schemas.contains(name) {
+            Components::NONE
+        } else {
+            contains
+        };
+        self.schemas.insert(header.name.clone(), contains);
+        if self.definitions() && contains.has(Components::DEFINITION) {
+            self.defined_schemas.push(header.address.oid);
+        }
+        let mut wanted = contains.without(Components::DATA);
+        if header.name == "public" && schemas::has_usual_owner(header) {
+            wanted = wanted.without(Components::DEFINITION);
+        }
+        header.wanted = self.content(self.as_member(header, wanted));
+    }
+
+    /// What is wanted of an object that may be a member of an extension: then only privileges that
+    /// were changed since. Remembers the extension.
+    fn as_member(&self, header: &mut Header, otherwise: Components) -> Components {
+        header.extension = self.members.get(&header.address).copied();
+        let wanted = match header.extension {
+            Some(extension) => self
+                .extensions
+                .get(&extension)
+                .map_or(Components::NONE, |contains| contains.only(Components::ACL)),
+            None => otherwise,
+        };
+        if wanted == Components::ACL && !acl::differs(&header.acl) {
+            Components::NONE
+        } else {
+            wanted
+        }
+    }
+
+    /// What objects in this schema inherit from it.
+    pub fn contained(&self, schema: &str) -> Components {
+        self.schemas.get(schema).copied().unwrap_or_default()
+    }
+
+    /// Marks an object that follows its schema, or, without one, the selection as a whole.
+    pub fn mark(&self, header: &mut Header) {
+        let inherited = match header.schema.as_deref() {
+            Some(schema) => self.contained(schema),
+            None if self.everything => Components::ALL,
+            None => Components::NONE,
+        };
+        let wanted = self.as_member(header, inherited.without(Components::DATA));
+        header.wanted = self.content(wanted);
+    }
+
+    /// Marks all relations, and gives configuration tables of extensions their conditions.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn mark_relations(
+        &self,
+        reader: &Reader<'_>,
+        relations: &mut Vec<Relation>,
+        extensions: &[Extension],
+    ) -> Result<()> {
+        let rows = reader
+            .rows("column privileges", COLUMN_PRIVILEGES, &[])
+            .await?;
+        let column_privileges: HashSet<Oid> = rows.iter().map(|row| row.get(0)).collect();
+        for relation in &mut *relations {
+            self.mark_relation(relation, &column_privileges);
+        }
+        let index: HashMap<Oid, usize> = relations
+            .iter()
+            .enumerate()
+            .map(|(at, relation)| (relation.header.address.oid, at))
+            .collect();
+        self.mark_configuration(relations, &index, extensions);
+        self.follow_owners(relations, &index);
+        for relation in &mut *relations {
+            relation.header.wanted = self.content(self.data_of(reader, relation));
+        }
+        // Built-in relations are of no use but for changed privileges.
+        relations.retain(|relation| {
+            let schema = relation.header.schema.as_deref();
+            !matches!(schema, Some("pg_catalog" | "information_schema"))
+                || !relation.header.wanted.is_none()
+        });
+        Ok(())
+    }
+
+    /// Sequences come with the tables that own them.
+    fn follow_owners(&self, relations: &mut [Relation], index: &HashMap<Oid, usize>) {
+        for at in 0..relations.len() {
+            let Some(owner) = relations[at]
+                .sequence
+                .as_ref()
+                .and_then(|s| s.owner.as_ref())
+            else {
+                continue;
+            };
+            let Some(table) = index.get(&owner.table).map(|&at| &relations[at].header) else {
+                continue;
+            };
+            let wanted = if owner.identity.is_some() {
+                table.wanted
+            } else {
+                relations[at].header.wanted.with(table.wanted)
+            };
+            relations[at].header.wanted = wanted;
+        }
+    }
+
+    fn mark_relation(&self, relation: &mut Relation, column_privileges: &HashSet<Oid>) {
+        let header = &mut relation.header;
+        if relation.kind == RelationKind::Composite {
+            // The type is what is wanted.
+            header.extension = self.members.get(&header.address).copied();
+            header.wanted = Components::NONE;
+            return;
+        }
+        let oid = header.address.oid;
+        let mut wanted = match (&self.tables, header.schema.as_deref()) {
+            (Some(tables), _) if tables.contains(&oid) => Components::ALL,
+            (Some(_), _) | (None, None) => Components::NONE,
+            (None, Some(schema)) => self.contained(schema),
+        };
+        if self.excluded_tables.contains(&oid) {
+            wanted = Components::NONE;
+        }
+        let acl_wanted = match self.members.get(&header.address) {
+            Some(extension) => self
+                .extensions
+                .get(extension)
+                .is_some_and(|contains| contains.has(Components::ACL)),
+            None => wanted == Components::ACL,
+        };
+        header.wanted = self.as_member(header, wanted);
+        if acl_wanted && column_privileges.contains(&oid) {
+            header.wanted = header.wanted.with(Components::ACL);
+        }
+    }
+
+    /// Rows of configuration tables belong to the user although the table does not.
+    fn mark_configuration(
+        &self,
+        relations: &mut [Relation],
+        index: &HashMap<Oid, usize>,
+        extensions: &[Extension],
+    ) {
+        for extension in extensions {
+            for table in &extension.configuration {
+                let Some(&at) = index.get(&table.relation) else {
+                    continue;
+                };
+                let relation = &mut relations[at];
+                let schema = relation.header.schema.as_deref().unwrap_or_default();
+                let chosen = self
+                    .extensions
+                    .get(&extension.header.address.oid)
+                    .is_some_and(|contains| contains.has(Components::DATA))
+                    || self
+                        .tables
+                        .as_ref()
+                        .is_some_and(|tables| tables.contains(&table.relation))
+                    || self.tables.is_none() && self.named_schemas.contains(schema);
+                if chosen
+                    && !self.excluded_tables.contains(&table.relation)
+                    && !self.excluded_schemas.contains(schema)
+                {
+                    relation.header.wanted = relation.header.wanted.with(Components::DATA);
+                    relation.configuration_condition = Some(table.condition.clone());
+                }
+            }
+        }
+    }
+
+    /// What is wanted of a relation, without rows where there are none of its own to write.
+    fn data_of(&self, reader: &Reader<'_>, relation: &Relation) -> Components {
+        let wanted = relation.header.wanted;
+        let has_rows = match relation.kind {
+            RelationKind::Table | RelationKind::Sequence | RelationKind::MaterializedView => true,
+            RelationKind::PartitionedTable
+            | RelationKind::View
+            | RelationKind::ForeignTable
+            | RelationKind::Composite => false,
+        };
+        let unlogged = relation.persistence == Persistence::Unlogged
+            // The position of an unlogged sequence can be read nowhere but on the primary.
+            && (reader.in_recovery || self.no_unlogged && relation.kind == RelationKind::Table);
+        if has_rows && !unlogged && !self.excluded_data.contains(&relation.header.address.oid) {
+            wanted
+        } else {
+            wanted.without(Components::DATA)
+        }
+    }
+}
+
+/// Whether patterns must match something.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Must {
+    Not,
+    /// At least one of them.
+    Any,
+    Each,
+}
+
+async fn matching(
+    reader: &Reader<'_>,
+    subject: Subject,
+    patterns: &[String],
+    database: &str,
+    must: Must,
+) -> Result<HashSet<Oid>> {
+    if patterns.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let parsed = patterns
+        .iter()
+        .map(|text| Pattern::parse(text, subject, database))
+        .collect::<Result<Vec<_>>>()?;
+    let names: Vec<&str> = parsed.iter().map(|p| p.name.as_str()).collect();
+    let what = match subject {
+        Subject::Schema => "schemas",
+        Subject::Relation => "tables",
+    };
+    let rows = match subject {
+        Subject::Schema => reader.client.query(MATCHING_SCHEMAS, &[&names]).await,
+        Subject::Relation => {
+            let schemas: Vec<Option<&str>> = parsed.iter().map(|p| p.schema.as_deref()).collect();
+            let users_path = parsed.iter().any(|p| p.schema.is_none());
+            if users_path {
+                reader.client.batch_execute(USERS_SEARCH_PATH).await?;
+            }
+            let rows = reader
+                .client
+                .query(MATCHING_RELATIONS, &[&schemas, &names])
+                .await;
+            // After a failure the transaction is of no use, and neither is its search_path.
+            if users_path && rows.is_ok() {
+                reader.client.batch_execute(EMPTY_SEARCH_PATH).await?;
+            }
+            rows
+        }
+    }
+    .context_with(|| format!("match {what} against {}", patterns.join(", ")))?;
+    let mut matched = HashSet::new();
+    let mut oids = HashSet::new();
+    for row in &rows {
+        matched.insert(row.get::<_, i32>(0));
+        oids.insert(row.get(1));
+    }
+    let missed = patterns.iter().zip(1..).find(|(_, n)| !matched.contains(n));
+    match (must, missed) {
+        (Must::Each, Some((pattern, _))) => Err(nothing_matches(what, pattern)),
+        (Must::Any, Some((pattern, _))) if oids.is_empty() => Err(nothing_matches(
+            what,
+            if patterns.len() == 1 {
+                pattern
+            } else {
+                "any pattern"
+            },
+        )),
+        _ => Ok(oids),
+    }
+}
+
+fn nothing_matches(what: &str, pattern: &str) -> Error {
+    Error::new(Kind::Failed, format!("no matching {what} for {pattern}")).with_hint(
+        "letters outside double quotes fold to lower case, and a table name without a schema \
+         matches only tables that the default search_path makes visible",
+    )
+}
+
+/// The queries of this file, by name.
+pub(crate) fn queries(_version: ServerVersion) -> Vec<(&'static str, String)> {
+    vec![
+        ("matching schemas", MATCHING_SCHEMAS.to_owned()),
+        ("matching relations", MATCHING_RELATIONS.to_owned()),
+        ("column privileges", COLUMN_PRIVILEGES.to_owned()),
+    ]
+}

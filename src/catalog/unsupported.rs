@@ -1,0 +1,155 @@
+//! What is in the database and will not be in the archive. Nobody should find out when restoring,
+//! so that each such object is named.
+
+use super::context::Reader;
+use super::select::Selected;
+use crate::error::Result;
+use crate::sql::ServerVersion;
+
+/// A class of objects that is not dumped yet: its catalog, the column of the schema (none for
+/// objects without one) and what counts as the user's own.
+struct Unsupported {
+    catalog: &'static str,
+    schema: Option<&'static str>,
+    condition: &'static str,
+}
+
+const CLASSES: &[Unsupported] = &[
+    class("pg_proc", Some("pronamespace"), "o.prokind = 'a'"),
+    class("pg_operator", Some("oprnamespace"), "true"),
+    class("pg_opclass", Some("opcnamespace"), "true"),
+    class("pg_opfamily", Some("opfnamespace"), "true"),
+    class("pg_collation", Some("collnamespace"), "true"),
+    class("pg_conversion", Some("connamespace"), "true"),
+    class("pg_ts_parser", Some("prsnamespace"), "true"),
+    class("pg_ts_dict", Some("dictnamespace"), "true"),
+    class("pg_ts_template", Some("tmplnamespace"), "true"),
+    class("pg_ts_config", Some("cfgnamespace"), "true"),
+    class("pg_cast", None, "true"),
+    class("pg_transform", None, "true"),
+    class("pg_language", None, "true"),
+    class("pg_am", None, "true"),
+    class("pg_foreign_data_wrapper", None, "true"),
+    class("pg_foreign_server", None, "true"),
+    class("pg_event_trigger", None, "true"),
+    class("pg_publication", None, "true"),
+];
+
+const fn class(
+    catalog: &'static str,
+    schema: Option<&'static str>,
+    condition: &'static str,
+) -> Unsupported {
+    Unsupported {
+        catalog,
+        schema,
+        condition,
+    }
+}
+
+/// `$1`: OIDs of the schemas whose definitions are wanted. `$2`: whether objects without a schema
+/// are. Gives sort and name of each object.
+fn inventory() -> String {
+    let mut objects = String::new();
+    for (at, class) in CLASSES.iter().enumerate() {
+        if at > 0 {
+            objects.push_str(" UNION ALL ");
+        }
+        let wanted = match class.schema {
+            Some(column) => format!("o.{column} = ANY ($1::oid[])"),
+            None => "$2::bool".to_owned(),
+        };
+        objects.push_str(&format!(
+            "SELECT 'pg_catalog.{catalog}'::regclass::oid AS class, o.oid \
+             FROM pg_catalog.{catalog} o WHERE o.oid >= 16384 AND {wanted} AND {condition}",
+            catalog = class.catalog,
+            condition = class.condition,
+        ));
+    }
+    format!(
+        "SELECT i.type, i.identity FROM ({objects}) o \
+         CROSS JOIN LATERAL pg_catalog.pg_identify_object(o.class, o.oid, 0) i \
+         WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend e \
+         WHERE e.classid = o.class AND e.objid = o.oid AND e.deptype = 'e') \
+         AND i.identity IS NOT NULL \
+         ORDER BY i.type COLLATE \"C\", i.identity COLLATE \"C\""
+    )
+}
+
+// User mappings and subscriptions hide their OIDs or themselves from ordinary users.
+const USER_MAPPINGS: &str = "\
+SELECT 'user mapping'::text, \
+pg_catalog.format('%s on server %s', coalesce(nullif(usename, ''), 'public'), srvname) \
+FROM pg_catalog.pg_user_mappings WHERE $1::bool ORDER BY 2";
+
+const SUBSCRIPTIONS: &str = "\
+SELECT 'subscription'::text, pg_catalog.quote_ident(s.subname) \
+FROM pg_catalog.pg_subscription s \
+JOIN pg_catalog.pg_database d ON d.oid = s.subdbid \
+WHERE d.datname = pg_catalog.current_database() AND $1::bool ORDER BY 2";
+
+/// Objects of the user's own in the system's schemas: they are dumped by nobody.
+const IN_SYSTEM_SCHEMAS: &str = "\
+SELECT i.type, i.identity FROM ( \
+SELECT 'pg_catalog.pg_class'::regclass::oid AS class, oid, relnamespace AS schema \
+FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S') UNION ALL \
+SELECT 'pg_catalog.pg_proc'::regclass::oid, oid, pronamespace FROM pg_catalog.pg_proc) o \
+CROSS JOIN LATERAL pg_catalog.pg_identify_object(o.class, o.oid, 0) i \
+WHERE $1::bool AND o.oid >= 16384 AND i.identity IS NOT NULL \
+AND o.schema IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) \
+AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e \
+WHERE e.classid = o.class AND e.objid = o.oid AND e.deptype IN ('e', 'i')) \
+ORDER BY i.type COLLATE \"C\", i.identity COLLATE \"C\"";
+
+/// Warns about each object that is wanted and cannot be written yet.
+///
+/// # Errors
+/// The server's.
+pub(crate) async fn warn(reader: &Reader<'_>, selected: &Selected) -> Result<()> {
+    const WHAT: &str = "objects that are not dumped";
+    if !selected.definitions() {
+        return Ok(());
+    }
+    let everything = selected.everything();
+    let mut found = reader
+        .rows(
+            WHAT,
+            &inventory(),
+            &[&selected.defined_schemas(), &everything],
+        )
+        .await?;
+    found.extend(reader.rows(WHAT, USER_MAPPINGS, &[&everything]).await?);
+    found.extend(reader.rows(WHAT, SUBSCRIPTIONS, &[&everything]).await?);
+    for row in &found {
+        let (sort, identity): (&str, &str) = (row.get(0), row.get(1));
+        reader.observer.warning_with_hint(
+            format!("not dumped yet: {sort} {}", one_line(identity)),
+            "objects that need it will not restore unless the target has it",
+        );
+    }
+    for row in &reader.rows(WHAT, IN_SYSTEM_SCHEMAS, &[&everything]).await? {
+        let (sort, identity): (&str, &str) = (row.get(0), row.get(1));
+        reader.observer.warning(format!(
+            "not dumped, for it is in a schema of the system: {sort} {}",
+            one_line(identity)
+        ));
+    }
+    Ok(())
+}
+
+/// A name for a message, which is one line.
+fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+/// The queries of this file, by name.
+pub(crate) fn queries(_version: ServerVersion) -> Vec<(&'static str, String)> {
+    vec![
+        ("objects not dumped", inventory()),
+        ("user mappings", USER_MAPPINGS.to_owned()),
+        ("subscriptions", SUBSCRIPTIONS.to_owned()),
+        ("objects in system schemas", IN_SYSTEM_SCHEMAS.to_owned()),
+    ]
+}
