@@ -1,10 +1,17 @@
 //! Compression of frames and members.
 
 use std::fmt;
+use std::io::{self, BufRead, Read, Write};
 use std::str::FromStr;
 
+use bytes::Bytes;
+use flate2::{Compress, Compression, Crc, FlushCompress, Status};
+use lz4_flex::frame::{FrameDecoder, FrameEncoder, FrameInfo};
 use serde::{Deserialize, Serialize};
+use zstd::zstd_safe;
+use zstd::zstd_safe::CParameter;
 
+use super::digest::sha256;
 use super::frame::{RawFrame, StoredFrame};
 use crate::error::{Error, Kind, Result};
 
@@ -109,10 +116,33 @@ impl FromStr for Codec {
     }
 }
 
+/// Gzip header: deflate, one extra field, no time, unknown system.
+const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255];
+
+/// Gzip extra field: its length, subfield `PS` of eight bytes, which hold the raw size.
+const GZIP_EXTRA: [u8; 6] = [12, 0, b'P', b'S', 8, 0];
+
+/// Offset of the content size in an lz4 frame.
+const LZ4_SIZE: usize = 6;
+
+/// How much is set aside for a declared raw size before the content has shown up.
+const BELIEVED: u64 = 64 << 20;
+
+/// Scratch space above this is given back after use.
+const SCRATCH_KEPT: usize = 32 << 20;
+
 /// Compresses and hashes frames, one after the other, on one thread; contexts and buffers are
 /// reused. CPU work only: run it on a blocking worker.
 pub struct Encoder {
-    codec: Codec,
+    context: Context,
+    scratch: Vec<u8>,
+}
+
+enum Context {
+    Zstd(Box<zstd::bulk::Compressor<'static>>),
+    Gzip(Box<Compress>),
+    Lz4,
+    None,
 }
 
 impl Encoder {
@@ -121,7 +151,32 @@ impl Encoder {
     /// # Errors
     /// [`Kind::Usage`] when the codec does not take this level.
     pub fn new(codec: Codec) -> Result<Self> {
-        Ok(Self { codec })
+        let usage = |why: &str| Error::new(Kind::Usage, format!("compression {codec}: {why}"));
+        let context = match codec {
+            Codec::Zstd(level) => {
+                if !(1..=22).contains(&level) {
+                    return Err(usage("the level must be a number from 1 to 22"));
+                }
+                let mut compressor = zstd::bulk::Compressor::new(level)
+                    .map_err(|error| usage(&error.to_string()))?;
+                compressor
+                    .set_parameter(CParameter::ChecksumFlag(true))
+                    .map_err(|error| usage(&error.to_string()))?;
+                Context::Zstd(Box::new(compressor))
+            }
+            Codec::Gzip(level) => {
+                if !(1..=9).contains(&level) {
+                    return Err(usage("the level must be a number from 1 to 9"));
+                }
+                Context::Gzip(Box::new(Compress::new(Compression::new(level), false)))
+            }
+            Codec::Lz4 => Context::Lz4,
+            Codec::None => Context::None,
+        };
+        Ok(Self {
+            context,
+            scratch: Vec::new(),
+        })
     }
 
     /// Compresses and hashes one frame; gives its buffer back, emptied, for the next.
@@ -129,20 +184,153 @@ impl Encoder {
     /// # Errors
     /// [`Kind::Failed`] when compression fails, which only a lack of memory can cause.
     pub fn seal(&mut self, raw: RawFrame) -> Result<(StoredFrame, Vec<u8>)> {
-        let _ = (self.codec, raw);
-        todo!()
+        let RawFrame {
+            entry,
+            chunk,
+            frame,
+            rows,
+            raw,
+        } = raw;
+        let raw_bytes = raw.len() as u64;
+        let (stored, buffer) = match self.context {
+            Context::None => {
+                // The frame keeps the buffer; the next one gets room for as much.
+                let capacity = raw.capacity();
+                (Bytes::from(raw), Vec::with_capacity(capacity))
+            }
+            _ => {
+                let stored = self.pack(&raw)?;
+                let mut buffer = raw;
+                buffer.clear();
+                (stored, buffer)
+            }
+        };
+        let sha256 = sha256(&stored);
+        let stored = StoredFrame {
+            entry,
+            chunk,
+            frame,
+            rows: Some(rows),
+            raw_bytes,
+            stored,
+            sha256,
+        };
+        Ok((stored, buffer))
+    }
+
+    /// Compresses some bytes.
+    pub(super) fn pack(&mut self, raw: &[u8]) -> Result<Bytes> {
+        self.scratch.clear();
+        let packed = match &mut self.context {
+            Context::Zstd(compressor) => {
+                self.scratch.reserve(zstd_safe::compress_bound(raw.len()));
+                compressor
+                    .compress_to_buffer(raw, &mut self.scratch)
+                    .map(drop)
+            }
+            Context::Gzip(compress) => gzip(compress, raw, &mut self.scratch),
+            Context::Lz4 => lz4(raw, &mut self.scratch),
+            Context::None => return Ok(Bytes::copy_from_slice(raw)),
+        };
+        packed
+            .map_err(|error| Error::new(Kind::Failed, "compression failed").with_source(error))?;
+        // A copy of the right size: the scratch space is as large as the raw frame.
+        let stored = Bytes::copy_from_slice(&self.scratch);
+        if self.scratch.capacity() > SCRATCH_KEPT {
+            self.scratch = Vec::new();
+        }
+        Ok(stored)
+    }
+}
+
+fn gzip(compress: &mut Compress, raw: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    out.reserve(raw.len() / 2 + 128);
+    out.extend_from_slice(&GZIP_HEADER);
+    out.extend_from_slice(&GZIP_EXTRA);
+    out.extend_from_slice(&(raw.len() as u64).to_le_bytes());
+    compress.reset();
+    let mut rest = raw;
+    loop {
+        let before = compress.total_in();
+        let status = compress
+            .compress_vec(rest, out, FlushCompress::Finish)
+            .map_err(io::Error::other)?;
+        let used = usize::try_from(compress.total_in() - before).map_err(io::Error::other)?;
+        rest = &rest[used..];
+        match status {
+            Status::StreamEnd => break,
+            Status::Ok | Status::BufError => out.reserve(rest.len() / 2 + 4096),
+        }
+    }
+    let mut crc = Crc::new();
+    crc.update(raw);
+    out.extend_from_slice(&crc.sum().to_le_bytes());
+    // The size mod 2^32, as gzip has it.
+    out.extend_from_slice(&(raw.len() as u64).to_le_bytes()[..4]);
+    Ok(())
+}
+
+fn lz4(raw: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    let info = FrameInfo::new()
+        .content_size(Some(raw.len() as u64))
+        .content_checksum(true);
+    let mut encoder = FrameEncoder::with_frame_info(info, out);
+    encoder.write_all(raw)?;
+    encoder.try_finish()?;
+    Ok(())
+}
+
+/// The raw size that compressed bytes declare in their own header; `None` when they declare none.
+pub(super) fn declared_raw(codec: Codec, stored: &[u8]) -> Option<u64> {
+    let number = |at: usize| {
+        let bytes = stored.get(at..)?.first_chunk::<8>()?;
+        Some(u64::from_le_bytes(*bytes))
+    };
+    match codec {
+        Codec::Zstd(_) => zstd_safe::get_frame_content_size(stored).ok().flatten(),
+        Codec::Gzip(_) => {
+            let header = stored.starts_with(&GZIP_HEADER);
+            let extra = stored.get(GZIP_HEADER.len()..)?.starts_with(&GZIP_EXTRA);
+            (header && extra).then(|| number(GZIP_HEADER.len() + GZIP_EXTRA.len()))?
+        }
+        Codec::Lz4 => {
+            // Version 1 with a content size, which follows magic, FLG and BD.
+            let header = stored.starts_with(&[0x04, 0x22, 0x4d, 0x18]);
+            let flags = *stored.get(4)?;
+            (header && flags & 0b1100_1000 == 0b0100_1000).then(|| number(LZ4_SIZE))?
+        }
+        Codec::None => Some(stored.len() as u64),
+    }
+}
+
+/// Whether the bytes are one lz4 frame with its end mark and content checksum; the decoder takes
+/// an end of its input between two blocks for the end of the frame.
+fn lz4_is_whole(stored: &[u8]) -> bool {
+    // After magic, FLG, BD, content size and header checksum.
+    let mut at = LZ4_SIZE + 9;
+    loop {
+        let Some(size) = stored.get(at..).and_then(|rest| rest.first_chunk::<4>()) else {
+            return false;
+        };
+        at += 4;
+        match u32::from_le_bytes(*size) & 0x7fff_ffff {
+            0 => return stored.len() == at + 4,
+            // At most 2 GiB beyond the length of a slice.
+            size => at += size as usize,
+        }
     }
 }
 
 /// Decompresses frames, one after the other, on one thread; contexts are reused.
 pub struct Decoder {
     codec: Codec,
+    zstd: Option<Box<zstd::bulk::Decompressor<'static>>>,
 }
 
 impl Decoder {
     /// A decoder for this codec.
     pub fn new(codec: Codec) -> Self {
-        Self { codec }
+        Self { codec, zstd: None }
     }
 
     /// Decompresses one frame into `raw`, whose former content is lost. Never gives more than the
@@ -157,9 +345,81 @@ impl Decoder {
         max_raw: u64,
         raw: &mut Vec<u8>,
     ) -> Result<()> {
-        let _ = (self.codec, frame, max_raw, raw);
-        todo!()
+        raw.clear();
+        let fail = |error: Error| {
+            error.context(format!(
+                "frame {}-{} of entry {}",
+                frame.chunk, frame.frame, frame.entry
+            ))
+        };
+        if frame.raw_bytes > max_raw {
+            return Err(fail(Error::new(
+                Kind::Archive,
+                format!(
+                    "it claims {} bytes of rows, and at most {max_raw} are taken",
+                    frame.raw_bytes
+                ),
+            )));
+        }
+        self.unpack_into(&frame.stored, frame.raw_bytes, raw)
+            .map_err(fail)
     }
+
+    /// Decompresses `stored` to exactly `raw_bytes` bytes.
+    pub(super) fn unpack_into(
+        &mut self,
+        stored: &[u8],
+        raw_bytes: u64,
+        raw: &mut Vec<u8>,
+    ) -> Result<()> {
+        raw.clear();
+        if raw_bytes <= BELIEVED {
+            // Checked just above to be small.
+            raw.reserve(usize::try_from(raw_bytes).unwrap_or(0));
+            if matches!(self.codec, Codec::Zstd(_)) {
+                return self.unpack_zstd(stored, raw_bytes, raw);
+            }
+        }
+        let mut reader = Unpacker::new(self.codec, stored, raw_bytes)?;
+        reader
+            .read_to_end(raw)
+            .map(drop)
+            .map_err(|error| damaged(&error))
+    }
+
+    fn unpack_zstd(&mut self, stored: &[u8], raw_bytes: u64, raw: &mut Vec<u8>) -> Result<()> {
+        // The frame's own word must agree before anything is unpacked.
+        if declared_raw(self.codec, stored) != Some(raw_bytes) {
+            return Err(wrong_size(raw_bytes));
+        }
+        let decompressor = match &mut self.zstd {
+            Some(decompressor) => decompressor,
+            empty => {
+                let decompressor = zstd::bulk::Decompressor::new()
+                    .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
+                empty.insert(Box::new(decompressor))
+            }
+        };
+        decompressor
+            .decompress_to_buffer(stored, raw)
+            .map_err(|error| damaged(&error))?;
+        if raw.len() as u64 == raw_bytes {
+            Ok(())
+        } else {
+            Err(wrong_size(raw_bytes))
+        }
+    }
+}
+
+fn damaged(error: &io::Error) -> Error {
+    Error::new(Kind::Archive, format!("damaged compressed data: {error}"))
+}
+
+fn wrong_size(declared: u64) -> Error {
+    Error::new(
+        Kind::Archive,
+        format!("it does not unpack to the {declared} bytes that it declares"),
+    )
 }
 
 /// Decompresses one frame: [`Decoder::unseal_into`] with nothing reused.
@@ -170,4 +430,241 @@ pub fn unseal(frame: &StoredFrame, codec: Codec, max_raw: u64) -> Result<Vec<u8>
     let mut raw = Vec::new();
     Decoder::new(codec).unseal_into(frame, max_raw, &mut raw)?;
     Ok(raw)
+}
+
+/// Reads compressed bytes as raw ones, piece by piece: never more than declared, and an error at
+/// the end when there were fewer.
+pub(super) struct Unpacker<'a> {
+    inner: Box<dyn Read + 'a>,
+    left: u64,
+    declared: u64,
+}
+
+impl<'a> Unpacker<'a> {
+    pub(super) fn new(codec: Codec, stored: &'a [u8], raw_bytes: u64) -> Result<Self> {
+        let inner: Box<dyn Read + 'a> = match codec {
+            Codec::Zstd(_) => Box::new(
+                zstd::stream::read::Decoder::with_buffer(stored)
+                    .map_err(|error| Error::new(Kind::Failed, error.to_string()))?,
+            ),
+            Codec::Gzip(_) => Box::new(flate2::bufread::MultiGzDecoder::new(stored)),
+            Codec::Lz4 if lz4_is_whole(stored) => Box::new(FrameDecoder::new(stored)),
+            Codec::Lz4 => return Err(damaged(&io::ErrorKind::UnexpectedEof.into())),
+            Codec::None => Box::new(stored),
+        };
+        Ok(Self {
+            inner,
+            left: raw_bytes,
+            declared: raw_bytes,
+        })
+    }
+}
+
+impl Read for Unpacker<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let wrong = || io::Error::other(wrong_size(self.declared).message().to_owned());
+        if self.left == 0 {
+            return match self.inner.read(&mut [0])? {
+                0 => Ok(0),
+                _ => Err(wrong()),
+            };
+        }
+        let most = usize::try_from(self.left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        match self.inner.read(&mut buffer[..most])? {
+            0 => Err(wrong()),
+            read => {
+                self.left -= read as u64;
+                Ok(read)
+            }
+        }
+    }
+}
+
+/// The lines of a compressed member, each at most `longest` bytes.
+pub(super) fn lines<'a>(
+    codec: Codec,
+    stored: &'a [u8],
+    raw_bytes: u64,
+    longest: u64,
+) -> Result<impl Iterator<Item = Result<Vec<u8>>> + use<'a>> {
+    let mut reader =
+        io::BufReader::with_capacity(128 << 10, Unpacker::new(codec, stored, raw_bytes)?);
+    let mut ended = false;
+    Ok(std::iter::from_fn(move || {
+        if ended {
+            return None;
+        }
+        let mut line = Vec::new();
+        let read = reader.by_ref().take(longest).read_until(b'\n', &mut line);
+        let item = match read {
+            Ok(0) => {
+                ended = true;
+                return None;
+            }
+            Ok(_) if line.ends_with(b"\n") => {
+                line.pop();
+                return Some(Ok(line));
+            }
+            Ok(_) => Error::new(Kind::Archive, "a line is too long or has no end"),
+            Err(error) => damaged(&error),
+        };
+        ended = true;
+        Some(Err(item))
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CODECS: [Codec; 6] = [
+        Codec::Zstd(1),
+        Codec::Zstd(19),
+        Codec::Gzip(1),
+        Codec::Gzip(9),
+        Codec::Lz4,
+        Codec::None,
+    ];
+
+    fn stored(codec: Codec, raw: &[u8]) -> StoredFrame {
+        let frame = RawFrame {
+            entry: 1,
+            chunk: 0,
+            frame: 0,
+            rows: 1,
+            raw: raw.to_vec(),
+        };
+        Encoder::new(codec).unwrap().seal(frame).unwrap().0
+    }
+
+    #[test]
+    fn codecs_are_parsed_and_written() {
+        for (text, codec) in [
+            ("zstd", Codec::Zstd(1)),
+            ("zstd:22", Codec::Zstd(22)),
+            ("gzip", Codec::Gzip(6)),
+            ("gzip:9", Codec::Gzip(9)),
+            ("lz4", Codec::Lz4),
+            ("none", Codec::None),
+            ("0", Codec::None),
+            ("5", Codec::Gzip(5)),
+        ] {
+            assert_eq!(text.parse::<Codec>().unwrap(), codec, "{text}");
+            assert_eq!(codec.to_string().parse::<Codec>().unwrap(), codec);
+        }
+        for text in [
+            "",
+            "zst",
+            "zstd:",
+            "zstd:0",
+            "zstd:23",
+            "zstd:+3",
+            "zstd:-1",
+            "gzip:10",
+            "lz4:1",
+            "none:0",
+            "10",
+            "99999999999",
+            "zstd:3:4",
+            "ZSTD",
+        ] {
+            let error = text.parse::<Codec>().unwrap_err();
+            assert_eq!(error.kind(), Kind::Usage, "{text}");
+            assert!(error.hint().is_some());
+        }
+    }
+
+    #[test]
+    fn every_codec_gives_back_what_it_took_and_declares_its_size() {
+        let large: Vec<u8> = (0..3_000_000u32)
+            .flat_map(|n| (n / 7).to_le_bytes())
+            .collect();
+        for codec in CODECS {
+            for raw in [b"".as_slice(), b"a\n", &large[..70_000], &large] {
+                let frame = stored(codec, raw);
+                assert_eq!(
+                    declared_raw(codec, &frame.stored),
+                    Some(raw.len() as u64),
+                    "{codec}"
+                );
+                assert_eq!(unseal(&frame, codec, 1 << 30).unwrap(), raw, "{codec}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_encoder_gives_the_same_bytes_every_time() {
+        let raw: Vec<u8> = (0..100_000u32).flat_map(u32::to_le_bytes).collect();
+        for codec in CODECS {
+            let mut encoder = Encoder::new(codec).unwrap();
+            let first = encoder.pack(&raw).unwrap();
+            encoder.pack(&raw[..1000]).unwrap();
+            assert_eq!(encoder.pack(&raw).unwrap(), first, "{codec}");
+        }
+    }
+
+    #[test]
+    fn a_frame_never_gives_more_or_less_than_declared() {
+        let raw = vec![b'a'; 1 << 20];
+        for codec in CODECS {
+            let good = stored(codec, &raw);
+            for declared in [0, 1, (1 << 20) - 1, (1 << 20) + 1, 1 << 27] {
+                let mut frame = good.clone();
+                frame.raw_bytes = declared;
+                let error = unseal(&frame, codec, 1 << 30).unwrap_err();
+                assert_eq!(error.kind(), Kind::Archive, "{codec} {declared}");
+            }
+            assert!(unseal(&good, codec, (1 << 20) - 1).is_err());
+        }
+    }
+
+    #[test]
+    fn changed_bytes_do_not_unpack_to_something_else() {
+        let raw: Vec<u8> = (0..2_000u32)
+            .flat_map(|n| format!("{n}\n").into_bytes())
+            .collect();
+        for codec in [Codec::Zstd(1), Codec::Gzip(6), Codec::Lz4] {
+            let good = stored(codec, &raw);
+            for at in 0..good.stored.len() {
+                let mut bytes = good.stored.to_vec();
+                bytes[at] ^= 0x10;
+                let frame = StoredFrame {
+                    stored: bytes.into(),
+                    ..good.clone()
+                };
+                match unseal(&frame, codec, 1 << 30) {
+                    Ok(unpacked) => assert!(unpacked == raw, "{codec} byte {at}"),
+                    Err(error) => assert_eq!(error.kind(), Kind::Archive),
+                }
+                let cut = StoredFrame {
+                    stored: good.stored.slice(..at),
+                    ..good.clone()
+                };
+                assert!(unseal(&cut, codec, 1 << 30).is_err(), "{codec} cut at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn lines_are_bounded() {
+        for codec in CODECS {
+            let text = b"one\n\nthree\n";
+            let packed = Encoder::new(codec).unwrap().pack(text).unwrap();
+            let read = |size, longest| {
+                lines(codec, &packed, size, longest)
+                    .unwrap()
+                    .collect::<Result<Vec<_>>>()
+            };
+            assert_eq!(
+                read(11, 6).unwrap(),
+                [b"one".to_vec(), Vec::new(), b"three".to_vec()]
+            );
+            assert!(read(11, 5).is_err());
+            assert!(read(10, 6).is_err());
+            assert!(read(12, 6).is_err());
+        }
+    }
 }

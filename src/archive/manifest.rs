@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use super::codec::Codec;
-use crate::error::{Error, Result};
+use super::digest::{Digest, hex, unhex};
+use crate::error::{Error, Kind, Result};
 
 /// Version of the format that this library writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -22,13 +24,16 @@ impl ArchiveId {
     /// # Errors
     /// [`Kind::Failed`](crate::error::Kind::Failed) when the system has no randomness to give.
     pub fn random() -> Result<Self> {
-        todo!()
+        let mut id = [0; 16];
+        getrandom::fill(&mut id)
+            .map_err(|error| Error::new(Kind::Failed, "no randomness").with_source(error))?;
+        Ok(Self(id))
     }
 }
 
 impl fmt::Display for ArchiveId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.0))
     }
 }
 
@@ -42,8 +47,9 @@ impl TryFrom<String> for ArchiveId {
     type Error = Error;
 
     fn try_from(text: String) -> Result<Self> {
-        let _ = text;
-        todo!()
+        unhex(&text)
+            .map(Self)
+            .ok_or_else(|| Error::new(Kind::Archive, "malformed archive id"))
     }
 }
 
@@ -55,14 +61,53 @@ pub struct Timestamp(pub u64);
 impl Timestamp {
     /// The clock's present moment.
     pub fn now() -> Self {
-        todo!()
+        // A clock before 1970 is as good as none.
+        Self(
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |passed| passed.as_secs()),
+        )
+    }
+
+    /// Midnight that begins a day of the proleptic Gregorian calendar, as days since 1970.
+    fn days_before(year: u64, month: u64, day: u64) -> u64 {
+        let leap_years_to = |year: u64| year / 4 - year / 100 + year / 400;
+        let years = (year - 1970) * 365 + leap_years_to(year - 1) - leap_years_to(1969);
+        let months: u64 = (1..month).map(|month| days_in(year, month)).sum();
+        years + months + day - 1
+    }
+}
+
+fn days_in(year: u64, month: u64) -> u64 {
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    match month {
+        2 if leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
     }
 }
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let _ = f;
-        todo!()
+        let (days, seconds) = (self.0 / 86400, self.0 % 86400);
+        // No year is longer than 366 days: a first guess that is never too late.
+        let mut year = 1970 + days / 366;
+        while Self::days_before(year + 1, 1, 1) <= days {
+            year += 1;
+        }
+        let mut day = days - Self::days_before(year, 1, 1);
+        let mut month = 1;
+        while day >= days_in(year, month) {
+            day -= days_in(year, month);
+            month += 1;
+        }
+        let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        let day = day + 1;
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
+        )
     }
 }
 
@@ -76,8 +121,41 @@ impl TryFrom<String> for Timestamp {
     type Error = Error;
 
     fn try_from(text: String) -> Result<Self> {
-        let _ = text;
-        todo!()
+        let parse = || {
+            let text = text.strip_suffix('Z')?;
+            let (date, time) = text.split_once('T')?;
+            let number = |text: &str, digits: usize| {
+                let plain = text.len() == digits && text.bytes().all(|b| b.is_ascii_digit());
+                if plain {
+                    text.parse::<u64>().ok()
+                } else {
+                    None
+                }
+            };
+            let mut date = date.split('-');
+            let (year, month, day) = (
+                number(date.next()?, 4)?,
+                number(date.next()?, 2)?,
+                number(date.next()?, 2)?,
+            );
+            let mut time = time.split(':');
+            let (hour, minute, second) = (
+                number(time.next()?, 2)?,
+                number(time.next()?, 2)?,
+                number(time.next()?, 2)?,
+            );
+            let real = date.next().is_none()
+                && time.next().is_none()
+                && year >= 1970
+                && (1..=12).contains(&month)
+                && (1..=days_in(year, month)).contains(&day)
+                && hour < 24
+                && minute < 60
+                && second < 60;
+            let days = real.then(|| Self::days_before(year, month, day))?;
+            Some(Self(days * 86400 + hour * 3600 + minute * 60 + second))
+        };
+        parse().ok_or_else(|| Error::new(Kind::Archive, "malformed time"))
     }
 }
 
@@ -174,4 +252,169 @@ pub struct Scripts {
     pub pre_data: String,
     /// What must run after.
     pub post_data: String,
+}
+
+/// What `pgstow/archive.json` says besides: how many entries there are, and the members that a
+/// reader of a pipe needs before it can have seen the index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ManifestRecord {
+    /// Always [`FORMAT_NAME`].
+    pub format: String,
+    #[serde(flatten)]
+    pub manifest: Manifest,
+    /// Number of entries.
+    pub entries: u64,
+    /// The members that follow at once.
+    pub members: Vec<SealedMember>,
+}
+
+/// A member whose content was known before the first row was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SealedMember {
+    pub name: String,
+    pub stored_bytes: u64,
+    pub raw_bytes: u64,
+    pub sha256: Digest,
+}
+
+/// The value of `format` in `pgstow/archive.json`.
+pub(super) const FORMAT_NAME: &str = "pgstow archive";
+
+impl ManifestRecord {
+    /// The content of `pgstow/archive.json`.
+    pub(super) fn render(&self) -> Result<Vec<u8>> {
+        let mut bytes = serde_json::to_vec_pretty(self)
+            .map_err(|error| Error::new(Kind::Failed, "render the manifest").with_source(error))?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// Reads [`render`](Self::render)'s bytes, of any version that this library can read.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Versions {
+            format: String,
+            min_reader_version: u32,
+            tool: Option<String>,
+        }
+        let fail = |error: serde_json::Error| {
+            Error::new(Kind::Archive, format!("damaged manifest: {error}"))
+        };
+        // First of all whether the rest can be understood.
+        let versions: Versions = serde_json::from_slice(bytes).map_err(fail)?;
+        if versions.format != FORMAT_NAME {
+            return Err(Error::new(
+                Kind::Archive,
+                "the manifest is of another kind of archive",
+            ));
+        }
+        check_version(versions.min_reader_version, versions.tool.as_deref())?;
+        serde_json::from_slice(bytes).map_err(fail)
+    }
+
+    /// A member whose content was known from the start.
+    pub(super) fn member(&self, name: &str) -> Option<&SealedMember> {
+        self.members.iter().find(|member| member.name == name)
+    }
+}
+
+/// Refuses archives that need a newer reader.
+pub(super) fn check_version(needed: u32, tool: Option<&str>) -> Result<()> {
+    if needed <= FORMAT_VERSION {
+        return Ok(());
+    }
+    let by = tool
+        .map(|tool| format!(" (written by {})", tool.escape_debug()))
+        .unwrap_or_default();
+    Err(Error::new(
+        Kind::Archive,
+        format!(
+            "the archive{by} needs a reader of format version {needed}, and this one knows \
+             version {FORMAT_VERSION}"
+        ),
+    )
+    .with_hint("use a newer pgstow"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_in_rfc_3339() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_735_689_599, "2024-12-31T23:59:59Z"),
+            (1_767_225_600, "2026-01-01T00:00:00Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (8_589_934_591, "2242-03-16T12:56:31Z"),
+        ] {
+            assert_eq!(Timestamp(seconds).to_string(), text);
+            assert_eq!(
+                Timestamp::try_from(text.to_owned()).unwrap(),
+                Timestamp(seconds)
+            );
+        }
+        for day in 0..200_000 {
+            let time = Timestamp(day * 86400 + day % 86400);
+            assert_eq!(Timestamp::try_from(time.to_string()).unwrap(), time);
+        }
+        for text in [
+            "",
+            "2026-01-01",
+            "2026-02-29T00:00:00Z",
+            "1969-12-31T23:59:59Z",
+            "2026-1-01T00:00:00Z",
+            "2026-01-01T24:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-01-01T00:00:00+0",
+            "+026-01-01T00:00:00Z",
+            "2026-01-01T00:00:00:00Z",
+        ] {
+            assert!(Timestamp::try_from(text.to_owned()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_goes_there_and_back() {
+        let mut manifest = Manifest::new(ArchiveId([7; 16]), Timestamp(1), Codec::Gzip(3));
+        manifest.lsn = Some("0/1".to_owned());
+        manifest
+            .options
+            .insert("sections".to_owned(), serde_json::json!(["data"]));
+        let record = ManifestRecord {
+            format: FORMAT_NAME.to_owned(),
+            manifest,
+            entries: 3,
+            members: Vec::new(),
+        };
+        assert_eq!(
+            ManifestRecord::parse(&record.render().unwrap()).unwrap(),
+            record
+        );
+    }
+
+    #[test]
+    fn newer_versions_and_other_archives_are_refused() {
+        let error = ManifestRecord::parse(
+            br#"{"format":"pgstow archive","format_version":9,"min_reader_version":2,"tool":"pgstow 7"}"#,
+        )
+        .unwrap_err();
+        assert_eq!(error.kind(), Kind::Archive);
+        assert!(error.message().contains("format version 2"), "{error}");
+        assert!(error.message().contains("pgstow 7"), "{error}");
+        for bytes in [
+            b"".as_slice(),
+            b"{}",
+            br#"{"format":"x","min_reader_version":1}"#,
+        ] {
+            assert_eq!(
+                ManifestRecord::parse(bytes).unwrap_err().kind(),
+                Kind::Archive
+            );
+        }
+    }
 }

@@ -15,21 +15,27 @@
 //! statements as text, and COPY streams as far as to tell one row from the next.
 
 mod codec;
+mod digest;
 pub mod entry;
 mod fingerprint;
 mod frame;
 mod index;
+mod ledger;
 mod manifest;
+mod names;
 mod reader;
+mod readme;
 mod sections;
 mod stream;
+mod tar;
+mod trailer;
 mod verify;
 mod writer;
 
 pub use codec::{Codec, Decoder, Encoder, unseal};
 pub use entry::*;
 pub use fingerprint::Fingerprint;
-pub use frame::{BINARY_HEADER, BINARY_TRAILER, RawFrame, Rows, StoredFrame, rows_of};
+pub use frame::{BINARY_HEADER, BINARY_TRAILER, FRAME_MAX, RawFrame, Rows, StoredFrame, rows_of};
 pub use index::{FrameIndex, Index, TableIndex};
 pub use manifest::{ArchiveId, FORMAT_VERSION, Manifest, Scripts, Timestamp};
 pub use reader::Archive;
@@ -37,3 +43,21 @@ pub use sections::Sections;
 pub use stream::{StreamItem, StreamReader, TableEnd};
 pub use verify::{VerifyReport, verify, verify_stream};
 pub use writer::{Summary, Writer};
+
+use crate::error::{Error, Kind, Result};
+
+/// Runs CPU work on a blocking thread.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Error::new(
+                Kind::Interrupted,
+                "the runtime is shutting down",
+            )),
+        },
+    }
+}

@@ -1,11 +1,21 @@
 //! Checks every byte of an archive.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncRead;
+use tokio::task::JoinSet;
 
-use crate::error::Result;
-use crate::report::Observer;
+use super::digest::sha256;
+use super::entry::{Entry, EntryId};
+use super::ledger::{Item, Ledger};
+use super::names;
+use super::reader::Archive;
+use super::stream::{StreamItem, StreamReader};
+use super::tar;
+use crate::error::{Context, Error, Kind, Result};
+use crate::report::{Event, Observer};
 use crate::storage::Source;
 
 /// What was checked.
@@ -23,6 +33,12 @@ pub struct VerifyReport {
     pub bytes: u64,
 }
 
+/// Most bytes that one task reads at once.
+const PIECE: u64 = 8 << 20;
+
+/// Most tasks at once.
+const TASKS_MAX: usize = 8;
+
 /// Checks every member of an archive against SHA256SUMS, index and trailer, and every header and
 /// padding byte; several pieces at once, on blocking threads, in bounded memory.
 ///
@@ -30,8 +46,315 @@ pub struct VerifyReport {
 /// [`Kind::Archive`](crate::error::Kind::Archive), naming the member and its table, for the first
 /// damage; [`Kind::Storage`](crate::error::Kind::Storage) when the archive cannot be read.
 pub async fn verify(source: Arc<dyn Source>, observer: Arc<dyn Observer>) -> Result<VerifyReport> {
-    let _ = (source, observer);
-    todo!()
+    let name = source.name();
+    let archive = Archive::open(Arc::clone(&source)).await?;
+    verify_open(&archive, source, observer)
+        .await
+        .context_with(|| format!("archive {name}"))
+}
+
+async fn verify_open(
+    archive: &Archive,
+    source: Arc<dyn Source>,
+    observer: Arc<dyn Observer>,
+) -> Result<VerifyReport> {
+    let trailer = &archive.trailer;
+    let mut ledger = Ledger::of(
+        archive.members.clone(),
+        archive
+            .index()
+            .tables()
+            .flat_map(|table| table.frames.iter().cloned())
+            .collect(),
+    );
+    let index = names::index(archive.manifest().codec);
+    ledger.append_known(
+        index,
+        trailer.index_offset,
+        trailer.index_stored_bytes,
+        trailer.index_sha256,
+    );
+    let sums = ledger.sums(&archive.names)?;
+    if sha256(&sums) != trailer.sums_sha256 {
+        return Err(Error::new(
+            Kind::Archive,
+            "SHA256SUMS does not agree with the index",
+        ));
+    }
+    ledger.append_known(
+        names::SUMS.to_owned(),
+        trailer.sums_offset,
+        trailer.sums_bytes,
+        trailer.sums_sha256,
+    );
+
+    let mut progress = Progress::new(archive, observer.as_ref());
+    let tasks = std::thread::available_parallelism()
+        .map_or(2, usize::from)
+        .clamp(1, TASKS_MAX);
+    let mtime = archive.manifest().created.0;
+    let mut running: JoinSet<Result<Vec<Check>>> = JoinSet::new();
+    let mut pieces = Pieces {
+        items: ledger.in_order().peekable(),
+    };
+    loop {
+        while running.len() < tasks {
+            let Some(piece) = pieces.next() else {
+                break;
+            };
+            let checks = piece
+                .into_iter()
+                .map(|item| Check::new(&item, archive, mtime))
+                .collect::<Result<Vec<_>>>()?;
+            running.spawn(check(Arc::clone(&source), checks));
+        }
+        let Some(done) = running.join_next().await else {
+            break;
+        };
+        let done = done.map_err(|error| {
+            Error::new(Kind::Failed, "a checking task ended").with_source(error)
+        })?;
+        for done in done? {
+            progress.done(&done);
+        }
+    }
+    Ok(VerifyReport {
+        // The trailer was checked when the archive was opened.
+        members: ledger.len() + 1,
+        tables: trailer.tables,
+        frames: trailer.frames,
+        rows: trailer.rows,
+        bytes: trailer.archive_bytes,
+    })
+}
+
+/// Members that follow one another, up to [`PIECE`] together or one larger one.
+struct Pieces<'a, I: Iterator<Item = Item<'a>>> {
+    items: std::iter::Peekable<I>,
+}
+
+impl<'a, I: Iterator<Item = Item<'a>>> Iterator for Pieces<'a, I> {
+    type Item = Vec<Item<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let first = self.items.next()?;
+        let start = first.offset();
+        let mut piece = vec![first];
+        while let Some(item) = self
+            .items
+            .next_if(|item| item.offset() + item.stored_bytes() - start <= PIECE)
+        {
+            piece.push(item);
+        }
+        Some(piece)
+    }
+}
+
+/// One member to be checked.
+struct Check {
+    name: String,
+    /// What messages call the member.
+    place: String,
+    entry: Option<(EntryId, u64)>,
+    /// Where its header begins.
+    start: u64,
+    header: Vec<u8>,
+    stored_bytes: u64,
+    sha256: [u8; 32],
+}
+
+impl Check {
+    fn new(item: &Item<'_>, archive: &Archive, mtime: u64) -> Result<Self> {
+        let (name, place, entry) = match item {
+            Item::Member(member) => {
+                let entry = match names::parse_data(&member.name) {
+                    Some(names::DataMember::Complete { entry }) => Some(entry),
+                    _ => None,
+                };
+                let place = entry.map_or_else(
+                    || member.name.clone(),
+                    |entry| format!("{}: {}", archive.names.describe(entry), member.name),
+                );
+                (member.name.clone(), place, None)
+            }
+            Item::Frame(frame) => {
+                let name = archive.names.frame(frame)?;
+                let place = format!("{}: {name}", archive.names.describe(frame.entry));
+                (name, place, Some((frame.entry, frame.rows)))
+            }
+        };
+        let header = tar::encode(&name, item.stored_bytes(), mtime)
+            .map_err(|error| error.with_kind(Kind::Archive))?;
+        Ok(Self {
+            start: item.offset() - header.len() as u64,
+            name,
+            place,
+            entry,
+            header,
+            stored_bytes: item.stored_bytes(),
+            sha256: *item.sha256(),
+        })
+    }
+
+    fn end(&self) -> u64 {
+        let content = self.start + self.header.len() as u64 + self.stored_bytes;
+        content + tar::padding(self.stored_bytes) as u64
+    }
+
+    fn damaged(&self, what: &str) -> Error {
+        Error::new(Kind::Archive, format!("{}: {what}", self.place))
+    }
+
+    /// Checks header, content and padding, all of which `bytes` holds.
+    fn whole(&self, bytes: &[u8]) -> Result<()> {
+        let (header, rest) = bytes.split_at(self.header.len());
+        if header != self.header {
+            return Err(self.damaged("damaged tar header"));
+        }
+        let padding = tar::padding(self.stored_bytes);
+        let (content, padding) = rest.split_at(rest.len() - padding);
+        if sha256(content) != self.sha256 {
+            return Err(self.damaged("its SHA-256 does not match"));
+        }
+        self.zero(padding)
+    }
+
+    fn zero(&self, padding: &[u8]) -> Result<()> {
+        if padding.iter().any(|byte| *byte != 0) {
+            return Err(self.damaged("its padding is not zero"));
+        }
+        Ok(())
+    }
+}
+
+/// Checks members that follow one another.
+async fn check(source: Arc<dyn Source>, checks: Vec<Check>) -> Result<Vec<Check>> {
+    let (Some(first), Some(last)) = (checks.first(), checks.last()) else {
+        return Ok(checks);
+    };
+    let (start, length) = (first.start, last.end() - first.start);
+    if length > 2 * PIECE {
+        for one in &checks {
+            large(source.as_ref(), one).await?;
+        }
+        return Ok(checks);
+    }
+    // At most two pieces.
+    let length = usize::try_from(length).map_err(|_| first.damaged("it is too large"))?;
+    let bytes = source.read_at(start, length).await?;
+    super::blocking(move || {
+        let mut rest = bytes.as_ref();
+        for one in &checks {
+            let length = usize::try_from(one.end() - one.start).unwrap_or(usize::MAX);
+            let (own, after) = rest
+                .split_at_checked(length)
+                .ok_or_else(|| Error::new(Kind::Storage, "fewer bytes came than were asked for"))?;
+            one.whole(own)?;
+            rest = after;
+        }
+        Ok(checks)
+    })
+    .await
+}
+
+/// Checks a member that is larger than a piece, a piece at a time.
+async fn large(source: &dyn Source, one: &Check) -> Result<()> {
+    let header = source.read_at(one.start, one.header.len()).await?;
+    if header != one.header {
+        return Err(one.damaged("damaged tar header"));
+    }
+    let mut hash = Sha256::new();
+    let mut at = one.start + one.header.len() as u64;
+    let content_end = at + one.stored_bytes;
+    while at < content_end {
+        // At most a piece.
+        let length = usize::try_from(PIECE.min(content_end - at)).unwrap_or(0);
+        let bytes = source.read_at(at, length).await?;
+        hash = super::blocking(move || {
+            hash.update(&bytes);
+            Ok(hash)
+        })
+        .await?;
+        at += length as u64;
+    }
+    if <[u8; 32]>::from(hash.finalize()) != one.sha256 {
+        return Err(one.damaged("its SHA-256 does not match"));
+    }
+    let padding = source.read_at(at, tar::padding(one.stored_bytes)).await?;
+    one.zero(&padding)
+}
+
+/// Tells the observer how far the check is.
+struct Progress<'a> {
+    observer: &'a dyn Observer,
+    tables: BTreeMap<EntryId, Left>,
+}
+
+/// What is left to check of a table.
+struct Left {
+    name: String,
+    frames: u64,
+    rows: u64,
+    bytes: u64,
+}
+
+fn name_of(entry: &Entry) -> String {
+    entry.schema.as_ref().map_or_else(
+        || entry.name.clone(),
+        |schema| format!("{schema}.{}", entry.name),
+    )
+}
+
+impl<'a> Progress<'a> {
+    fn new(archive: &Archive, observer: &'a dyn Observer) -> Self {
+        observer.event(&Event::Phase {
+            name: "verify",
+            steps: Some(archive.trailer.members),
+        });
+        observer.event(&Event::DataTotal {
+            tables: archive.trailer.tables,
+            bytes: archive.trailer.stored_bytes,
+            rows: Some(archive.trailer.rows),
+        });
+        let tables = archive
+            .entries()
+            .iter()
+            .filter_map(|entry| {
+                let table = archive.table(entry.id)?;
+                let left = Left {
+                    name: name_of(entry),
+                    frames: table.frames.len() as u64,
+                    rows: table.rows,
+                    bytes: table.stored_bytes,
+                };
+                Some((entry.id, left))
+            })
+            .collect();
+        Self { observer, tables }
+    }
+
+    fn done(&mut self, check: &Check) {
+        tracing::trace!(member = check.name, "checked");
+        let Some((entry, rows)) = check.entry else {
+            return;
+        };
+        let Some(left) = self.tables.get_mut(&entry) else {
+            return;
+        };
+        left.frames -= 1;
+        self.observer.event(&Event::TableProgress {
+            table: left.name.clone(),
+            rows,
+            bytes: check.stored_bytes,
+        });
+        if left.frames == 0 {
+            self.observer.event(&Event::TableDone {
+                table: left.name.clone(),
+                rows: left.rows,
+                bytes: left.bytes,
+            });
+        }
+    }
 }
 
 /// The same for an archive that comes from a pipe.
@@ -42,6 +365,41 @@ pub async fn verify_stream<R: AsyncRead + Unpin + Send>(
     reader: R,
     observer: Arc<dyn Observer>,
 ) -> Result<VerifyReport> {
-    let _ = (reader, observer);
-    todo!()
+    let mut stream = StreamReader::open(reader).await?;
+    observer.event(&Event::Phase {
+        name: "verify",
+        steps: None,
+    });
+    let names: BTreeMap<EntryId, String> = stream
+        .entries()
+        .iter()
+        .filter(|entry| entry.data.is_some())
+        .map(|entry| (entry.id, name_of(entry)))
+        .collect();
+    let name = |entry: EntryId| names.get(&entry).cloned().unwrap_or_default();
+    let mut report = VerifyReport::default();
+    while let Some(item) = stream.next().await? {
+        match item {
+            StreamItem::Frame(frame) => observer.event(&Event::TableProgress {
+                table: name(frame.entry),
+                rows: 0,
+                bytes: frame.stored.len() as u64,
+            }),
+            StreamItem::Complete(table) => observer.event(&Event::TableDone {
+                table: name(table.entry),
+                rows: table.rows,
+                bytes: table.raw_bytes,
+            }),
+            StreamItem::End(index) => {
+                for table in index.tables() {
+                    report.tables += 1;
+                    report.frames += table.frames.len() as u64;
+                    report.rows += table.rows;
+                }
+            }
+        }
+    }
+    report.members = stream.members();
+    report.bytes = stream.position();
+    Ok(report)
 }

@@ -3,6 +3,7 @@
 //! A [`Sink`] takes one streamed object and makes it visible only when it is finished; a
 //! [`Source`] answers ranged reads. Neither knows what its bytes are.
 
+mod blocking;
 mod local;
 mod pipe;
 

@@ -1,0 +1,245 @@
+//! `README.txt` and `schema/load.sh`: how to restore without this program.
+
+use std::fmt::Write as _;
+
+use super::codec::Codec;
+use super::entry::{DataSpec, Entry, Section};
+use super::manifest::Manifest;
+use super::names;
+
+/// The command that unpacks a member to standard output.
+fn unpack(codec: Codec) -> &'static str {
+    match codec {
+        Codec::Zstd(_) => "zstd -dcq",
+        Codec::Gzip(_) => "gzip -dc",
+        Codec::Lz4 => "lz4 -dcq",
+        Codec::None => "cat",
+    }
+}
+
+fn needs(codec: Codec) -> &'static str {
+    match codec {
+        Codec::Zstd(_) => "tar, zstd, sha256sum, sh and psql are",
+        Codec::Gzip(_) => "tar, gzip, sha256sum, sh and psql are",
+        Codec::Lz4 => "tar, lz4, sha256sum, sh and psql are",
+        Codec::None => "tar, sha256sum, sh and psql are",
+    }
+}
+
+/// Text for a line of its own: what is not printable becomes an escape.
+fn one_line(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| {
+            let escaped = c.is_control();
+            let plain = (!escaped).then_some(c);
+            plain
+                .into_iter()
+                .chain(escaped.then(|| c.escape_default()).into_iter().flatten())
+        })
+        .collect()
+}
+
+/// The content of `README.txt`.
+pub(super) fn readme(manifest: &Manifest, entries: &[Entry]) -> String {
+    let codec = manifest.codec;
+    let (unpack, needs, ext) = (unpack(codec), needs(codec), codec.extension());
+    let (pre, load, post) = (
+        names::pre_data(codec),
+        names::load(codec),
+        names::post_data(codec),
+    );
+    let Manifest {
+        tool,
+        created,
+        archive_id,
+        server_version_text,
+        ..
+    } = manifest;
+    let (database, encoding) = (one_line(&manifest.database), one_line(&manifest.encoding));
+    let server = one_line(server_version_text);
+    let mut locale = String::new();
+    for (name, value) in [
+        ("lc-collate", &manifest.collate),
+        ("lc-ctype", &manifest.ctype),
+        ("locale-provider", &manifest.locale_provider),
+    ] {
+        if let Some(value) = value {
+            let _ = write!(locale, " --{name}={}", quoted(&one_line(value)));
+        }
+    }
+    let tables = entries
+        .iter()
+        .filter(|entry| matches!(entry.data, Some(DataSpec::Table { .. })))
+        .count();
+    let encoding_option = quoted(&encoding);
+    format!(
+        r#"This is a dump of a PostgreSQL database, written by {tool}.
+
+    database  {database}
+    server    PostgreSQL {server}
+    encoding  {encoding}
+    taken     {created}
+    archive   {archive_id}
+    tables    {tables} with rows of their own
+
+    pgstow restore -d TARGET ARCHIVE       restores it
+    pgstow verify ARCHIVE                  checks it
+
+It can be restored without pgstow, too: the archive is an ordinary tar file, and {needs} all
+that is needed.
+
+1. Unpack it, and check that it is whole and undamaged. An archive that has no member
+   "pgstow/trailer" at its end was never finished.
+
+    mkdir unpacked
+    tar -xf ARCHIVE -C unpacked
+    cd unpacked
+    test -f pgstow/trailer
+    sha256sum -c --quiet SHA256SUMS
+
+2. Make an empty database. It should have the encoding and locale of the old one:
+
+    createdb -T template0 -E {encoding_option}{locale} TARGET
+
+3. Make everything that must be there before the rows:
+
+    {unpack} {pre} | psql -X -q -v ON_ERROR_STOP=1 -d TARGET
+
+4. Load the rows. What follows "--" is passed to psql as it is:
+
+    {unpack} {load} | sh -s -- -d TARGET
+
+5. Make indexes, constraints, triggers and all that comes after the rows:
+
+    {unpack} {post} | psql -X -q -v ON_ERROR_STOP=1 -d TARGET
+
+What is where:
+
+    pgstow/archive.json       what this archive is
+    pgstow/toc.jsonl{ext}     the table of contents: each object and its statements, one a line
+    schema/                   the same statements as scripts
+    data/N.SCHEMA.TABLE/      rows of the table with number N in the table of contents
+        *.copy{ext}           some of its rows: a complete COPY stream in text format
+        *.copybin{ext}        the same in binary format
+        complete.json         how many rows there are, and their checksums
+    blobs/N/                  contents of large objects, as COPY rows of (oid, offset, bytes)
+    pgstow/index.jsonl{ext}   where each member is, and what is in each table
+    SHA256SUMS                SHA-256 of each member before it
+    pgstow/trailer            written last
+
+To load the rows of one table alone, one file after the other in any order:
+
+    {unpack} data/N.SCHEMA.TABLE/FILE.copy{ext} | psql -X -d TARGET -c 'COPY schema.table FROM STDIN'
+    {unpack} data/N.SCHEMA.TABLE/FILE.copybin{ext} | psql -X -d TARGET -c 'COPY schema.table FROM STDIN WITH (FORMAT binary)'
+
+{load} has that command for each table, with its columns. Special characters
+in the names of schemas and tables are written as % and two hex digits.
+"#
+    )
+}
+
+/// A word for the shell.
+fn quoted(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-.,:/@=".contains(&b);
+    if !text.is_empty() && text.bytes().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// Most bytes of statements that one call of psql gets; systems limit an argument list.
+const CALL_MAX: usize = 32 << 10;
+
+/// The content of `schema/load.sh`.
+pub(super) fn load_script(manifest: &Manifest, entries: &[Entry]) -> String {
+    let unpack = unpack(manifest.codec);
+    let encoding = quoted(&manifest.encoding);
+    let mut script = format!(
+        r#"#!/bin/sh
+# Loads the rows into a database in which schema/pre-data.sql has run. Started in the directory
+# in which the archive was unpacked; the arguments are psql's: sh schema/load.sh -d TARGET
+# Stops at the first error; begin again with an empty database then.
+set -eu
+
+PGCLIENTENCODING={encoding}
+PGOPTIONS="${{PGOPTIONS:-}} -c search_path= -c row_security=off -c statement_timeout=0 -c datestyle=ISO -c intervalstyle=postgres"
+export PGCLIENTENCODING PGOPTIONS
+
+# run ARGUMENT...: statements that are no COPY
+run() {{
+    psql -X -q -v ON_ERROR_STOP=1 "$@" </dev/null >/dev/null
+}}
+
+# load DIRECTORY ARGUMENT...: each frame in the directory is the input of one psql
+load() {{
+    directory=$1
+    shift
+    for frame in "$directory"/*.copy*; do
+        [ -e "$frame" ] || continue
+        whole=$( {{ {{ {unpack} "$frame" 3>&- && echo yes >&3; }} |
+            psql -X -q -v ON_ERROR_STOP=1 "$@" 3>&- >/dev/null; }} 3>&1 )
+        if [ "$whole" != yes ]; then
+            echo "cannot unpack $frame" >&2
+            exit 1
+        fi
+    done
+}}
+
+"#
+    );
+    let mut pending: Vec<&str> = Vec::new();
+    let mut pending_bytes = 0;
+    for entry in entries
+        .iter()
+        .filter(|entry| entry.section == Section::Data)
+    {
+        let statements = [
+            &entry.create,
+            &entry.set_owner,
+            &entry.privileges,
+            &entry.comments,
+            &entry.labels,
+        ];
+        for statement in statements.into_iter().flatten() {
+            if pending_bytes + statement.len() > CALL_MAX || pending.len() == 100 {
+                flush(&mut script, &mut pending);
+                pending_bytes = 0;
+            }
+            pending_bytes += statement.len();
+            pending.push(statement);
+        }
+        let Some(data) = &entry.data else {
+            continue;
+        };
+        flush(&mut script, &mut pending);
+        pending_bytes = 0;
+        let directory = names::directory(entry);
+        // Writing to a String cannot fail.
+        let _ = match data {
+            DataSpec::Table { copy_in, .. } => {
+                writeln!(script, "load {directory} \"$@\" -c {}", quoted(copy_in))
+            }
+            DataSpec::LargeObjects => writeln!(
+                script,
+                "load {directory} \"$@\" \\\n    \
+                 -c 'CREATE TEMPORARY TABLE pgstow_lo (loid pg_catalog.oid, at pg_catalog.int8, data pg_catalog.bytea)' \\\n    \
+                 -c 'COPY pg_temp.pgstow_lo FROM STDIN WITH (FORMAT binary)' \\\n    \
+                 -c 'SELECT pg_catalog.lo_put(loid, at, data) FROM pg_temp.pgstow_lo'"
+            ),
+        };
+    }
+    flush(&mut script, &mut pending);
+    script
+}
+
+fn flush(script: &mut String, pending: &mut Vec<&str>) {
+    if pending.is_empty() {
+        return;
+    }
+    script.push_str("run \"$@\"");
+    for statement in pending.drain(..) {
+        script.push_str(" \\\n    -c ");
+        script.push_str(&quoted(statement));
+    }
+    script.push('\n');
+}
