@@ -56,10 +56,7 @@ pub(super) fn header_bytes(size: u64) -> u64 {
 /// How many zero bytes follow so much content.
 pub(super) fn padding(size: u64) -> usize {
     // Always below one block.
-    #[expect(clippy::cast_possible_truncation)]
-    {
-        (size.wrapping_neg() % BLOCK_BYTES) as usize
-    }
+    (size.wrapping_neg() % BLOCK_BYTES) as usize
 }
 
 /// The header of a member.

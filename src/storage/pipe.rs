@@ -11,35 +11,43 @@ use super::Sink;
 use super::blocking::{storage_error, write_all};
 use crate::error::Result;
 
+const NAME: &str = "standard output";
+
 /// Writes to standard output, past the standard library's line buffer.
 ///
 /// What was written cannot be taken back: a reader knows an aborted archive by its missing end.
+#[derive(Debug)]
 pub struct PipeSink {
-    file: Arc<File>,
+    /// Opened by the first write, which can fail.
+    file: Option<Arc<File>>,
     written: u64,
 }
 
 impl PipeSink {
     /// Takes standard output.
-    ///
-    /// # Errors
-    /// [`Kind::Storage`](crate::error::Kind::Storage) when it is closed.
-    pub fn stdout() -> Result<Self> {
-        let descriptor = std::io::stdout()
-            .as_fd()
-            .try_clone_to_owned()
-            .map_err(|error| storage_error(&error, "open standard output"))?;
-        Ok(Self {
-            file: Arc::new(File::from(descriptor)),
+    pub fn stdout() -> Self {
+        Self {
+            file: None,
             written: 0,
-        })
+        }
     }
 }
 
 impl Sink for PipeSink {
     fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<()>> {
-        let name = "standard output".to_owned();
-        Box::pin(write_all(&self.file, bytes, &mut self.written, name))
+        Box::pin(async move {
+            let file = match &mut self.file {
+                Some(file) => file,
+                none => {
+                    let descriptor = std::io::stdout()
+                        .as_fd()
+                        .try_clone_to_owned()
+                        .map_err(|error| storage_error(&error, &format!("open {NAME}")))?;
+                    none.insert(Arc::new(File::from(descriptor)))
+                }
+            };
+            write_all(file, bytes, &mut self.written, NAME.to_owned()).await
+        })
     }
 
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<()>> {
