@@ -19,8 +19,34 @@
 //!
 //! Leaves to others: what the session is set to (`dump`, `restore`), what is asked (`catalog`),
 //! asking a person for a password (the binary), retry (`task`).
-#![allow(clippy::todo)]
 
-mod api;
+mod auth;
+mod cancel;
+mod certificate;
+mod config;
+mod conninfo;
+mod copy_in;
+mod copy_out;
+mod environment;
+mod frames;
+mod keyword;
+mod link;
+mod passfile;
+mod secret;
+mod server_message;
+mod servicefile;
+mod session;
+mod startup;
+mod stream;
+mod tls;
+mod uri;
+mod wire;
 
-pub use api::*;
+pub use auth::needs_password;
+pub use cancel::Canceller;
+pub use config::{Config, ConfigSource, PasswordPrompt};
+pub use copy_in::CopyIn;
+pub use copy_out::{CopyOut, Walk};
+pub use environment::{Environment, ProcessEnv};
+pub use session::Session;
+pub use wire::{BatchError, Param, TransactionStatus, Wire};

@@ -1,0 +1,41 @@
+//! What the surroundings say: environment variables, home directory, operating system user.
+//!
+//! A trait, so that a configuration can be resolved in a test without touching the process.
+
+use std::path::PathBuf;
+
+/// Where `PG*` variables, the home directory and the default user come from.
+pub trait Environment {
+    /// The value of an environment variable; `None` when unset or not UTF-8.
+    fn get(&self, name: &str) -> Option<String>;
+
+    /// The home directory, where `.pgpass`, `.pg_service.conf` and `.postgresql/` are looked for.
+    fn home(&self) -> Option<PathBuf> {
+        self.get("HOME")
+            .filter(|home| !home.is_empty())
+            .map(PathBuf::from)
+    }
+
+    /// The operating system's name for the current user, the default database user.
+    fn user(&self) -> Option<String> {
+        self.get("USER").filter(|user| !user.is_empty())
+    }
+}
+
+/// The environment of this process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ProcessEnv;
+
+impl Environment for ProcessEnv {
+    fn get(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    fn home(&self) -> Option<PathBuf> {
+        std::env::home_dir().filter(|home| !home.as_os_str().is_empty())
+    }
+
+    fn user(&self) -> Option<String> {
+        whoami::username().ok()
+    }
+}

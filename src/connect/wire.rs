@@ -1,0 +1,571 @@
+//! The data plane: a session spoken to message by message.
+//!
+//! Every statement travels as its own Parse, which takes exactly one statement: text that smuggles a
+//! second one is a syntax error. Statements of a batch are sent without waiting for each other's
+//! answers and end with one Sync.
+
+use std::fmt;
+
+use bytes::Bytes;
+use postgres_protocol::IsNull;
+use postgres_protocol::message::{backend, frontend};
+
+use crate::connect::cancel::Canceller;
+use crate::connect::copy_in::CopyIn;
+use crate::connect::copy_out::CopyOut;
+use crate::connect::frames::{Frame, garbled, split_cstr};
+use crate::connect::link::Link;
+use crate::connect::server_message::{Content, ServerMessage};
+use crate::connect::startup::Ready;
+use crate::error::{Error, Kind, Result};
+use crate::sql::ServerVersion;
+
+/// A batch is sent on whenever this much of it has been encoded.
+const SEND_BYTES: usize = 1 << 20;
+
+/// One parameter in binary format; `None` is NULL.
+pub type Param = Option<Bytes>;
+
+/// A batch failed at one of its statements.
+#[derive(Debug)]
+pub struct BatchError {
+    /// Position of the failed statement in the batch. When the connection was lost: of the first
+    /// statement whose outcome is not known.
+    pub index: usize,
+    /// What went wrong.
+    pub error: Error,
+}
+
+impl fmt::Display for BatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "statement {}: {}", self.index + 1, self.error)
+    }
+}
+
+impl std::error::Error for BatchError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+impl From<BatchError> for Error {
+    fn from(batch: BatchError) -> Self {
+        let context = format!("statement {}", batch.index + 1);
+        batch.error.context(context)
+    }
+}
+
+/// Whether a session is inside a transaction block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionStatus {
+    /// Not in one.
+    Idle,
+    /// In one.
+    Open,
+    /// In one that has failed and waits for a rollback.
+    Failed,
+}
+
+/// A session for COPY and pipelined statements.
+///
+/// Used by one task at a time. When a call is dropped before it ends, or a COPY before its stream
+/// does, the session is [broken](Wire::is_broken) and can only be closed.
+pub struct Wire {
+    pub(super) link: Link,
+    /// Set while something is under way, so that whatever ends early leaves it set.
+    pub(super) broken: bool,
+    pub(super) status: TransactionStatus,
+    version: ServerVersion,
+    canceller: Canceller,
+    place: String,
+}
+
+impl Wire {
+    pub(super) fn new(ready: Ready) -> Self {
+        Self {
+            link: ready.link,
+            broken: false,
+            status: TransactionStatus::Idle,
+            version: ready.version,
+            canceller: ready.canceller,
+            place: ready.place,
+        }
+    }
+
+    /// The server's version.
+    pub fn server_version(&self) -> ServerVersion {
+        self.version
+    }
+
+    /// A parameter as the server last reported it, such as `server_encoding`.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.link.parameters.get(name).map(String::as_str)
+    }
+
+    /// `user@host:port/database` of the host that answered.
+    pub fn describe(&self) -> &str {
+        &self.place
+    }
+
+    /// Whether the session is inside a transaction block, as of the last finished call.
+    pub fn transaction_status(&self) -> TransactionStatus {
+        self.status
+    }
+
+    /// Cancels what this session runs; works from another task.
+    pub fn canceller(&self) -> Canceller {
+        self.canceller.clone()
+    }
+
+    /// The server's notices since the last call, oldest first, a hundred at most.
+    pub fn take_notices(&mut self) -> Vec<String> {
+        self.link.take_notices()
+    }
+
+    /// Whether the session cannot be used any more: lost, or left in the middle of something.
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Runs one statement; how many rows it affected. Rows that it returns are dropped.
+    ///
+    /// # Errors
+    /// Of kind [`Server`](Kind::Server) with the SQLSTATE when the server refuses the statement (the
+    /// session stays usable), or [`ConnectionLost`](Kind::ConnectionLost).
+    pub async fn execute(&mut self, sql: &str) -> Result<u64> {
+        self.run(&[sql], |_| Ok(()))
+            .await
+            .map_err(|batch| batch.error)
+    }
+
+    /// Runs statements in order in one round trip. Without a `BEGIN` among them they are one
+    /// transaction: all or nothing.
+    ///
+    /// # Errors
+    /// As [`Wire::execute`], with the position of the statement that failed; those after it were not
+    /// run.
+    pub async fn execute_all(&mut self, statements: &[&str]) -> Result<(), BatchError> {
+        self.run(statements, |_| Ok(())).await.map(|_| ())
+    }
+
+    /// Runs one query; its rows with every value as text.
+    ///
+    /// # Errors
+    /// As [`Wire::execute`]; also [`Failed`](Kind::Failed) for a value that is not UTF-8, which a
+    /// database in `SQL_ASCII` can hold.
+    pub async fn query(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
+        let mut rows = Vec::new();
+        self.run(&[sql], |payload| {
+            rows.push(text_row(payload)?);
+            Ok(())
+        })
+        .await
+        .map_err(|batch| batch.error)?;
+        Ok(rows)
+    }
+
+    /// Runs one statement once for each set of parameters (binary format, types as the server
+    /// infers them), all in flight together with bounded memory; one transaction unless one is
+    /// open. How many rows were affected in all; rows that it returns are dropped.
+    ///
+    /// # Errors
+    /// As [`Wire::execute`].
+    pub async fn execute_params(
+        &mut self,
+        sql: &str,
+        rows: impl Iterator<Item = Vec<Param>> + Send,
+    ) -> Result<u64> {
+        self.begin()?;
+        let mut replies = Replies::new(Content::Rows);
+        let encoded = frontend::parse("", sql, [], &mut self.link.outbox).map_err(encode_error);
+        self.encoded(encoded)?;
+        for row in rows {
+            let encoded = bind(&mut self.link, Some(&row))
+                .and_then(|()| execute(&mut self.link))
+                .map_err(|error| error.context("parameters"));
+            if let Err(error) = encoded {
+                // What was sent before is abandoned: the session ends here, the transaction with it.
+                self.link.outbox.clear();
+                return Err(error);
+            }
+            if self.link.outbox.len() >= SEND_BYTES {
+                self.link.flush().await?;
+                self.link.poll_incoming().await?;
+                while let Some(frame) = self.link.next_ready()? {
+                    replies.take(&self.link, &frame, &mut |_| Ok(()))?;
+                }
+                if replies.failed.is_some() {
+                    break;
+                }
+            }
+        }
+        self.finish_batch(replies, &mut |_| Ok(()))
+            .await
+            .map_err(|batch| batch.error)
+    }
+
+    /// Starts `COPY … TO STDOUT`.
+    ///
+    /// # Errors
+    /// As [`Wire::execute`]; [`Failed`](Kind::Failed) for a statement that is no COPY out.
+    pub async fn copy_out<'a>(&'a mut self, sql: &str) -> Result<CopyOut<'a>> {
+        self.start_copy(sql, backend::COPY_OUT_RESPONSE_TAG).await?;
+        Ok(CopyOut::new(self))
+    }
+
+    /// Starts `COPY … FROM STDIN`.
+    ///
+    /// # Errors
+    /// As [`Wire::execute`]; [`Failed`](Kind::Failed) for a statement that is no COPY in.
+    pub async fn copy_in<'a>(&'a mut self, sql: &str) -> Result<CopyIn<'a>> {
+        self.start_copy(sql, backend::COPY_IN_RESPONSE_TAG).await?;
+        Ok(CopyIn::new(self))
+    }
+
+    /// Ends the session politely, if it is in a state to do so.
+    pub async fn close(mut self) {
+        if !self.broken {
+            frontend::terminate(&mut self.link.outbox);
+            // It is left either way.
+            let _ = self.link.flush().await;
+        }
+    }
+
+    /// Refuses to go on with a broken session; marks this one as busy.
+    fn begin(&mut self) -> Result<()> {
+        if self.broken {
+            return Err(Error::new(
+                Kind::ConnectionLost,
+                "the session was lost or left in the middle of a call",
+            ));
+        }
+        self.broken = true;
+        Ok(())
+    }
+
+    /// Takes back what was encoded if some of it could not be; only before anything is sent.
+    fn encoded(&mut self, encoded: Result<()>) -> Result<()> {
+        if encoded.is_err() {
+            self.link.outbox.clear();
+            self.broken = false;
+        }
+        encoded
+    }
+
+    async fn run(
+        &mut self,
+        statements: &[&str],
+        mut on_row: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<u64, BatchError> {
+        let at = |index| move |error| BatchError { index, error };
+        self.begin().map_err(at(0))?;
+        // Found before anything is sent, so that such a batch does not harm the session.
+        if let Some(index) = statements.iter().position(|sql| sql.contains('\0')) {
+            self.broken = false;
+            return Err(at(index)(Error::new(
+                Kind::Failed,
+                "the statement holds a zero byte",
+            )));
+        }
+        for (index, sql) in statements.iter().enumerate() {
+            frontend::parse("", sql, [], &mut self.link.outbox)
+                .map_err(encode_error)
+                .and_then(|()| bind(&mut self.link, None))
+                .and_then(|()| execute(&mut self.link))
+                .map_err(at(index))?;
+            if self.link.outbox.len() >= SEND_BYTES {
+                self.link.flush().await.map_err(at(0))?;
+            }
+        }
+        self.finish_batch(Replies::new(Content::Statement), &mut on_row)
+            .await
+    }
+
+    /// Sends the Sync and takes the answers up to `ReadyForQuery`.
+    async fn finish_batch(
+        &mut self,
+        mut replies: Replies,
+        on_row: &mut impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<u64, BatchError> {
+        frontend::sync(&mut self.link.outbox);
+        if let Err(error) = self.link.flush().await {
+            return Err(replies.fail(error));
+        }
+        loop {
+            let frame = match self.link.next().await {
+                Ok(frame) => frame,
+                Err(error) => return Err(replies.fail(error)),
+            };
+            if let Err(error) = replies.take(&self.link, &frame, on_row) {
+                return Err(replies.fail(error));
+            }
+            if let Some(status) = replies.ready {
+                self.status = status;
+                self.broken = false;
+                return match replies.failed {
+                    Some(failed) => Err(failed),
+                    None => Ok(replies.rows),
+                };
+            }
+        }
+    }
+
+    async fn start_copy(&mut self, sql: &str, wanted: u8) -> Result<()> {
+        self.begin()?;
+        let encoded = frontend::parse("", sql, [], &mut self.link.outbox)
+            .map_err(encode_error)
+            .and_then(|()| bind(&mut self.link, None))
+            .and_then(|()| execute(&mut self.link));
+        self.encoded(encoded)?;
+        // A COPY in gets its one Sync at its end. Were there one here too, a statement that fails after
+        // the server has asked for the stream but before it has read any of it would use up this one,
+        // and the later one would be answered by itself.
+        let mut synced = wanted == backend::COPY_OUT_RESPONSE_TAG;
+        if synced {
+            frontend::sync(&mut self.link.outbox);
+        } else {
+            frontend::flush(&mut self.link.outbox);
+        }
+        self.link.flush().await?;
+        let mut replies = Replies::new(Content::Statement);
+        loop {
+            let frame = self.link.next().await?;
+            if frame.tag == wanted {
+                return Ok(());
+            }
+            replies.take(&self.link, &frame, &mut |_| Ok(()))?;
+            if !synced && (replies.failed.is_some() || replies.completed > 0) {
+                synced = true;
+                frontend::sync(&mut self.link.outbox);
+                self.link.flush().await?;
+            }
+            if let Some(status) = replies.ready {
+                self.status = status;
+                self.broken = false;
+                return Err(match replies.failed {
+                    Some(failed) => failed.error,
+                    None => Error::new(
+                        Kind::Failed,
+                        "the statement is not the COPY that was expected",
+                    ),
+                });
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire")
+            .field("place", &self.place)
+            .field("version", &self.version)
+            .field("broken", &self.broken)
+            .finish_non_exhaustive()
+    }
+}
+
+fn encode_error(error: std::io::Error) -> Error {
+    Error::new(Kind::Failed, format!("encode statement: {error}")).with_source(error)
+}
+
+fn bind(link: &mut Link, parameters: Option<&[Param]>) -> Result<()> {
+    let formats: &[i16] = match parameters {
+        Some(_) => &[1],
+        None => &[],
+    };
+    frontend::bind(
+        "",
+        "",
+        formats.iter().copied(),
+        parameters.unwrap_or_default(),
+        |parameter: &Param, buffer| {
+            Ok(match parameter {
+                Some(bytes) => {
+                    buffer.extend_from_slice(bytes);
+                    IsNull::No
+                }
+                None => IsNull::Yes,
+            })
+        },
+        [],
+        &mut link.outbox,
+    )
+    .map_err(|error| match error {
+        frontend::BindError::Conversion(error) => {
+            Error::new(Kind::Failed, format!("encode parameter: {error}"))
+        }
+        frontend::BindError::Serialization(error) => encode_error(error),
+    })
+}
+
+fn execute(link: &mut Link) -> Result<()> {
+    frontend::execute("", 0, &mut link.outbox).map_err(encode_error)
+}
+
+/// What has been answered of a batch so far.
+pub(super) struct Replies {
+    content: Content,
+    completed: usize,
+    pub(super) rows: u64,
+    pub(super) failed: Option<BatchError>,
+    pub(super) ready: Option<TransactionStatus>,
+}
+
+impl Replies {
+    pub(super) fn new(content: Content) -> Self {
+        Self {
+            content,
+            completed: 0,
+            rows: 0,
+            failed: None,
+            ready: None,
+        }
+    }
+
+    fn fail(self, error: Error) -> BatchError {
+        self.failed.unwrap_or(BatchError {
+            index: self.completed,
+            error,
+        })
+    }
+
+    /// Takes one message into account.
+    ///
+    /// # Errors
+    /// When the session cannot go on: the server ended it, or the message does not belong here.
+    pub(super) fn take(
+        &mut self,
+        link: &Link,
+        frame: &Frame,
+        on_row: &mut impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let payload = link.payload(frame);
+        match frame.tag {
+            backend::PARSE_COMPLETE_TAG
+            | backend::BIND_COMPLETE_TAG
+            | backend::CLOSE_COMPLETE_TAG
+            | backend::NO_DATA_TAG
+            | backend::ROW_DESCRIPTION_TAG
+            | backend::PARAMETER_DESCRIPTION_TAG
+            | backend::COPY_DATA_TAG
+            | backend::COPY_DONE_TAG => {}
+            backend::DATA_ROW_TAG => {
+                // A row that cannot be taken fails the statement, not the session.
+                if self.failed.is_none()
+                    && let Err(error) = on_row(payload)
+                {
+                    self.failed = Some(BatchError {
+                        index: self.completed,
+                        error,
+                    });
+                }
+            }
+            backend::COMMAND_COMPLETE_TAG => {
+                self.rows += affected_rows(payload)?;
+                self.completed += 1;
+            }
+            backend::EMPTY_QUERY_RESPONSE_TAG => self.completed += 1,
+            backend::ERROR_RESPONSE_TAG => {
+                let message = ServerMessage::parse(payload)?;
+                let fatal = message.is_fatal();
+                let error = message.into_error(self.content);
+                if fatal {
+                    return Err(error);
+                }
+                self.failed.get_or_insert(BatchError {
+                    index: self.completed,
+                    error,
+                });
+            }
+            backend::READY_FOR_QUERY_TAG => {
+                self.ready = Some(match payload {
+                    b"I" => TransactionStatus::Idle,
+                    b"T" => TransactionStatus::Open,
+                    b"E" => TransactionStatus::Failed,
+                    _ => return Err(garbled("an unknown transaction status")),
+                });
+            }
+            backend::COPY_IN_RESPONSE_TAG | backend::COPY_OUT_RESPONSE_TAG => {
+                return Err(Error::new(
+                    Kind::Failed,
+                    "the statement is a COPY, which was not expected here",
+                ));
+            }
+            tag => {
+                return Err(garbled(&format!(
+                    "an unexpected message of type {:?}",
+                    char::from(tag)
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The count at the end of a command tag: `INSERT 0 5`, `COPY 7`; 0 where there is none.
+fn affected_rows(payload: &[u8]) -> Result<u64> {
+    let (tag, _) = split_cstr(payload)?;
+    Ok(std::str::from_utf8(tag)
+        .ok()
+        .and_then(|tag| tag.rsplit(' ').next())
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(0))
+}
+
+/// A `DataRow` whose values are text.
+fn text_row(payload: &[u8]) -> Result<Vec<Option<String>>> {
+    let short = || garbled("a row that ends early");
+    let (count, mut rest) = payload.split_first_chunk::<2>().ok_or_else(short)?;
+    let mut row = Vec::with_capacity(usize::from(u16::from_be_bytes(*count)));
+    for _ in 0..u16::from_be_bytes(*count) {
+        let (length, tail) = rest.split_first_chunk::<4>().ok_or_else(short)?;
+        let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else {
+            row.push(None);
+            rest = tail;
+            continue;
+        };
+        let (value, tail) = tail.split_at_checked(length).ok_or_else(short)?;
+        let value = String::from_utf8(value.to_vec()).map_err(|_| {
+            Error::new(Kind::Failed, "a value of the result is not valid UTF-8")
+                .with_hint("a database in SQL_ASCII holds bytes of any encoding")
+        })?;
+        row.push(Some(value));
+        rest = tail;
+    }
+    Ok(row)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_tags() {
+        for (tag, expected) in [
+            ("INSERT 0 5\0", 5),
+            ("COPY 18446744073709551615\0", u64::MAX),
+            ("SELECT 1\0", 1),
+            ("CREATE TABLE\0", 0),
+            ("BEGIN\0", 0),
+        ] {
+            assert_eq!(affected_rows(tag.as_bytes()).unwrap(), expected, "{tag}");
+        }
+        assert!(affected_rows(b"COPY 1").is_err());
+    }
+
+    #[test]
+    fn rows() {
+        let mut payload = vec![0, 3];
+        payload.extend_from_slice(&2_i32.to_be_bytes());
+        payload.extend_from_slice(b"ab");
+        payload.extend_from_slice(&(-1_i32).to_be_bytes());
+        payload.extend_from_slice(&0_i32.to_be_bytes());
+        assert_eq!(
+            text_row(&payload).unwrap(),
+            vec![Some("ab".to_owned()), None, Some(String::new())]
+        );
+        for cut in 0..payload.len() {
+            assert!(text_row(&payload[..cut]).is_err(), "{cut}");
+        }
+    }
+}
