@@ -111,6 +111,7 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     used("sslsni", Some("PGSSLSNI")),
     used("target_session_attrs", Some("PGTARGETSESSIONATTRS")),
     used("tcp_user_timeout", None),
+    used("user", Some("PGUSER")),
 ];
 
 /// The keyword of this name.
