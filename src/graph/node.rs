@@ -65,6 +65,9 @@ pub struct Splits {
     pub constraints: BTreeSet<Oid>,
     /// Functions and materialized views that move behind the data.
     pub postponed: BTreeSet<Address>,
+    /// Tables whose rows refer to each other in a circle through foreign keys that stand before
+    /// the rows are loaded: no order is right, and a restore may need its triggers disabled.
+    pub circular_data: Vec<Vec<Oid>>,
 }
 
 /// A node in its place.

@@ -1,0 +1,64 @@
+//! What a node is called in messages.
+
+use super::inventory::Item;
+use crate::model::{Header, RelationKind};
+
+/// `kind schema.name`, with control characters made visible as spaces.
+pub(super) fn describe(item: Item<'_>) -> String {
+    let text = match item {
+        Item::Database(header) => format!("database {}", plain(header)),
+        Item::Schema(x) => format!("schema {}", plain(&x.header)),
+        Item::Extension(x) => format!("extension {}", plain(&x.header)),
+        Item::Type(x) => format!("type {}", plain(&x.header)),
+        Item::ShellType(x) => format!("shell of type {}", plain(&x.header)),
+        Item::Function(x) => format!("function {}({})", plain(&x.header), x.identity_arguments),
+        Item::Relation(x) => format!("{} {}", kind(x.kind), plain(&x.header)),
+        Item::Index(x) => match &x.constraint {
+            Some(_) => format!("constraint {}", plain(&x.header)),
+            None => format!("index {}", plain(&x.header)),
+        },
+        Item::ForeignKey(x) => format!("foreign key {}", plain(&x.header)),
+        Item::Statistics(x) => format!("statistics {}", plain(&x.header)),
+        Item::Rule(x) => format!("rule {}", plain(&x.header)),
+        Item::Trigger(x) => format!("trigger {}", plain(&x.header)),
+        Item::Policy(x) => format!("policy {}", plain(&x.header)),
+        Item::DefaultAcl(x) => format!("default privileges of {}", x.role),
+        Item::SequenceOwner(x) => format!("owner of sequence {}", plain(&x.header)),
+        Item::Default(x, column) => format!("default of {}.{}", plain(&x.header), column.name),
+        Item::Check(x, check) => format!("check {} of {}", check.name, plain(&x.header)),
+        Item::NotNull(x, column) => format!("not null of {}.{}", plain(&x.header), column.name),
+        Item::DomainConstraint(x, check) => {
+            format!("check {} of domain {}", check.name, plain(&x.header))
+        }
+        Item::ViewRule(x) => format!("query of view {}", plain(&x.header)),
+        Item::TableAttach(x) => format!("attaching of table {}", plain(&x.header)),
+        Item::TableData(x) => format!("rows of table {}", plain(&x.header)),
+        Item::SequenceSet(x) => format!("value of sequence {}", plain(&x.header)),
+        Item::LargeObjects(position) => format!("large objects {position}"),
+        Item::LargeObjectData(position) => format!("contents of large objects {position}"),
+        Item::IndexAttach(x) => format!("attaching of index {}", plain(&x.header)),
+        Item::RowSecurity(x) => format!("row security of table {}", plain(&x.header)),
+        Item::Refresh(x) => format!("refresh of {}", plain(&x.header)),
+    };
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+fn plain(header: &Header) -> String {
+    match &header.schema {
+        Some(schema) => format!("{schema}.{}", header.name),
+        None => header.name.clone(),
+    }
+}
+
+fn kind(kind: RelationKind) -> &'static str {
+    match kind {
+        RelationKind::Table | RelationKind::PartitionedTable => "table",
+        RelationKind::View => "view",
+        RelationKind::MaterializedView => "materialized view",
+        RelationKind::Sequence => "sequence",
+        RelationKind::ForeignTable => "foreign table",
+        RelationKind::Composite => "type",
+    }
+}
