@@ -128,7 +128,7 @@ impl<'a> Inventory<'a> {
         };
         collected.collect();
         let mut found = collected.found;
-        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        found.sort_by_key(|(key, _)| *key);
         let slots: Vec<Slot<'a>> = found.into_iter().map(|(_, slot)| slot).collect();
         let by_node: HashMap<Node, u32> = (0_u32..)
             .zip(&slots)
