@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Shared by the scripts beside it; sourced, never run.
 # Promises: `say`, `die`, `as_root_install`, `need` and the place where server builds are kept.
 
@@ -45,4 +46,14 @@ need_postgres_user() {
 	getent passwd postgres >/dev/null ||
 		useradd --system --user-group --no-create-home --home-dir /var/lib/postgresql --shell /bin/sh postgres
 	need runuser util-linux
+}
+
+# timed NAME COMMAND…: runs it and says how long that took; its exit code is the command's.
+timed() {
+	local name=$1 start=$SECONDS code=0
+	shift
+	say "== $name"
+	"$@" || code=$?
+	say "== $name: $((SECONDS - start)) s$([ "$code" = 0 ] || echo ", failed with $code")"
+	return "$code"
 }

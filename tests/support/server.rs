@@ -453,6 +453,15 @@ impl ServerBuilder {
             conf.push_str("ssl = on\nssl_ca_file = 'root.crt'\n");
             pki
         });
+        if self.major >= 18 {
+            let extensions = home.path("fixtures");
+            copy_extensions(&extensions.join("extension"));
+            let _ = writeln!(
+                conf,
+                "extension_control_path = '$system:{}'",
+                extensions.display()
+            );
+        }
         for (name, value) in &self.options {
             let _ = writeln!(conf, "{name} = '{}'", value.replace('\'', "''"));
         }
@@ -473,6 +482,18 @@ impl ServerBuilder {
             ));
         }
         server
+    }
+}
+
+/// Copies `fixtures/extension`: the server's user may not be able to read our checkout.
+fn copy_extensions(to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/extension");
+    for entry in std::fs::read_dir(&from).unwrap_or_else(|e| panic!("{}: {e}", from.display())) {
+        let entry = entry.unwrap();
+        let copy = to.join(entry.file_name());
+        std::fs::copy(entry.path(), &copy).unwrap();
+        std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o644)).unwrap();
     }
 }
 
