@@ -69,7 +69,6 @@ enum Verb {
     Grant,
     GrantWithOption,
     Revoke,
-    RevokeOption,
 }
 
 /// One GRANT or REVOKE.
@@ -120,76 +119,96 @@ fn letters(item: &AclItem, mut keep: impl FnMut(char, bool) -> bool) -> String {
 /// The changes that turn `base` into `current`.
 fn changes(base: &[AclItem], current: &[AclItem], owner: Option<&str>) -> Vec<Change> {
     let mut changes = Vec::new();
+    if base.iter().all(|item| Some(item.grantor.as_str()) == owner) {
+        // An item that only differs is taken away whole and given again, so that the order of
+        // items comes out as on the source.
+        let differing = base
+            .iter()
+            .filter(|item| !current.iter().any(|other| equal(item, other)))
+            .collect();
+        difference(base, current, differing, owner, &mut changes);
+        return changes;
+    }
+    // In the base somebody already passed on what he was given. What he loses, those after him
+    // must lose first, and perhaps be given again. Privileges do not touch each other: one after
+    // the other, each that differs anywhere is torn down and built up.
+    let mut seen = Vec::new();
+    for item in base.iter().chain(current) {
+        for privilege in &item.privileges {
+            if seen.contains(&privilege.letter) {
+                continue;
+            }
+            seen.push(privilege.letter);
+            let (base, current) = (
+                only(base, privilege.letter),
+                only(current, privilege.letter),
+            );
+            let same = base.len() == current.len()
+                && base
+                    .iter()
+                    .all(|item| current.iter().any(|other| equal(item, other)));
+            if !same {
+                difference(&base, &current, base.iter().collect(), owner, &mut changes);
+            }
+        }
+    }
+    changes
+}
+
+/// The items with nothing but one privilege in them.
+fn only(items: &[AclItem], letter: char) -> Vec<AclItem> {
+    items
+        .iter()
+        .map(|item| AclItem {
+            privileges: item
+                .privileges
+                .iter()
+                .filter(|privilege| privilege.letter == letter)
+                .copied()
+                .collect(),
+            ..item.clone()
+        })
+        .filter(|item| !item.privileges.is_empty())
+        .collect()
+}
+
+/// Revokes the items of `base` in `revoked` whole, then grants what is missing for `current`.
+fn difference(
+    base: &[AclItem],
+    current: &[AclItem],
+    mut revoked: Vec<&AclItem>,
+    owner: Option<&str>,
+    changes: &mut Vec<Change>,
+) {
     // What the object has while the changes run.
     let mut state: Vec<AclItem> = base.to_vec();
-    let mut revoked: Vec<&AclItem> = base
-        .iter()
-        .filter(|item| !current.iter().any(|other| equal(item, other)))
-        .collect();
     while !revoked.is_empty() {
         // Last first, and nobody before those who have it from him.
         let at = revoked
             .iter()
-            .rposition(|item| !gives(item, &revoked))
+            .rposition(|item| !gives(item, &revoked, owner))
             .unwrap_or(revoked.len() - 1);
         let item = revoked.remove(at);
-        revoke(item, base, current, owner, &mut changes);
+        let change = Change {
+            verb: Verb::Revoke,
+            letters: letters(item, |_, _| true),
+            grantee: item.grantee.clone(),
+            grantor: item.grantor.clone(),
+        };
+        apply(&mut state, &change);
+        changes.push(change);
     }
-    for change in &changes {
-        apply(&mut state, change);
-    }
-    grant(&mut state, current, owner, &mut changes);
-    changes
+    grant(&mut state, current, owner, changes);
 }
 
-/// Whether the item's grantee is the grantor of another one in the list.
-fn gives(item: &AclItem, list: &[&AclItem]) -> bool {
-    item.grantee.as_ref().is_some_and(|name| {
-        list.iter()
-            .any(|other| &other.grantor == name && *other != item)
-    })
-}
-
-/// Takes away what the item has too much. An item that only differs is taken away whole, and
-/// given again later, so that the order of items comes out as on the source; but not if its
-/// grantee has passed on something that stays.
-fn revoke(
-    item: &AclItem,
-    base: &[AclItem],
-    current: &[AclItem],
-    owner: Option<&str>,
-    changes: &mut Vec<Change>,
-) {
-    let mut push = |verb, letters: String| {
-        if !letters.is_empty() {
-            changes.push(Change {
-                verb,
-                letters,
-                grantee: item.grantee.clone(),
-                grantor: item.grantor.clone(),
-            });
-        }
-    };
-    let passed_on = item.grantee.is_some()
-        && item.grantee.as_deref() != owner
-        && base.iter().any(|other| {
-            Some(&other.grantor) == item.grantee.as_ref() && find(current, key(other)).is_some()
-        });
-    match find(current, key(item)) {
-        Some(kept) if passed_on => {
-            push(
-                Verb::Revoke,
-                letters(item, |letter, _| held(kept, letter).is_none()),
-            );
-            push(
-                Verb::RevokeOption,
-                letters(item, |letter, grantable| {
-                    grantable && held(kept, letter) == Some(false)
-                }),
-            );
-        }
-        _ => push(Verb::Revoke, letters(item, |_, _| true)),
-    }
+/// Whether the item's grantee could have given another one in the list by it. The owner needs no
+/// grant to give.
+fn gives(item: &AclItem, list: &[&AclItem], owner: Option<&str>) -> bool {
+    item.grantee.as_deref() != owner
+        && item.privileges.iter().any(|privilege| privilege.grantable)
+        && list
+            .iter()
+            .any(|other| Some(&other.grantor) == item.grantee.as_ref() && *other != item)
 }
 
 /// Gives what is missing, as soon as the grantor can give it.
@@ -284,7 +303,7 @@ fn apply(state: &mut Vec<AclItem>, change: &Change) {
             });
             state.len() - 1
         }
-        (None, Verb::Revoke | Verb::RevokeOption) => return,
+        (None, Verb::Revoke) => return,
     };
     let privileges = &mut state[at].privileges;
     for letter in change.letters.chars() {
@@ -297,11 +316,10 @@ fn apply(state: &mut Vec<AclItem>, change: &Change) {
                 });
             }
             (Verb::GrantWithOption, Some(place)) => privileges[place].grantable = true,
-            (Verb::RevokeOption, Some(place)) => privileges[place].grantable = false,
             (Verb::Revoke, Some(place)) => {
                 privileges.remove(place);
             }
-            (Verb::Grant, Some(_)) | (Verb::Revoke | Verb::RevokeOption, None) => {}
+            (Verb::Grant, Some(_)) | (Verb::Revoke, None) => {}
         }
     }
     if state[at].privileges.is_empty() {
@@ -348,7 +366,6 @@ impl Wording<'_> {
             Verb::Grant => ("GRANT", "TO", ""),
             Verb::GrantWithOption => ("GRANT", "TO", " WITH GRANT OPTION"),
             Verb::Revoke => ("REVOKE", "FROM", ""),
-            Verb::RevokeOption => ("REVOKE GRANT OPTION FOR", "FROM", ""),
         };
         let grantee = match &change.grantee {
             Some(name) => ident(name),
@@ -366,7 +383,7 @@ impl Wording<'_> {
         let all = self.kind.all(self.version);
         let whole = all.chars().all(|letter| change.letters.contains(letter));
         let to_owner = change.grantee.is_some() && change.grantee.as_deref() == self.owner;
-        let taken = matches!(change.verb, Verb::Revoke | Verb::RevokeOption);
+        let taken = change.verb == Verb::Revoke;
         let column = self
             .column
             .map(|column| format!("({})", ident(column)))
@@ -472,3 +489,6 @@ pub(super) fn render_default(node: Node, acl: &DefaultAcl, version: ServerVersio
     .statements(&changes(&acl.acl.base, current, Some(&acl.role)));
     rendered
 }
+
+#[cfg(test)]
+mod tests;
