@@ -1,7 +1,14 @@
 //! The archive format, without a database: what is written is read back, by this library and by
 //! tar and sha256sum; what was changed or cut is found.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::new_ret_no_self,
+    reason = "a test that cannot go on panics, and its sources are made to be shared"
+)]
 
+mod damage;
+mod interop;
+mod local;
 mod roundtrip;
 mod sample;
