@@ -1,0 +1,904 @@
+//! The catalog readers against servers of every major.
+
+mod support;
+
+use pgstow::catalog::{Content, ReadRequest, Selection, all_queries, read_with};
+use pgstow::error::{Error, Kind};
+use pgstow::model::{Components, Database, FunctionBody, Header, TypeDefinition};
+use pgstow::report::{Event, Level, Observer};
+use pgstow::sql::ServerVersion;
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use support::{Db, MAJORS, Server};
+
+/// Keeps the warnings.
+#[derive(Default)]
+struct Warnings(Mutex<Vec<String>>);
+
+impl Observer for Warnings {
+    fn event(&self, event: &Event) {
+        if let Event::Message {
+            level: Level::Warning,
+            text,
+            ..
+        } = event
+        {
+            self.0.lock().unwrap().push(text.clone());
+        }
+    }
+}
+
+async fn version(client: &tokio_postgres::Client) -> ServerVersion {
+    let row = client
+        .query_one("SELECT current_setting('server_version_num')::int4", &[])
+        .await
+        .unwrap();
+    ServerVersion::from_num(row.get::<_, i32>(0).try_into().unwrap())
+}
+
+async fn try_read(db: &Db, selection: Selection) -> Result<(Database, Vec<String>), Error> {
+    let client = db.connect().await;
+    for statement in [
+        "SELECT pg_catalog.set_config('search_path', '', false)",
+        "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+    ] {
+        client.batch_execute(statement).await.unwrap();
+    }
+    let request = ReadRequest {
+        selection,
+        lock_wait_timeout: None,
+    };
+    let warnings = Warnings::default();
+    let version = version(&client).await;
+    let database = read_with(&client, version, &request, &warnings).await?;
+    let path = client.query_one("SHOW search_path", &[]).await.unwrap();
+    assert_eq!(path.get::<_, &str>(0), "", "search_path is put back");
+    Ok((database, warnings.0.into_inner().unwrap()))
+}
+
+async fn read(db: &Db, selection: Selection) -> Database {
+    try_read(db, selection).await.unwrap().0
+}
+
+fn strings(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|&text| text.to_owned()).collect()
+}
+
+/// `schema.name` of the relations of which any of `components` is wanted.
+fn relations_with(database: &Database, components: Components) -> BTreeSet<String> {
+    database
+        .relations
+        .iter()
+        .filter(|r| !r.header.wanted.only(components).is_none())
+        .map(|r| r.header.sql_name())
+        .collect()
+}
+
+fn relations(database: &Database) -> BTreeSet<String> {
+    relations_with(database, Components::ALL)
+}
+
+fn set(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+fn relation<'d>(database: &'d Database, name: &str) -> &'d Header {
+    let found = database
+        .relations
+        .iter()
+        .find(|r| r.header.sql_name() == name);
+    &found.unwrap_or_else(|| panic!("no relation {name}")).header
+}
+
+#[tokio::test]
+async fn every_query_can_be_prepared_on_every_major() {
+    for major in MAJORS {
+        let db = Server::start(major).create_db("prepare");
+        let client = db.connect().await;
+        let queries = all_queries(version(&client).await);
+        assert!(queries.len() > 30);
+        for (name, sql) in queries {
+            if let Err(error) = client.prepare(&sql).await {
+                let error = Error::from(error);
+                panic!("{name} on {major}: {error} {:?}\n{sql}", error.hint());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn all_fixtures_are_read_on_every_major() {
+    for major in MAJORS {
+        let db = Server::start(major).create_db("fixtures");
+        db.load_fixtures();
+        let (database, _) = try_read(&db, Selection::default()).await.unwrap();
+        let counts = [
+            ("schemas", database.schemas.len()),
+            ("types", database.types.len()),
+            ("functions", database.functions.len()),
+            ("relations", database.relations.len()),
+            ("dependencies", database.dependencies.len()),
+            ("default privileges", database.default_acls.len()),
+            ("large objects", database.large_objects.len()),
+        ];
+        for (what, count) in counts {
+            assert!(count > 0, "{major}: no {what}");
+        }
+        for header in database
+            .functions
+            .iter()
+            .map(|f| &f.header)
+            .chain(database.types.iter().map(|t| &t.header))
+            .filter(|h| h.wanted.has(Components::DEFINITION))
+        {
+            assert!(header.owner.is_some(), "{}", header.sql_name());
+        }
+        // Every function that a new database does not have is there, members of extensions too.
+        let expected = db.query_one(
+            "SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace \
+             WHERE prokind <> 'a' AND p.oid >= 16384 AND nspname NOT IN ('pg_catalog') \
+             AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid \
+             AND d.classid = 'pg_proc'::regclass AND deptype = 'i')",
+        );
+        let own = database
+            .functions
+            .iter()
+            .filter(|f| f.header.schema.as_deref() != Some("pg_catalog"));
+        assert_eq!(own.count().to_string(), expected, "{major}");
+    }
+}
+
+const AWKWARD: &str = r#"
+CREATE SCHEMA shop;
+CREATE SCHEMA "Shop";
+CREATE SCHEMA "a.b";
+CREATE TABLE public.orders (id int);
+CREATE TABLE shop.orders (id int);
+CREATE TABLE shop."Orders" (id int);
+CREATE TABLE "Shop".orders (id int);
+CREATE TABLE "a.b"."c.d" (id int);
+CREATE TABLE shop."or""ders" (id int);
+CREATE TABLE shop."a+b" (id int);
+CREATE TABLE shop."aab" (id int);
+CREATE TABLE shop."$x" (id int);
+CREATE VIEW shop.a_view AS SELECT 1 AS one;
+CREATE SEQUENCE shop.a_sequence;
+CREATE TABLE shop.serials (id serial, ident int GENERATED ALWAYS AS IDENTITY);
+"#;
+
+async fn tables_matching(db: &Db, patterns: &[&str]) -> BTreeSet<String> {
+    let selection = Selection {
+        tables: strings(patterns),
+        ..Selection::default()
+    };
+    relations(&read(db, selection).await)
+}
+
+#[tokio::test]
+async fn table_patterns_choose_as_psql_does() {
+    let db = Server::start(18).create_db("patterns");
+    db.psql(AWKWARD);
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["orders"], &["public.orders"]),
+        (&["shop.orders"], &["shop.orders"]),
+        (&["SHOP.ORDERS"], &["shop.orders"]),
+        (&["shop.\"Orders\""], &["shop.\"Orders\""]),
+        (&["\"Shop\".orders"], &["\"Shop\".orders"]),
+        (
+            &["*.orders"],
+            &["\"Shop\".orders", "public.orders", "shop.orders"],
+        ),
+        (&["sh?p.orders"], &["shop.orders"]),
+        (&["\"a.b\".\"c.d\""], &["\"a.b\".\"c.d\""]),
+        (&["shop.\"or\"\"ders\""], &["shop.\"or\"\"ders\""]),
+        (&["shop.\"a+b\""], &["shop.\"a+b\""]),
+        (&["shop.a+b"], &["shop.aab"]),
+        (&["shop.$x"], &["shop.\"$x\""]),
+        (&["shop.a_view"], &["shop.a_view"]),
+        (&["shop.(aab|a_s*)"], &["shop.a_sequence", "shop.aab"]),
+        (
+            &["shop.serials"],
+            &[
+                "shop.serials",
+                "shop.serials_id_seq",
+                "shop.serials_ident_seq",
+            ],
+        ),
+        (&["nothing", "shop.aab"], &["shop.aab"]),
+    ];
+    for (patterns, expected) in cases {
+        let chosen = tables_matching(&db, patterns).await;
+        assert_eq!(chosen, set(expected), "{patterns:?}");
+    }
+    let own = format!("\"{}\".shop.orders", db.name());
+    assert_eq!(tables_matching(&db, &[&own]).await, set(&["shop.orders"]));
+}
+
+#[tokio::test]
+async fn the_users_own_search_path_makes_tables_visible() {
+    let db = Server::start(18).create_db("visible");
+    db.psql(AWKWARD);
+    db.psql(&format!(
+        "ALTER DATABASE \"{}\" SET search_path = shop, public",
+        db.name()
+    ));
+    assert_eq!(
+        tables_matching(&db, &["orders"]).await,
+        set(&["shop.orders"])
+    );
+}
+
+#[tokio::test]
+async fn patterns_that_match_nothing_or_make_no_sense_are_errors() {
+    let db = Server::start(18).create_db("nothing");
+    db.psql(AWKWARD);
+    let failing = async |selection: Selection| try_read(&db, selection).await.unwrap_err();
+    let tables = |patterns: &[&str]| Selection {
+        tables: strings(patterns),
+        ..Selection::default()
+    };
+    let schemas = |patterns: &[&str]| Selection {
+        schemas: strings(patterns),
+        ..Selection::default()
+    };
+
+    let error = failing(tables(&["no_such"])).await;
+    assert_eq!(error.kind(), Kind::Failed);
+    assert_eq!(error.message(), "no matching tables for no_such");
+    // The system's tables are not dumped, so they do not count as a match.
+    failing(tables(&["pg_class"])).await;
+    failing(tables(&["pg_catalog.*"])).await;
+    let error = failing(schemas(&["no_such", "no_other"])).await;
+    assert_eq!(error.message(), "no matching schemas for any pattern");
+    let strict = Selection {
+        strict_names: true,
+        ..tables(&["shop.orders", "no_such"])
+    };
+    let error = failing(strict).await;
+    assert_eq!(error.message(), "no matching tables for no_such");
+
+    assert_eq!(
+        failing(tables(&["other.shop.orders"])).await.kind(),
+        Kind::Usage
+    );
+    assert_eq!(failing(tables(&["a.b.c.d"])).await.kind(), Kind::Usage);
+    assert_eq!(failing(schemas(&["a.b.c"])).await.kind(), Kind::Usage);
+    let error = failing(tables(&["shop.(x"])).await;
+    assert_eq!(error.kind(), Kind::Server);
+    assert!(error.message().contains("shop.(x"), "{error}");
+
+    // Excluding what is not there is no mistake.
+    let excluding = Selection {
+        exclude_tables: strings(&["no_such"]),
+        exclude_schemas: strings(&["no_such"]),
+        exclude_table_data: strings(&["no_such"]),
+        strict_names: true,
+        ..Selection::default()
+    };
+    read(&db, excluding).await;
+}
+
+#[tokio::test]
+async fn schemas_and_exclusions() {
+    let db = Server::start(18).create_db("schemas");
+    db.psql(AWKWARD);
+    db.psql(
+        "CREATE FUNCTION shop.f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+         CREATE FUNCTION public.f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+         CREATE TYPE shop.mood AS ENUM ('sad', 'ok');
+         CREATE TYPE public.mood AS ENUM ('sad', 'ok');
+         SELECT lo_create(0);",
+    );
+    let wanted = |database: &Database| -> BTreeSet<String> {
+        let functions = database.functions.iter().map(|f| &f.header);
+        let types = database.types.iter().map(|t| &t.header);
+        let schemas = database.schemas.iter().map(|t| &t.header);
+        functions
+            .chain(types)
+            .chain(schemas)
+            .filter(|h| h.wanted.has(Components::DEFINITION))
+            .map(Header::sql_name)
+            .collect()
+    };
+
+    let only = Selection {
+        schemas: strings(&["shop", "nothing"]),
+        exclude_tables: strings(&["shop.a*"]),
+        ..Selection::default()
+    };
+    let database = read(&db, only).await;
+    assert_eq!(wanted(&database), set(&["shop", "shop.f", "shop.mood"]));
+    assert_eq!(
+        relations(&database),
+        set(&[
+            "shop.\"$x\"",
+            "shop.\"Orders\"",
+            "shop.\"or\"\"ders\"",
+            "shop.orders",
+            "shop.serials",
+            "shop.serials_id_seq",
+            "shop.serials_ident_seq",
+        ])
+    );
+    assert!(database.large_objects.is_empty());
+
+    let without = Selection {
+        exclude_schemas: strings(&["shop", "\"*\""]),
+        exclude_table_data: strings(&["public.orders"]),
+        ..Selection::default()
+    };
+    let database = read(&db, without).await;
+    assert_eq!(
+        wanted(&database),
+        set(&["\"Shop\"", "\"a.b\"", "public.f", "public.mood"])
+    );
+    assert_eq!(
+        relations(&database),
+        set(&["\"Shop\".orders", "\"a.b\".\"c.d\"", "public.orders"])
+    );
+    assert_eq!(
+        relations_with(&database, Components::DATA),
+        set(&["\"Shop\".orders", "\"a.b\".\"c.d\""])
+    );
+    assert_eq!(database.large_objects.len(), 1);
+
+    // With tables chosen nothing else comes along, and schemas do not count.
+    let tables = Selection {
+        tables: strings(&["shop.orders"]),
+        exclude_schemas: strings(&["shop"]),
+        ..Selection::default()
+    };
+    let database = read(&db, tables).await;
+    assert_eq!(wanted(&database), set(&[]));
+    assert_eq!(relations(&database), set(&["shop.orders"]));
+
+    let with_objects = Selection {
+        schemas: strings(&["shop"]),
+        large_objects: Some(true),
+        ..Selection::default()
+    };
+    assert_eq!(read(&db, with_objects).await.large_objects.len(), 1);
+    let no_objects = Selection {
+        large_objects: Some(false),
+        ..Selection::default()
+    };
+    assert!(read(&db, no_objects).await.large_objects.is_empty());
+}
+
+#[tokio::test]
+async fn schema_only_and_data_only() {
+    let db = Server::start(18).create_db("content");
+    db.psql(AWKWARD);
+    db.psql("CREATE UNLOGGED TABLE public.volatile (id int); SELECT lo_create(0);");
+    let schema_only = Selection {
+        content: Content::SchemaOnly,
+        ..Selection::default()
+    };
+    let database = read(&db, schema_only).await;
+    assert_eq!(relations_with(&database, Components::DATA), set(&[]));
+    assert!(relations(&database).contains("shop.a_view"));
+    assert!(database.large_objects.is_empty());
+
+    let data_only = Selection {
+        content: Content::DataOnly,
+        no_unlogged_table_data: true,
+        ..Selection::default()
+    };
+    let database = read(&db, data_only).await;
+    assert_eq!(relations_with(&database, Components::DEFINITION), set(&[]));
+    assert!(relations(&database).contains("shop.serials_id_seq"));
+    assert!(!relations(&database).contains("shop.a_view"));
+    assert!(!relations(&database).contains("public.volatile"));
+    assert_eq!(database.large_objects.len(), 1);
+    assert!(database.schemas.iter().all(|s| s.header.wanted.is_none()));
+    assert!(database.default_acls.iter().all(|d| !d.wanted));
+}
+
+/// The rights on `public` that a reader of the archive would have to write.
+fn public(database: &Database) -> &Header {
+    let schema = database
+        .schemas
+        .iter()
+        .find(|s| s.header.name == "public")
+        .unwrap();
+    assert!(schema.built_in);
+    &schema.header
+}
+
+fn letters_of_public(acl: &pgstow::model::Acl) -> Option<String> {
+    let items = acl.current.as_ref()?;
+    let item = items.iter().find(|item| item.grantee.is_none())?;
+    Some(item.privileges.iter().map(|p| p.letter).collect())
+}
+
+#[tokio::test]
+async fn the_public_schema_is_compared_with_that_of_a_new_database() {
+    for major in MAJORS {
+        let server = Server::start(major);
+        let changed = |acl: &pgstow::model::Acl| {
+            let current = acl.current.as_ref().unwrap();
+            let all = current.iter().chain(&acl.base);
+            all.filter(|item| item.grantee.is_none())
+                .map(|item| item.privileges.len())
+                .collect::<Vec<_>>()
+        };
+
+        let db = server.create_db("public_stock");
+        let database = read(&db, Selection::default()).await;
+        let header = public(&database);
+        assert_eq!(header.comment, None, "{major}");
+        if major < 15 {
+            // Whatever the target is, PUBLIC must be able to create there afterwards.
+            assert!(header.wanted.has(Components::DEFINITION));
+            assert_eq!(letters_of_public(&header.acl).as_deref(), Some("UC"));
+            assert_eq!(changed(&header.acl), [2, 1]);
+        } else {
+            assert!(!header.wanted.has(Components::DEFINITION));
+            let current: BTreeSet<_> = header
+                .acl
+                .current
+                .iter()
+                .flatten()
+                .map(|i| format!("{i:?}"))
+                .collect();
+            let base: BTreeSet<_> = header.acl.base.iter().map(|i| format!("{i:?}")).collect();
+            assert_eq!(current, base);
+        }
+
+        let db = server.create_db("public_revoked");
+        db.psql(
+            "REVOKE CREATE ON SCHEMA public FROM PUBLIC; COMMENT ON SCHEMA public IS NULL;
+             GRANT CREATE ON SCHEMA public TO pg_monitor;",
+        );
+        let database = read(&db, Selection::default()).await;
+        let header = public(&database);
+        assert_eq!(header.comment.as_deref(), Some(""), "{major}");
+        assert_eq!(letters_of_public(&header.acl).as_deref(), Some("U"));
+        let expected = if major < 15 { [1, 2] } else { [1, 1] };
+        assert_eq!(changed(&header.acl), expected, "{major}");
+        let items = header.acl.current.as_ref().unwrap();
+        assert!(
+            items
+                .iter()
+                .any(|i| i.grantee.as_deref() == Some("pg_monitor"))
+        );
+
+        let db = server.create_db("public_closed");
+        db.psql(
+            "REVOKE ALL ON SCHEMA public FROM PUBLIC; ALTER SCHEMA public OWNER TO postgres;
+             COMMENT ON SCHEMA public IS 'mine';",
+        );
+        let database = read(&db, Selection::default()).await;
+        let header = public(&database);
+        assert_eq!(header.comment.as_deref(), Some("mine"));
+        assert_eq!(letters_of_public(&header.acl), None);
+        assert!(header.acl.base.iter().any(|i| i.grantee.is_none()));
+        assert!(header.wanted.has(Components::DEFINITION));
+        assert_eq!(header.owner.as_deref(), Some("postgres"));
+    }
+}
+
+/// An extension made of nothing but SQL, without files: its members are attached by hand.
+const EXTENSION: &str = "
+CREATE SCHEMA ext;
+CREATE FUNCTION ext.f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION ext.g() RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE TYPE ext.mood AS ENUM ('sad');
+CREATE TABLE ext.t (id int, secret int);
+CREATE TABLE ext.config (id int);
+CREATE TABLE ext.not_a_member (id int);
+ALTER EXTENSION plpgsql ADD FUNCTION ext.f();
+ALTER EXTENSION plpgsql ADD FUNCTION ext.g();
+ALTER EXTENSION plpgsql ADD TYPE ext.mood;
+ALTER EXTENSION plpgsql ADD TABLE ext.t;
+ALTER EXTENSION plpgsql ADD TABLE ext.config;
+GRANT EXECUTE ON FUNCTION ext.f() TO pg_monitor;
+GRANT SELECT (secret) ON ext.t TO pg_monitor;
+";
+
+#[tokio::test]
+async fn members_of_extensions_keep_only_changed_privileges() {
+    for major in MAJORS {
+        let db = Server::start(major).create_db("members");
+        // Made anew, it is no longer the one that every database has.
+        db.psql("DROP EXTENSION plpgsql; CREATE EXTENSION plpgsql;");
+        db.psql(EXTENSION);
+        db.psql(
+            "UPDATE pg_extension SET extconfig = ARRAY['ext.config'::regclass::oid],
+             extcondition = ARRAY['WHERE id > 3'] WHERE extname = 'plpgsql'",
+        );
+        let (database, warnings) = try_read(&db, Selection::default()).await.unwrap();
+        let extension = &database.extensions[0];
+        assert!(extension.header.wanted.has(Components::DEFINITION));
+        let oid = extension.header.address.oid;
+        let function = |name: &str| {
+            let found = database.functions.iter().find(|f| f.header.name == name);
+            &found.unwrap().header
+        };
+        assert_eq!(function("f").wanted, Components::ACL, "{major}");
+        assert_eq!(function("f").extension, Some(oid));
+        assert_eq!(function("g").wanted, Components::NONE);
+        let mood = database
+            .types
+            .iter()
+            .find(|t| t.header.name == "mood")
+            .unwrap();
+        assert_eq!(mood.header.wanted, Components::NONE);
+        assert_eq!(mood.header.extension, Some(oid));
+        let table = database
+            .relations
+            .iter()
+            .find(|r| r.header.name == "t")
+            .unwrap();
+        assert_eq!(table.header.wanted, Components::ACL);
+        let secret = table.columns.iter().find(|c| c.name == "secret");
+        assert!(
+            secret.is_some_and(|c| c.acl.current.is_some()),
+            "{major}: privileges of a column are read"
+        );
+        let config = database
+            .relations
+            .iter()
+            .find(|r| r.header.name == "config")
+            .unwrap();
+        assert_eq!(config.header.wanted, Components::DATA);
+        assert_eq!(
+            config.configuration_condition.as_deref(),
+            Some("WHERE id > 3")
+        );
+        assert!(
+            relation(&database, "ext.not_a_member")
+                .wanted
+                .has(Components::ALL)
+        );
+        assert!(
+            !warnings.iter().any(|w| w.contains("language")),
+            "members are not lost: {warnings:?}"
+        );
+
+        let excluded = Selection {
+            exclude_table_data: strings(&["ext.config"]),
+            ..Selection::default()
+        };
+        let database = read(&db, excluded).await;
+        assert!(relation(&database, "ext.config").wanted.is_none());
+
+        let tables = Selection {
+            tables: strings(&["ext.config"]),
+            ..Selection::default()
+        };
+        assert_eq!(relations(&read(&db, tables).await), set(&["ext.config"]));
+    }
+}
+
+#[tokio::test]
+async fn changed_privileges_of_built_in_objects_are_kept() {
+    for major in MAJORS {
+        let db = Server::start(major).create_db("builtin");
+        db.psql(
+            "REVOKE EXECUTE ON FUNCTION pg_sleep(float8) FROM PUBLIC;
+             GRANT SELECT ON pg_catalog.pg_authid TO pg_monitor;",
+        );
+        let database = read(&db, Selection::default()).await;
+        let sleep = database
+            .functions
+            .iter()
+            .find(|f| f.header.name == "pg_sleep")
+            .unwrap();
+        assert_eq!(sleep.header.wanted, Components::ACL);
+        assert_eq!(sleep.identity_arguments, "double precision");
+        assert_eq!(database.functions.len(), 1);
+        let authid = relation(&database, "pg_catalog.pg_authid");
+        assert_eq!(authid.wanted, Components::ACL);
+        assert_eq!(relations(&database), set(&["pg_catalog.pg_authid"]));
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_dumped_yet_is_named() {
+    for major in MAJORS {
+        let db = Server::start(major).create_db("unsupported");
+        db.psql(
+            "CREATE AGGREGATE public.my_agg(int) (SFUNC = int4pl, STYPE = int);
+             CREATE AGGREGATE public.\"My agg\"(text) (SFUNC = textcat, STYPE = text);
+             CREATE FUNCTION public.is_one(int) RETURNS bool LANGUAGE sql AS 'SELECT $1 = 1';
+             CREATE OPERATOR public.=== (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int);
+             CREATE OPERATOR FAMILY public.fam USING btree;
+             CREATE OPERATOR CLASS public.cls FOR TYPE int USING hash FAMILY integer_ops AS STORAGE int;
+             CREATE COLLATION public.coll (LOCALE = 'C');
+             CREATE CONVERSION public.conv FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8;
+             CREATE TEXT SEARCH DICTIONARY public.dict (TEMPLATE = simple);
+             CREATE TEXT SEARCH CONFIGURATION public.conf (PARSER = default);
+             CREATE TYPE public.pair AS (a int);
+             CREATE FUNCTION public.to_pair(int) RETURNS public.pair LANGUAGE sql AS 'SELECT ROW($1)::public.pair';
+             CREATE CAST (int AS public.pair) WITH FUNCTION public.to_pair(int);
+             CREATE FOREIGN DATA WRAPPER nowhere;
+             CREATE SERVER faraway FOREIGN DATA WRAPPER nowhere;
+             CREATE USER MAPPING FOR PUBLIC SERVER faraway;
+             CREATE FUNCTION public.et() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+             CREATE EVENT TRIGGER watch ON ddl_command_start EXECUTE FUNCTION public.et();
+             ALTER EVENT TRIGGER watch DISABLE;
+             CREATE PUBLICATION pub FOR ALL TABLES;
+             CREATE SUBSCRIPTION sub CONNECTION 'host=nowhere' PUBLICATION p WITH (connect = false);",
+        );
+        let (_, warnings) = try_read(&db, Selection::default()).await.unwrap();
+        db.psql("ALTER SUBSCRIPTION sub SET (slot_name = NONE); DROP SUBSCRIPTION sub;");
+        for expected in [
+            "aggregate public.my_agg(integer)",
+            "aggregate public.\"My agg\"(pg_catalog.text)",
+            "operator public.===(integer,integer)",
+            "operator family public.fam USING btree",
+            "operator class public.cls USING hash",
+            "collation public.coll",
+            "conversion public.conv",
+            "text search dictionary public.dict",
+            "text search configuration public.conf",
+            "cast (integer AS public.pair)",
+            "foreign-data wrapper nowhere",
+            "server faraway",
+            "user mapping public on server faraway",
+            "event trigger watch",
+            "publication pub",
+            "subscription sub",
+        ] {
+            let line = format!("not dumped yet: {expected}");
+            assert!(warnings.contains(&line), "{major}: {line} in {warnings:#?}");
+        }
+        assert_eq!(warnings.len(), 16, "{major}: {warnings:#?}");
+
+        // What was not asked for needs no warning.
+        let tables = Selection {
+            schemas: strings(&["pg_catalog"]),
+            ..Selection::default()
+        };
+        let (_, warnings) = try_read(&db, tables).await.unwrap();
+        assert_eq!(warnings, Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn objects_in_system_schemas_are_named() {
+    let db = Server::start(18).create_db("system");
+    db.psql(
+        "CREATE FUNCTION pg_catalog.mine() RETURNS int LANGUAGE sql AS 'SELECT 1';
+         CREATE VIEW information_schema.mine AS SELECT 1 AS one;",
+    );
+    let (_, warnings) = try_read(&db, Selection::default()).await.unwrap();
+    let prefix = "not dumped, for it is in a schema of the system:";
+    assert_eq!(
+        warnings,
+        [
+            format!("{prefix} function pg_catalog.mine()"),
+            format!("{prefix} view information_schema.mine"),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_empty_database_is_read_without_a_warning() {
+    for major in MAJORS {
+        let db = Server::start(major).create_db("empty");
+        let (database, warnings) = try_read(&db, Selection::default()).await.unwrap();
+        assert_eq!(warnings, Vec::<String>::new(), "{major}");
+        assert_eq!(relations(&database), set(&[]));
+        assert!(database.functions.is_empty());
+        assert!(database.types.is_empty());
+        assert!(
+            database
+                .extensions
+                .iter()
+                .all(|e| e.header.wanted.is_none())
+        );
+    }
+}
+
+#[tokio::test]
+async fn comments_find_their_objects() {
+    let db = Server::start(18).create_db("comments");
+    db.psql(&format!(
+        "COMMENT ON DATABASE \"{}\" IS 'the database';
+         CREATE TYPE pair AS (a int, b text);
+         COMMENT ON TYPE pair IS 'a pair';
+         COMMENT ON COLUMN pair.b IS 'its b';
+         CREATE DOMAIN positive AS int CONSTRAINT above CHECK (VALUE > 0);
+         COMMENT ON CONSTRAINT above ON DOMAIN positive IS 'above zero';
+         CREATE TABLE t (a int, b int);
+         COMMENT ON TABLE t IS 'a table';
+         COMMENT ON COLUMN t.b IS 'a column';
+         CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+         ALTER FUNCTION f() DEPENDS ON EXTENSION plpgsql;
+         COMMENT ON FUNCTION f() IS 'a function';
+         SELECT lo_create(7);
+         COMMENT ON LARGE OBJECT 7 IS 'a large object';",
+        db.name()
+    ));
+    let database = read(&db, Selection::default()).await;
+    let text = |comment: &Option<String>| comment.clone().unwrap_or_default();
+    assert_eq!(text(&database.properties.header.comment), "the database");
+    let pair = database
+        .types
+        .iter()
+        .find(|t| t.header.name == "pair")
+        .unwrap();
+    assert_eq!(text(&pair.header.comment), "a pair");
+    assert_eq!(pair.header.part_comments, [(2, "its b".to_owned())]);
+    let domain = database.types.iter().find_map(|t| match &t.definition {
+        TypeDefinition::Domain(domain) => Some(domain),
+        _ => None,
+    });
+    assert_eq!(text(&domain.unwrap().constraints[0].comment), "above zero");
+    let table = relation(&database, "public.t");
+    assert_eq!(text(&table.comment), "a table");
+    assert_eq!(table.part_comments, [(2, "a column".to_owned())]);
+    assert_eq!(text(&database.functions[0].header.comment), "a function");
+    assert_eq!(
+        database.functions[0].header.depends_on_extensions,
+        ["plpgsql"]
+    );
+    assert_eq!(
+        text(&database.large_objects[0].objects[0].comment),
+        "a large object"
+    );
+}
+
+#[tokio::test]
+async fn functions_are_read_with_all_their_properties() {
+    let db = Server::start(18).create_db("functions");
+    db.psql(
+        "CREATE FUNCTION rich(a int, OUT b text, VARIADIC c int[] DEFAULT '{1}')
+         RETURNS SETOF text LANGUAGE plpgsql STABLE STRICT SECURITY DEFINER LEAKPROOF PARALLEL SAFE
+         COST 7 ROWS 12.5 SET search_path = app, public SET work_mem = '1MB'
+         AS $$BEGIN RETURN; END$$;
+         CREATE FUNCTION atomic(a int) RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT a + 1; END;
+         CREATE PROCEDURE proc(INOUT a int) LANGUAGE plpgsql AS $$BEGIN END$$;
+         CREATE FUNCTION internal(int4, int4) RETURNS int LANGUAGE internal AS 'int4pl';",
+    );
+    let database = read(&db, Selection::default()).await;
+    let function = |name: &str| {
+        let found = database.functions.iter().find(|f| f.header.name == name);
+        found.unwrap()
+    };
+    let rich = function("rich");
+    assert_eq!(
+        rich.arguments,
+        "a integer, OUT b text, VARIADIC c integer[] DEFAULT '{1}'::integer[]"
+    );
+    assert_eq!(
+        rich.identity_arguments,
+        "a integer, OUT b text, VARIADIC c integer[]"
+    );
+    assert_eq!(
+        rich.argument_types,
+        [
+            ("pg_catalog".to_owned(), "int4".to_owned()),
+            ("pg_catalog".to_owned(), "_int4".to_owned())
+        ]
+    );
+    assert_eq!(rich.result.as_deref(), Some("SETOF text"));
+    assert_eq!(rich.cost.as_deref(), Some("7"));
+    assert_eq!(rich.rows.as_deref(), Some("12.5"));
+    assert!(rich.strict && rich.security_definer && rich.leakproof);
+    assert_eq!(
+        rich.settings,
+        [
+            ("search_path".to_owned(), "app, public".to_owned()),
+            ("work_mem".to_owned(), "1MB".to_owned())
+        ]
+    );
+    let FunctionBody::Sql(body) = &function("atomic").body else {
+        panic!("not a body in standard SQL");
+    };
+    assert!(body.starts_with("BEGIN ATOMIC"), "{body}");
+    assert_eq!(function("proc").result, None);
+    assert_eq!(function("internal").cost, None);
+}
+
+#[tokio::test]
+async fn types_of_every_sort() {
+    for major in MAJORS {
+        let db = Server::start(major).create_db("types");
+        db.psql(
+            "CREATE TYPE base;
+             CREATE FUNCTION base_in(cstring) RETURNS base LANGUAGE internal IMMUTABLE STRICT AS 'int4in';
+             CREATE FUNCTION base_out(base) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'int4out';
+             CREATE TYPE base (INPUT = base_in, OUTPUT = base_out, INTERNALLENGTH = 4, PASSEDBYVALUE,
+                 ALIGNMENT = int4, DEFAULT = '7', DELIMITER = ';', CATEGORY = 'x', PREFERRED = true);
+             CREATE TYPE shell;
+             CREATE TYPE mood AS ENUM ('z', 'a');
+             ALTER TYPE mood ADD VALUE 'm' BEFORE 'a';
+             CREATE TYPE pair AS (a int, b varchar(7) COLLATE \"C\");
+             CREATE TYPE span AS RANGE (SUBTYPE = float8, SUBTYPE_DIFF = float8mi);
+             CREATE DOMAIN word AS text COLLATE \"C\" DEFAULT 'it''s' NOT NULL CHECK (VALUE <> '');
+             CREATE TABLE t (a int);",
+        );
+        let database = read(&db, Selection::default()).await;
+        let find = |name: &str| {
+            let found = database.types.iter().find(|t| t.header.name == name);
+            &found
+                .unwrap_or_else(|| panic!("{major}: no type {name}"))
+                .definition
+        };
+        match find("base") {
+            TypeDefinition::Base(base) => {
+                let has = |key, value: &str| {
+                    assert!(
+                        base.options.contains(&(key, value.to_owned())),
+                        "{major}: {key} = {value} in {:?}",
+                        base.options
+                    );
+                };
+                has("INTERNALLENGTH", "4");
+                has("INPUT", "public.base_in");
+                has("OUTPUT", "public.base_out");
+                has("DEFAULT", "'7'");
+                has("DELIMITER", "';'");
+                has("CATEGORY", "'x'");
+                has("PREFERRED", "true");
+                has("ALIGNMENT", "int4");
+                has("PASSEDBYVALUE", "true");
+                assert_eq!(base.functions.len(), 2);
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(find("shell"), TypeDefinition::Shell));
+        match find("mood") {
+            TypeDefinition::Enum(labels) => assert_eq!(labels, &["z", "m", "a"]),
+            other => panic!("{other:?}"),
+        }
+        match find("pair") {
+            TypeDefinition::Composite { columns, .. } => {
+                assert_eq!(columns[0].type_sql, "integer");
+                assert_eq!(columns[1].type_sql, "character varying(7)");
+                assert_eq!(columns[1].collation.as_deref(), Some("pg_catalog.\"C\""));
+            }
+            other => panic!("{other:?}"),
+        }
+        match find("span") {
+            TypeDefinition::Range(range) => {
+                assert_eq!(range.subtype, "double precision");
+                assert_eq!(range.subtype_diff.as_deref(), Some("float8mi"));
+                assert_eq!(range.operator_class, None);
+                let multirange = ("public".to_owned(), "span_multirange".to_owned());
+                assert_eq!(range.multirange, (major >= 14).then_some(multirange));
+            }
+            other => panic!("{other:?}"),
+        }
+        match find("word") {
+            TypeDefinition::Domain(domain) => {
+                assert_eq!(domain.base, "text");
+                assert_eq!(domain.collation.as_deref(), Some("pg_catalog.\"C\""));
+                assert_eq!(domain.default.as_deref(), Some("'it''s'::text"));
+                assert_eq!(domain.not_null, major < 17);
+                let constraints = if major < 17 { 1 } else { 2 };
+                assert_eq!(domain.constraints.len(), constraints);
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(find("_pair"), TypeDefinition::Array { .. }));
+        assert!(matches!(find("t"), TypeDefinition::Rowtype { .. }));
+        let dummies = database.types.iter().filter(|t| {
+            matches!(
+                t.definition,
+                TypeDefinition::Array { .. }
+                    | TypeDefinition::Rowtype { .. }
+                    | TypeDefinition::Multirange { .. }
+            )
+        });
+        assert!(dummies.map(|t| t.header.wanted).all(Components::is_none));
+    }
+}
+
+#[tokio::test]
+async fn an_owner_that_is_gone_is_named() {
+    let db = Server::start(18).create_db("orphan");
+    db.psql(
+        "CREATE FUNCTION orphan(int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+         UPDATE pg_proc SET proowner = 424242 WHERE proname = 'orphan';",
+    );
+    let error = try_read(&db, Selection::default()).await.unwrap_err();
+    assert!(
+        error.message().contains("public.orphan") && error.message().contains("424242"),
+        "{error}"
+    );
+    assert!(error.hint().is_some());
+}
