@@ -1327,3 +1327,130 @@ async fn a_lost_server_is_a_lost_connection() {
         Kind::Connect
     );
 }
+
+/// A server that says what it is told to: for each step it waits for some bytes and then answers.
+/// Serves any number of connections; the address is returned.
+async fn scripted(steps: Vec<Vec<u8>>) -> u16 {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            for step in &steps {
+                let mut bytes = [0; 4096];
+                if matches!(socket.read(&mut bytes).await, Ok(0) | Err(_)) {
+                    break;
+                }
+                if socket.write_all(step).await.is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    port
+}
+
+fn message(tag: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![tag];
+    bytes.extend_from_slice(&u32::try_from(payload.len() + 4).unwrap().to_be_bytes());
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+#[tokio::test]
+async fn strange_servers_are_refused_in_words() {
+    let clear = "sslmode=disable";
+    let refusal = message(
+        b'E',
+        b"SFATAL\0VFATAL\0C08P01\0Munsupported startup parameter: options\0\0",
+    );
+    for (more, steps, expected) in [
+        // A pooler.
+        (
+            "sslmode=disable options='-c a=b'",
+            vec![refusal],
+            "unsupported startup parameter",
+        ),
+        // Not PostgreSQL at all.
+        (clear, vec![b"HTTP/1.1 400 Bad Request\r\n".to_vec()], ""),
+        (
+            "sslmode=require",
+            vec![b"HTTP/1.1 400 Bad Request\r\n".to_vec()],
+            "answer to the request for TLS",
+        ),
+        // Its text is not authenticated and must not be shown.
+        (
+            "sslmode=require",
+            vec![message(b'E', b"SFATAL\0Mpay me\0\0")],
+            "with an error",
+        ),
+        // Says yes and sends something in the clear behind it.
+        (
+            "sslmode=require",
+            vec![[b"S".as_slice(), &message(b'R', &[0; 4])].concat()],
+            "TLS handshake",
+        ),
+        (
+            "sslmode=require",
+            vec![b"N".to_vec()],
+            "does not support TLS",
+        ),
+        (
+            clear,
+            vec![message(b'R', &7_u32.to_be_bytes())],
+            "GSSAPI authentication, which is not supported",
+        ),
+        (
+            clear,
+            vec![message(
+                b'R',
+                &[&10_u32.to_be_bytes()[..], b"OAUTHBEARER\0\0"].concat(),
+            )],
+            "no SASL mechanism",
+        ),
+        (
+            clear,
+            vec![message(
+                b'R',
+                &[&10_u32.to_be_bytes()[..], b"SCRAM-SHA-256-PLUS\0\0"].concat(),
+            )],
+            "without TLS",
+        ),
+        // Lets us in without proving that it knows the password.
+        (
+            clear,
+            vec![
+                message(
+                    b'R',
+                    &[&10_u32.to_be_bytes()[..], b"SCRAM-SHA-256\0\0"].concat(),
+                ),
+                message(b'R', &0_u32.to_be_bytes()),
+            ],
+            "SCRAM exchange",
+        ),
+        (clear, vec![message(b'R', &[0; 4])], "closed the connection"),
+        (
+            clear,
+            vec![vec![b'R', 0xff, 0xff, 0xff, 0xff]],
+            "lost synchronization",
+        ),
+        (clear, vec![vec![b'R', 0, 0, 0, 1]], "lost synchronization"),
+        (clear, vec![vec![]], "closed the connection"),
+    ] {
+        let port = scripted(steps).await;
+        let config = config(&format!(
+            "host=127.0.0.1 port={port} dbname=d password=pass-x connect_timeout=10 {more}"
+        ));
+        let error = config.connect_wire().await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Connect);
+        assert!(
+            error.message().contains(expected),
+            "{error}, not: {expected}"
+        );
+        assert!(!error.message().contains("pay me"));
+        if more.contains("options") {
+            assert!(error.hint().unwrap().contains("pgbouncer.ini"));
+        }
+    }
+}

@@ -785,3 +785,201 @@ impl Values {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Env(Vec<(&'static str, &'static str)>);
+
+    impl Environment for Env {
+        fn get(&self, name: &str) -> Option<String> {
+            self.0
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| (*value).to_owned())
+        }
+
+        fn user(&self) -> Option<String> {
+            Some("me".to_owned())
+        }
+    }
+
+    fn resolve(conninfo: &str) -> Result<Config> {
+        resolve_in(conninfo, &[])
+    }
+
+    fn resolve_in(conninfo: &str, env: &[(&'static str, &'static str)]) -> Result<Config> {
+        let source = ConfigSource {
+            conninfo: Some(conninfo.to_owned()),
+            ..ConfigSource::default()
+        };
+        Config::resolve(&source, &Env(env.to_vec()))
+    }
+
+    #[test]
+    fn defaults() {
+        let config = Config::resolve(&ConfigSource::default(), &Env(vec![])).unwrap();
+        assert_eq!(
+            config.describe(),
+            "me@/var/run/postgresql:5432,/tmp:5432/me"
+        );
+        assert_eq!(config.application_name, "pgstow");
+        assert_eq!(config.tls.mode, SslMode::Prefer);
+        assert_eq!(config.channel_binding, ChannelBinding::Prefer);
+        assert_eq!(config.connect_timeout, None);
+        assert!(config.keepalive.enabled);
+        // Nobody to connect as is a matter of usage.
+        struct Nobody;
+        impl Environment for Nobody {
+            fn get(&self, _: &str) -> Option<String> {
+                None
+            }
+        }
+        let error = Config::resolve(&ConfigSource::default(), &Nobody).unwrap_err();
+        assert_eq!(error.kind(), Kind::Usage);
+    }
+
+    #[test]
+    fn descriptions_show_where_and_no_secret() {
+        for (conninfo, expected) in [
+            ("postgres://u:pw-x@h/d", "u@h:5432/d"),
+            ("postgres://u:pw-x@[::1]:6/d", "u@[::1]:6/d"),
+            ("host=/run/x port=7 password=pw-x", "me@/run/x:7/me"),
+            ("host=a,b port=1,2 user=u dbname=d", "u@a:1,b:2/d"),
+            ("host=a,b port=9 dbname=d", "me@a:9,b:9/d"),
+            ("host=a,b port=,9 dbname=d", "me@a:5432,b:9/d"),
+            ("hostaddr=10.0.0.1 dbname=d", "me@10.0.0.1:5432/d"),
+            ("hostaddr=::1 dbname=d", "me@[::1]:5432/d"),
+            ("host=a hostaddr=10.0.0.1 dbname=d", "me@a:5432/d"),
+            ("shop", "me@/var/run/postgresql:5432,/tmp:5432/shop"),
+        ] {
+            let config = resolve(conninfo).unwrap();
+            assert_eq!(config.describe(), expected, "{conninfo}");
+            assert!(!format!("{config:?}").contains("pw-x"));
+            let typed = config.with_password("pw-y".to_owned());
+            assert!(!format!("{typed:?}").contains("pw-y"));
+        }
+    }
+
+    #[test]
+    fn the_heavier_source_wins() {
+        let env = [
+            ("PGHOST", "env"),
+            ("PGPORT", "1"),
+            ("PGUSER", "env"),
+            ("PGDATABASE", "env"),
+        ];
+        assert_eq!(resolve_in("", &env).unwrap().describe(), "env@env:1/env");
+        assert_eq!(
+            resolve_in("host=x user=y", &env).unwrap().describe(),
+            "y@x:1/env"
+        );
+        let source = ConfigSource {
+            conninfo: Some("host=string dbname=d".to_owned()),
+            host: Some("flag".to_owned()),
+            port: Some("2".to_owned()),
+            user: Some("flag".to_owned()),
+            dbname: Some("other".to_owned()),
+            password: PasswordPrompt::Auto,
+        };
+        assert_eq!(
+            Config::resolve(&source, &Env(env.to_vec()))
+                .unwrap()
+                .describe(),
+            "flag@string:2/d"
+        );
+        let source = ConfigSource {
+            dbname: Some("postgres://x@y/z".to_owned()),
+            ..ConfigSource::default()
+        };
+        assert_eq!(
+            Config::resolve(&source, &Env(env.to_vec()))
+                .unwrap()
+                .describe(),
+            "x@y:1/z"
+        );
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_by_name() {
+        for (conninfo, part) in [
+            ("port=x", "port"),
+            ("port=0", "port"),
+            ("port=65536", "port"),
+            ("host=a,b port=1,2,3", "3 port numbers to 2 hosts"),
+            ("host=a,b hostaddr=::1", "2 host names to 1 hostaddr"),
+            ("hostaddr=localhost", "hostaddr"),
+            ("sslmode=on", "sslmode"),
+            ("channel_binding=yes", "channel_binding"),
+            ("target_session_attrs=master", "target_session_attrs"),
+            ("connect_timeout=1s", "connect_timeout"),
+            ("load_balance_hosts=round-robin", "load_balance_hosts"),
+            ("require_auth=scram", "require_auth"),
+            ("require_auth=md5,!password", "require_auth"),
+            ("sslnegotiation=direct", "sslnegotiation"),
+            ("sslrootcert=system sslmode=require", "sslrootcert=system"),
+            (
+                "ssl_max_protocol_version=TLSv1.1",
+                "ssl_max_protocol_version",
+            ),
+            ("ssl_min_protocol_version=2", "ssl_min_protocol_version"),
+            (
+                "ssl_min_protocol_version=TLSv1.3 ssl_max_protocol_version=TLSv1.2",
+                "ssl_max_protocol_version",
+            ),
+            ("gssencmode=require", "gssencmode"),
+            ("sslcrl=x", "sslcrl"),
+        ] {
+            let error = resolve(conninfo).unwrap_err();
+            assert_eq!(error.kind(), Kind::Usage, "{conninfo}");
+            assert!(error.message().contains(part), "{conninfo}: {error}");
+        }
+        let error = resolve_in("", &[("PGSSLCRL", "x")]).unwrap_err();
+        assert!(error.message().contains("PGSSLCRL"), "{error}");
+    }
+
+    #[test]
+    fn tls_settings() {
+        assert_eq!(
+            resolve("sslrootcert=system").unwrap().tls.mode,
+            SslMode::VerifyFull
+        );
+        assert_eq!(
+            resolve_in("", &[("PGREQUIRESSL", "1")]).unwrap().tls.mode,
+            SslMode::Require
+        );
+        assert_eq!(
+            resolve_in("sslmode=disable", &[("PGREQUIRESSL", "1")])
+                .unwrap()
+                .tls
+                .mode,
+            SslMode::Disable
+        );
+        let config = resolve_in("", &[("HOME", "/home/me")]).unwrap();
+        assert_eq!(
+            config.tls.root,
+            RootCertificates::File("/home/me/.postgresql/root.crt".into())
+        );
+        assert_eq!(
+            config.tls.certificate,
+            Some("/home/me/.postgresql/postgresql.crt".into())
+        );
+        let config = resolve_in("sslcertmode=disable", &[("HOME", "/home/me")]).unwrap();
+        assert_eq!(config.tls.certificate, None);
+        assert_eq!(resolve("").unwrap().tls.root, RootCertificates::Nowhere);
+    }
+
+    #[test]
+    fn suffixes_only_for_our_own_name() {
+        let name = |conninfo: &str| {
+            resolve(conninfo)
+                .unwrap()
+                .with_application_name_suffix("dump 1")
+                .application_name
+        };
+        assert_eq!(name(""), "pgstow dump 1");
+        assert_eq!(name("application_name=x"), "x");
+        assert_eq!(name("fallback_application_name=y"), "y");
+    }
+}

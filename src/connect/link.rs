@@ -187,6 +187,7 @@ impl Link {
 pub(super) fn lost(error: io::Error) -> Error {
     let message = match error.kind() {
         io::ErrorKind::UnexpectedEof => "the server closed the connection unexpectedly".to_owned(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "connection reset".to_owned(),
         io::ErrorKind::InvalidData => return garbled(&error.to_string()).with_source(error),
         _ => error.to_string(),
     };
