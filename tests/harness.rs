@@ -214,3 +214,13 @@ fn programs_get_input_and_a_time_limit() {
     });
     assert!(slow.is_err());
 }
+
+#[test]
+fn a_small_disk_fills_up() {
+    let disk = support::SmallDisk::new(1 << 20);
+    let place = disk.path().to_owned();
+    let error = std::fs::write(place.join("file"), vec![1; 2 << 20]).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+    drop(disk);
+    assert!(!place.exists());
+}

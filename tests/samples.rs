@@ -88,3 +88,27 @@ fn tpch_has_the_rows_that_the_standard_says() {
     }
     assert!(whole == parts, "parts differ from the whole");
 }
+
+#[test]
+fn extreme_shapes_are_what_they_say() {
+    let server = Server::start(18);
+    let db = server.create_db("extreme");
+    db.load_many_tables(30);
+    db.load_long_tables(2);
+    db.load_huge_values(1);
+    let hashes = table_hashes(&db);
+    assert_eq!(
+        hashes
+            .keys()
+            .filter(|name| name.starts_with("many_"))
+            .count(),
+        30
+    );
+    assert_eq!(hashes["many_7.t_17"].0, 3);
+    assert_eq!(hashes["huge.v"].0, 5);
+    let sizes = "select pg_table_size('long.narrow') between 1500000 and 3000000,
+        pg_table_size('long.toasted') between 1500000 and 3000000,
+        (select array_agg(greatest(length(t), length(b)) order by id) from huge.v where id between 2 and 4)";
+    let expected = ["t", "t", "{1048576,1048576,1048576}"].map(|v| Some(v.to_owned()));
+    assert_eq!(db.query_rows(sizes), [expected]);
+}

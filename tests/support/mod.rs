@@ -36,14 +36,17 @@
 )]
 
 mod database;
+mod disk;
 mod fixture;
 mod pki;
 mod process;
 mod referee;
+mod sample;
 mod server;
 pub mod tpch;
 
 pub use database::Db;
+pub use disk::SmallDisk;
 pub use fixture::{Fixture, fixture_path, fixtures};
 pub use pki::Pki;
 pub use process::{Output, pgstow, run, run_for, run_with_input};
