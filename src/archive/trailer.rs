@@ -290,6 +290,24 @@ mod tests {
     }
 
     #[test]
+    fn the_specification_lists_these_fields() {
+        let document = include_str!("../../docs/archive-format-v1.md");
+        let trailer = document.split("\n## The trailer\n").nth(1).unwrap();
+        let listed: Vec<(usize, usize, &str)> = trailer
+            .lines()
+            .skip_while(|line| !line.starts_with("|---"))
+            .skip(1)
+            .take_while(|line| line.starts_with('|'))
+            .map(|line| {
+                let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+                let name = cells[3].trim_matches('`');
+                (cells[1].parse().unwrap(), cells[2].parse().unwrap(), name)
+            })
+            .collect();
+        assert_eq!(listed, FIELDS);
+    }
+
+    #[test]
     fn every_flipped_bit_is_found() {
         let good = example().encode();
         for bit in 0..good.len() * 8 {

@@ -78,7 +78,11 @@ async fn damage_is_reported_with_its_member_and_table() {
             continue;
         }
         // In the header, in the content, in the padding.
-        let padding = end.is_multiple_of(512).then_some(end - 1).unwrap_or(end);
+        let padding = if end.is_multiple_of(512) {
+            end - 1
+        } else {
+            end
+        };
         for at in [start + 130, end - 1, padding] {
             let mut bytes = good.clone();
             bytes[at] ^= 4;

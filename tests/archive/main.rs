@@ -12,3 +12,4 @@ mod interop;
 mod local;
 mod roundtrip;
 mod sample;
+mod specification;
