@@ -1,10 +1,12 @@
 //! The catalog readers against servers of every major.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod support;
 
 use pgstow::catalog::{Content, ReadRequest, Selection, all_queries, read_with};
 use pgstow::error::{Error, Kind};
-use pgstow::model::{Components, Database, FunctionBody, Header, TypeDefinition};
+use pgstow::model::{Address, Class, Components, Database, FunctionBody, Header, TypeDefinition};
 use pgstow::report::{Event, Level, Observer};
 use pgstow::sql::ServerVersion;
 use std::collections::BTreeSet;
@@ -248,6 +250,7 @@ async fn patterns_that_match_nothing_or_make_no_sense_are_errors() {
     // The system's tables are not dumped, so they do not count as a match.
     failing(tables(&["pg_class"])).await;
     failing(tables(&["pg_catalog.*"])).await;
+    failing(schemas(&["information_schema"])).await;
     let error = failing(schemas(&["no_such", "no_other"])).await;
     assert_eq!(error.message(), "no matching schemas for any pattern");
     let strict = Selection {
@@ -647,12 +650,13 @@ async fn what_is_not_dumped_yet_is_named() {
         assert_eq!(warnings.len(), 16, "{major}: {warnings:#?}");
 
         // What was not asked for needs no warning.
-        let tables = Selection {
+        let system = Selection {
             schemas: strings(&["pg_catalog"]),
             ..Selection::default()
         };
-        let (_, warnings) = try_read(&db, tables).await.unwrap();
+        let (database, warnings) = try_read(&db, system).await.unwrap();
         assert_eq!(warnings, Vec::<String>::new());
+        assert_eq!(relations(&database), set(&[]));
     }
 }
 
@@ -901,4 +905,142 @@ async fn an_owner_that_is_gone_is_named() {
         "{error}"
     );
     assert!(error.hint().is_some());
+}
+
+#[tokio::test]
+async fn a_dropped_public_schema_is_mentioned() {
+    let db = Server::start(18).create_db("no_public");
+    db.psql("DROP SCHEMA public");
+    let (_, warnings) = try_read(&db, Selection::default()).await.unwrap();
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].contains("public"));
+}
+
+#[tokio::test]
+async fn statistics_in_another_schema_are_wanted_with_it() {
+    let db = Server::start(18).create_db("statistics");
+    db.psql(
+        "CREATE SCHEMA s; CREATE TABLE s.t (a int, b int);
+         CREATE STATISTICS public.elsewhere ON a, b FROM s.t;",
+    );
+    let wanted = |database: &Database| database.statistics[0].header.wanted;
+    let database = read(&db, Selection::default()).await;
+    assert!(wanted(&database).has(Components::DEFINITION));
+    let without = Selection {
+        exclude_schemas: strings(&["public"]),
+        ..Selection::default()
+    };
+    assert!(wanted(&read(&db, without).await).is_none());
+}
+
+#[tokio::test]
+async fn dependencies_speak_of_what_can_be_restored() {
+    let db = Server::start(18).create_db("dependencies");
+    db.psql(
+        "CREATE TYPE inner_pair AS (a int, b int);
+         CREATE TYPE outer_pair AS (p inner_pair);
+         CREATE FUNCTION cmp(inner_pair, inner_pair) RETURNS int LANGUAGE internal IMMUTABLE AS 'int4pl';
+         CREATE OPERATOR FAMILY fam USING btree;
+         ALTER OPERATOR FAMILY fam USING btree ADD FUNCTION 1 (inner_pair, inner_pair) cmp(inner_pair, inner_pair);
+         CREATE TABLE t (a int, b text, p inner_pair);
+         CREATE VIEW v AS SELECT a, b FROM t;",
+    );
+    let database = read(&db, Selection::default()).await;
+    let oid = |sql: &str| -> u32 { db.query_one(sql).parse().unwrap() };
+    let relation = |name: &str| {
+        Address::new(
+            Class::Relation,
+            oid(&format!("SELECT '{name}'::regclass::oid")),
+        )
+    };
+    let r#type =
+        |name: &str| Address::new(Class::Type, oid(&format!("SELECT '{name}'::regtype::oid")));
+    let edges = |object, on| {
+        database
+            .dependencies
+            .iter()
+            .filter(|d| d.object == object && d.on == on)
+            .count()
+    };
+    // A composite type needs the relation that holds its columns, which needs the columns' types.
+    assert_eq!(edges(r#type("outer_pair"), relation("outer_pair")), 1);
+    assert_eq!(edges(relation("outer_pair"), r#type("outer_pair")), 0);
+    assert_eq!(edges(relation("outer_pair"), r#type("inner_pair")), 1);
+    // A table's row type needs the table.
+    assert_eq!(edges(r#type("t"), relation("t")), 1);
+    assert_eq!(edges(r#type("t[]"), r#type("t")), 1);
+    // Two columns of one table are one dependency.
+    let rule = Address::new(
+        Class::Rule,
+        oid("SELECT oid FROM pg_rewrite WHERE ev_class = 'v'::regclass"),
+    );
+    assert_eq!(edges(rule, relation("t")), 1);
+    // A family speaks for its members.
+    let family = Address::new(
+        Class::OperatorFamily,
+        oid("SELECT oid FROM pg_opfamily WHERE opfname = 'fam'"),
+    );
+    let function = Address::new(Class::Function, oid("SELECT 'cmp'::regproc::oid"));
+    assert_eq!(edges(family, function), 1);
+    let members = [Class::OperatorFamilyOperator, Class::OperatorFamilyFunction];
+    let mut sides = database.dependencies.iter().flat_map(|d| [d.object, d.on]);
+    assert!(!sides.any(|side| members.contains(&side.class)));
+}
+
+#[tokio::test]
+async fn an_ordinary_user_can_read_what_belongs_to_him() {
+    for major in MAJORS {
+        let server = Server::start(major);
+        let db = server.create_db("ordinary");
+        let user = format!("ordinary_{}", std::process::id());
+        db.psql(&format!(
+            "CREATE ROLE {user} LOGIN; CREATE SCHEMA mine AUTHORIZATION {user};
+             SET ROLE {user}; CREATE TABLE mine.t (id serial PRIMARY KEY);
+             CREATE FUNCTION mine.f() RETURNS int LANGUAGE sql AS 'SELECT 1';"
+        ));
+        let client = connect_as(&db, &user).await;
+        let request = ReadRequest::default();
+        let warnings = Warnings::default();
+        let version = version(&client).await;
+        client
+            .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            .await
+            .unwrap();
+        let database = read_with(&client, version, &request, &warnings)
+            .await
+            .unwrap();
+        assert!(relations(&database).contains("mine.t"), "{major}");
+        assert_eq!(
+            warnings.0.into_inner().unwrap(),
+            Vec::<String>::new(),
+            "{major}"
+        );
+        client.batch_execute("ROLLBACK").await.unwrap();
+        db.psql(&format!("DROP OWNED BY {user}; DROP ROLE {user};"));
+    }
+}
+
+async fn connect_as(db: &Db, user: &str) -> tokio_postgres::Client {
+    let url = db.url_as(user, db.server().password());
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    client.batch_execute("SET search_path = ''").await.unwrap();
+    client
+}
+
+#[tokio::test]
+async fn a_standby_gives_no_unlogged_rows() {
+    let primary = Server::builder(18).start();
+    let db = primary.create_db("standby");
+    db.psql("CREATE UNLOGGED TABLE volatile (id serial); CREATE TABLE lasting (id int);");
+    let standby = primary.standby();
+    standby.wait_for(&primary);
+    let database = read(&standby.db(db.name()), Selection::default()).await;
+    assert_eq!(
+        relations_with(&database, Components::DATA),
+        set(&["public.lasting"])
+    );
+    assert!(relations(&database).contains("public.volatile"));
 }

@@ -17,6 +17,9 @@ const DEFAULT_PRIVILEGES: &str = "\
 SELECT owner, pg_catalog.acldefault('L', owner)::text[] FROM \
 (SELECT DISTINCT lomowner AS owner FROM pg_catalog.pg_largeobject_metadata) o";
 
+/// What the objects of a group have in common.
+type OwnerAndAcl = (String, Option<Vec<String>>);
+
 /// Objects in a group.
 const GROUP_SIZE: usize = 1000;
 
@@ -38,7 +41,7 @@ pub(crate) async fn read(
         rows.iter().map(|row| (row.get(0), row.get(1))).collect();
 
     // There can be very many, so they are taken off the wire one at a time.
-    let mut groups: BTreeMap<(String, Option<Vec<String>>), (Oid, Vec<Oid>)> = BTreeMap::new();
+    let mut groups: BTreeMap<OwnerAndAcl, (Oid, Vec<Oid>)> = BTreeMap::new();
     let none: [&str; 0] = [];
     let rows = reader.client.query_raw(LARGE_OBJECTS, none).await;
     let mut rows = pin!(rows.context_with(|| format!("read {WHAT}"))?);

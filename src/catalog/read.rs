@@ -117,6 +117,7 @@ pub async fn read_with(
         dependencies: Vec::new(),
     };
     detail::read(&reader, &mut database).await?;
+    selected.mark_parts(&mut database);
     database.dependencies = dependencies::read(&reader).await?;
 
     let notes = headers::Notes {
@@ -126,7 +127,7 @@ pub async fn read_with(
     };
     headers::annotate(&mut database, notes);
     headers::drop_dangling_privileges(&mut database, &reader);
-    unsupported::warn(&reader, &selected).await?;
+    unsupported::warn(&reader, &selected, &database).await?;
     Ok(database)
 }
 

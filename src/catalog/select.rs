@@ -12,7 +12,7 @@ use super::schemas;
 use super::selection::{Content, Selection};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{
-    Components, Extension, Header, Oid, Persistence, Relation, RelationKind, Schema,
+    Components, Database, Extension, Header, Oid, Persistence, Relation, RelationKind, Schema,
 };
 use crate::sql::ServerVersion;
 use std::collections::{HashMap, HashSet};
@@ -26,7 +26,10 @@ const MATCHING_SCHEMAS: &str = "\
 SELECT p.number::pg_catalog.int4, n.oid \
 FROM pg_catalog.unnest($1::pg_catalog.text[]) WITH ORDINALITY AS p(name, number) \
 JOIN pg_catalog.pg_namespace n \
-ON n.nspname OPERATOR(pg_catalog.~) p.name COLLATE pg_catalog.default";
+ON n.nspname OPERATOR(pg_catalog.~) p.name COLLATE pg_catalog.default \
+WHERE n.nspname OPERATOR(pg_catalog.=) 'pg_catalog' \
+OR n.nspname OPERATOR(pg_catalog.!~) '^pg_' \
+AND n.nspname OPERATOR(pg_catalog.<>) 'information_schema'";
 
 // `unnest` of several arrays is syntax and not a function call: it must stand unqualified.
 const MATCHING_RELATIONS: &str = "\
@@ -158,6 +161,41 @@ impl Selected {
         }
     }
 
+    /// Marks extended statistics in a schema that is wanted other than their table's, and members
+    /// of extensions among what belongs to relations.
+    pub fn mark_parts(&self, database: &mut Database) {
+        let tables: HashMap<Oid, Components> = database
+            .relations
+            .iter()
+            .map(|relation| (relation.header.address.oid, relation.header.wanted))
+            .collect();
+        for statistics in &mut database.statistics {
+            let table = tables.get(&statistics.table).copied().unwrap_or_default();
+            let schema = statistics.header.schema.as_deref().unwrap_or_default();
+            if table.has(Components::DEFINITION)
+                && self.contained(schema).has(Components::DEFINITION)
+            {
+                let part = Components::DEFINITION
+                    .with(Components::COMMENT)
+                    .with(Components::LABEL);
+                statistics.header.wanted = table.only(part);
+            }
+        }
+        let statistics = database.statistics.iter_mut().map(|o| &mut o.header);
+        for header in statistics
+            .chain(database.indexes.iter_mut().map(|o| &mut o.header))
+            .chain(database.foreign_keys.iter_mut().map(|o| &mut o.header))
+            .chain(database.triggers.iter_mut().map(|o| &mut o.header))
+            .chain(database.rules.iter_mut().map(|o| &mut o.header))
+            .chain(database.policies.iter_mut().map(|o| &mut o.header))
+        {
+            header.extension = self.members.get(&header.address).copied();
+            if header.extension.is_some() {
+                header.wanted = Components::NONE;
+            }
+        }
+    }
+
     fn mark_extension(&mut self, header: &mut Header) {
         let contains = if header.address.oid < FIRST_NORMAL_OID {
             // Changed privileges of plpgsql's members are kept, nothing else: every database has it.
@@ -173,23 +211,13 @@ impl Selected {
 
     fn mark_schema(&mut self, header: &mut Header) {
         let name = header.name.as_str();
-        let contains = if self.tables.is_some() {
+        let chosen = self.everything || self.tables.is_none() && self.named_schemas.contains(name);
+        let contains = if !chosen || self.excluded_schemas.contains(name) {
             Components::NONE
-        } else if !self.everything {
-            if self.named_schemas.contains(name) {
-                Components::ALL
-            } else {
-                Components::NONE
-            }
         } else if name == "pg_catalog" {
             Components::ACL
         } else {
             Components::ALL
-        };
-        let contains = if self.excluded_schemas.contains(name) {
-            Components::NONE
-        } else {
-            contains
         };
         self.schemas.insert(header.name.clone(), contains);
         if self.definitions() && contains.has(Components::DEFINITION) {
@@ -258,8 +286,8 @@ impl Selected {
             .enumerate()
             .map(|(at, relation)| (relation.header.address.oid, at))
             .collect();
+        follow_owners(relations, &index);
         self.mark_configuration(relations, &index, extensions);
-        self.follow_owners(relations, &index);
         for relation in &mut *relations {
             relation.header.wanted = self.content(self.data_of(reader, relation));
         }
@@ -270,28 +298,6 @@ impl Selected {
                 || !relation.header.wanted.is_none()
         });
         Ok(())
-    }
-
-    /// Sequences come with the tables that own them.
-    fn follow_owners(&self, relations: &mut [Relation], index: &HashMap<Oid, usize>) {
-        for at in 0..relations.len() {
-            let Some(owner) = relations[at]
-                .sequence
-                .as_ref()
-                .and_then(|s| s.owner.as_ref())
-            else {
-                continue;
-            };
-            let Some(table) = index.get(&owner.table).map(|&at| &relations[at].header) else {
-                continue;
-            };
-            let wanted = if owner.identity.is_some() {
-                table.wanted
-            } else {
-                relations[at].header.wanted.with(table.wanted)
-            };
-            relations[at].header.wanted = wanted;
-        }
     }
 
     fn mark_relation(&self, relation: &mut Relation, column_privileges: &HashSet<Oid>) {
@@ -376,6 +382,28 @@ impl Selected {
         } else {
             wanted.without(Components::DATA)
         }
+    }
+}
+
+/// Sequences come with the tables that own them.
+fn follow_owners(relations: &mut [Relation], index: &HashMap<Oid, usize>) {
+    for at in 0..relations.len() {
+        let Some(owner) = relations[at]
+            .sequence
+            .as_ref()
+            .and_then(|s| s.owner.as_ref())
+        else {
+            continue;
+        };
+        let Some(table) = index.get(&owner.table).map(|&at| &relations[at].header) else {
+            continue;
+        };
+        let wanted = if owner.identity.is_some() {
+            table.wanted
+        } else {
+            relations[at].header.wanted.with(table.wanted)
+        };
+        relations[at].header.wanted = wanted;
     }
 }
 

@@ -4,6 +4,7 @@
 use super::context::Reader;
 use super::select::Selected;
 use crate::error::Result;
+use crate::model::Database;
 use crate::sql::ServerVersion;
 
 /// A class of objects that is not dumped yet: its catalog, the column of the schema (none for
@@ -105,12 +106,22 @@ ORDER BY i.type COLLATE \"C\", i.identity COLLATE \"C\"";
 ///
 /// # Errors
 /// The server's.
-pub(crate) async fn warn(reader: &Reader<'_>, selected: &Selected) -> Result<()> {
+pub(crate) async fn warn(
+    reader: &Reader<'_>,
+    selected: &Selected,
+    database: &Database,
+) -> Result<()> {
     const WHAT: &str = "objects that are not dumped";
     if !selected.definitions() {
         return Ok(());
     }
     let everything = selected.everything();
+    if everything && !database.schemas.iter().any(|schema| schema.built_in) {
+        reader.observer.warning_with_hint(
+            "the schema public does not exist here, and a restore does not drop the one of its target",
+            "drop it there by hand",
+        );
+    }
     let mut found = reader
         .rows(
             WHAT,
