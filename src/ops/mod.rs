@@ -22,13 +22,13 @@ mod verify;
 
 pub use crate::archive::Sections;
 pub use crate::dump::{CopyFormatChoice, DumpOptions, DumpReport, SnapshotMode, default_jobs};
-pub use crate::plan::EntryFilter;
+pub use crate::plan::{EntryFilter, LeaveOut, Omitted, Plan};
 pub use crate::restore::{
-    FailedEntry, OnError, RestoreOptions, RestoreReport, SkippedEntry, TargetState,
+    FailedEntry, OnError, PhaseTime, RestoreOptions, RestoreReport, SkippedEntry, TargetState,
 };
 pub use dump::dump;
 pub use input::{Input, create_output};
 pub use list::{ListOptions, ListReport, ListedEntry, ListedTable, list};
-pub use restore::restore;
+pub use restore::{restore, restore_plan};
 pub use sql_script::{SqlOptions, SqlReport, sql_script};
 pub use verify::{TableComparison, VerifyOptions, VerifyReport, verify};

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::Input;
+use crate::archive::{Archive, StreamReader};
 use crate::connect::Config;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
+use crate::plan::Plan;
 use crate::report::Observer;
-use crate::restore::{RestoreOptions, RestoreReport};
+use crate::restore::{self, ArchiveReader, RestoreOptions, RestoreReport};
 
 /// Restores `input` into the database that `config` names.
 ///
@@ -25,6 +27,29 @@ pub async fn restore(
     cancel: CancellationToken,
 ) -> Result<RestoreReport> {
     options.validate()?;
-    let _ = (config, input, observer, cancel);
-    todo!()
+    // Before the target is touched: a cut or damaged archive is found here.
+    let archive = tokio::select! {
+        biased;
+        () = cancel.cancelled() => {
+            return Err(Error::new(Kind::Interrupted, "restore: interrupted"));
+        }
+        archive = open(input) => archive?,
+    };
+    restore::restore(config, archive, options, observer, &cancel).await
+}
+
+/// What [`restore`] would do, without a server: `--dry-run`.
+///
+/// # Errors
+/// As [`restore`], as far as no server is needed.
+pub async fn restore_plan(input: Input, options: &RestoreOptions) -> Result<Plan> {
+    options.validate()?;
+    open(input).await?.plan(options)
+}
+
+async fn open(input: Input) -> Result<ArchiveReader> {
+    Ok(match input {
+        Input::Source(source) => ArchiveReader::File(Arc::new(Archive::open(source).await?)),
+        Input::Stream(stream) => ArchiveReader::Pipe(Box::new(StreamReader::open(stream).await?)),
+    })
 }

@@ -39,10 +39,10 @@ impl<'a> Relations<'a> {
             children: HashMap::new(),
         };
         for entry in entries {
-            if matches!(entry.data, Some(DataSpec::Table { .. })) {
-                if let Some(table) = relations.relation_of(entry) {
-                    relations.rows.entry(table).or_default().push(entry.id);
-                }
+            if matches!(entry.data, Some(DataSpec::Table { .. }))
+                && let Some(table) = relations.relation_of(entry)
+            {
+                relations.rows.entry(table).or_default().push(entry.id);
             }
             for (parent, child) in relations.parenthood(entry) {
                 relations.children.entry(parent).or_default().push(child);

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 
-use super::step::{Plan, Step, StepId, Work};
+use super::step::{Barrier, Plan, Step, StepId, Work};
 use crate::archive::{EntryId, LockMode};
 
 /// The state of a walk through a plan: hands out steps whose dependencies are done and whose locks
@@ -16,6 +16,8 @@ pub struct Schedule<'p> {
     ready: BTreeSet<(Reverse<u64>, StepId)>,
     running: BTreeSet<StepId>,
     held: HashMap<EntryId, Vec<LockMode>>,
+    passed: BTreeSet<Barrier>,
+    finished: Vec<bool>,
     unfinished: usize,
 }
 
@@ -37,6 +39,8 @@ impl<'p> Schedule<'p> {
             ready: BTreeSet::new(),
             running: BTreeSet::new(),
             held: HashMap::new(),
+            passed: BTreeSet::new(),
+            finished: vec![false; plan.steps.len()],
             unfinished: plan.steps.len(),
         };
         let first: Vec<StepId> = plan
@@ -88,10 +92,10 @@ impl<'p> Schedule<'p> {
         }
         let step = &self.plan.steps[id as usize];
         for lock in &step.locks {
-            if let Some(modes) = self.held.get_mut(&lock.on) {
-                if let Some(at) = modes.iter().position(|&mode| mode == lock.mode) {
-                    modes.swap_remove(at);
-                }
+            if let Some(modes) = self.held.get_mut(&lock.on)
+                && let Some(at) = modes.iter().position(|&mode| mode == lock.mode)
+            {
+                modes.swap_remove(at);
             }
         }
         self.done(id);
@@ -99,6 +103,7 @@ impl<'p> Schedule<'p> {
 
     fn done(&mut self, id: StepId) {
         self.unfinished -= 1;
+        self.finished[id as usize] = true;
         let mut released = Vec::new();
         for &dependant in &self.dependants[id as usize] {
             let waits_for = &mut self.waits_for[dependant as usize];
@@ -114,7 +119,8 @@ impl<'p> Schedule<'p> {
     fn release(&mut self, steps: Vec<StepId>) {
         for id in steps {
             let step = &self.plan.steps[id as usize];
-            if matches!(step.work, Work::Barrier(_)) {
+            if let Work::Barrier(barrier) = step.work {
+                self.passed.insert(barrier);
                 self.done(id);
             } else {
                 self.ready.insert((Reverse(step.priority), id));
@@ -125,6 +131,16 @@ impl<'p> Schedule<'p> {
     /// Whether every step is done.
     pub fn is_done(&self) -> bool {
         self.unfinished == 0
+    }
+
+    /// Whether everything before this point is done.
+    pub fn has_passed(&self, barrier: Barrier) -> bool {
+        self.passed.contains(&barrier)
+    }
+
+    /// Whether a step is done.
+    pub fn is_finished(&self, id: StepId) -> bool {
+        self.finished.get(id as usize).copied().unwrap_or(false)
     }
 
     /// Whether some step was started and is not finished.

@@ -283,10 +283,11 @@ impl Names {
         if schema.is_some_and(|name| matches_any(&self.exclude_schemas, None, name)) {
             return Some("its schema is left out".to_owned());
         }
-        if let Some(chosen) = &self.chosen {
-            if !chosen.contains(&relation) && !chosen.contains(&entry.id) {
-                return Some("not selected by table".to_owned());
-            }
+        if let Some(chosen) = &self.chosen
+            && !chosen.contains(&relation)
+            && !chosen.contains(&entry.id)
+        {
+            return Some("not selected by table".to_owned());
         }
         let in_schema = self.schemas.is_empty()
             || schema.is_some_and(|name| matches_any(&self.schemas, None, name));

@@ -1,5 +1,34 @@
 //! The way up: preflight, one coordinator loop, workers with one session each, outcome.
+//!
+//! Why it exists: a [`Plan`](crate::plan::Plan) says what is to be done; this room does it, with as
+//! many sessions as were asked for, and tells what came of it.
+//!
+//! What it promises: the archive is opened and checked before the target is touched; nothing is
+//! dropped or mixed into a database that is not empty unless that was asked for; a frame is
+//! checked and unpacked whole before its COPY may end, and its rows are committed only when the
+//! server counted as many as the archive; a failure names the entry and its statement; nothing is
+//! reported as done that was not; memory for rows in flight is bounded; whatever ends a run early
+//! ends its work on the server too.
+//!
+//! What it leaves to others: which entries and in which order (`plan`), the protocol (`connect`),
+//! the format (`archive`), asking and printing (`ops` and the binary).
 
+mod coordinator;
+mod failure;
+mod feed;
+mod frame;
 mod options;
+mod outcome;
+mod run;
+mod serial;
+mod session;
+mod shared;
+mod statements;
+mod target;
+mod triggers;
+mod worker;
 
-pub use options::{FailedEntry, OnError, RestoreOptions, RestoreReport, SkippedEntry, TargetState};
+pub use options::{
+    FailedEntry, OnError, PhaseTime, RestoreOptions, RestoreReport, SkippedEntry, TargetState,
+};
+pub use run::{ArchiveReader, restore};

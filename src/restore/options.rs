@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::archive::Sections;
 use crate::catalog::Content;
 use crate::error::{Error, Kind, Result};
-use crate::plan::EntryFilter;
+use crate::plan::{Choices, EntryFilter, LeaveOut, Omitted, Parts};
 
 /// What a failed entry means for the rest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +49,9 @@ pub struct RestoreOptions {
     pub no_owner: bool,
     /// Leaves GRANT and REVOKE out.
     pub no_privileges: bool,
+    /// Further classes of things to leave out (its `owners` and `privileges` are the same as
+    /// `no_owner` and `no_privileges`).
+    pub leave_out: LeaveOut,
     /// `SET ROLE` after connecting.
     pub role: Option<String>,
     /// Disables the triggers of tables while their rows are loaded (with `Content::DataOnly`).
@@ -74,6 +77,7 @@ impl Default for RestoreOptions {
             if_exists: false,
             no_owner: false,
             no_privileges: false,
+            leave_out: LeaveOut::default(),
             role: None,
             disable_triggers: false,
             on_error: OnError::Exit,
@@ -125,6 +129,26 @@ impl RestoreOptions {
         }
         Ok(())
     }
+
+    /// What of this the plan must know.
+    pub fn choices(&self) -> Choices {
+        Choices {
+            filter: self.filter.clone(),
+            sections: self.sections,
+            parts: match self.content {
+                Content::All => Parts::All,
+                Content::SchemaOnly => Parts::Definitions,
+                Content::DataOnly => Parts::Rows,
+            },
+            create: self.create,
+            clean: self.clean,
+            leave_out: LeaveOut {
+                owners: self.no_owner || self.leave_out.owners,
+                privileges: self.no_privileges || self.leave_out.privileges,
+                ..self.leave_out
+            },
+        }
+    }
 }
 
 /// An entry that failed while the run went on.
@@ -151,9 +175,21 @@ pub struct SkippedEntry {
 /// Below this a restore could not hold one frame per worker.
 const MIN_MEMORY_BYTES: u64 = 32 << 20;
 
+/// How long a part of a restore took.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PhaseTime {
+    /// `connect`, `clean`, `pre-data`, `data`, `post-data`, `privileges`, `last`. What is made of a
+    /// table while rows of others still flow counts as `data`.
+    pub phase: &'static str,
+    /// Seconds.
+    pub seconds: f64,
+}
+
 /// What was restored.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RestoreReport {
+    /// The database, as `user@host:port/database`.
+    pub target: String,
     /// Entries restored.
     pub entries: u64,
     /// Tables whose rows were loaded.
@@ -168,8 +204,14 @@ pub struct RestoreReport {
     pub failed: Vec<FailedEntry>,
     /// What was left undone because something it needs failed.
     pub skipped: Vec<SkippedEntry>,
+    /// What was not wanted, and why.
+    pub omitted: Vec<Omitted>,
     /// Number of warnings that the observer heard.
     pub warnings: u64,
+    /// How long each part took, in order.
+    pub phases: Vec<PhaseTime>,
+    /// How long all of it took.
+    pub seconds: f64,
 }
 
 impl RestoreReport {

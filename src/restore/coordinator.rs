@@ -1,0 +1,555 @@
+//! The one loop that knows everything: which steps may start, which frames are there, which
+//! sessions are free.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::failure::{interrupted, is_fatal};
+use super::feed::{Feed, Happening};
+use super::frame::{ReadyFrame, Unpacker};
+use super::options::OnError;
+use super::outcome::{Loading, Outcome, Progress};
+use super::serial::batches;
+use super::shared::Shared;
+use super::worker::{Job, Report, work};
+use crate::archive::EntryId;
+use crate::connect::{Canceller, Wire};
+use crate::error::{Error, Kind, Result};
+use crate::plan::{Barrier, Schedule, Step, StepId, Work};
+use crate::report::Event;
+
+/// How long sessions may take to end what was cancelled before they are left alone.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A session, as the coordinator sees it.
+struct Worker {
+    jobs: mpsc::Sender<Job>,
+    canceller: Canceller,
+    busy: Busy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Busy {
+    No,
+    Statements,
+    Frame,
+}
+
+/// Runs everything after the definitions.
+pub(super) struct Coordinator<'s> {
+    shared: Arc<Shared>,
+    schedule: Schedule<'s>,
+    outcome: &'s mut Outcome,
+    feed: Feed,
+    /// A pipe must be read to its end, whatever is wanted of it.
+    pipe_open: bool,
+    workers: Vec<Worker>,
+    tasks: JoinSet<()>,
+    happenings: mpsc::UnboundedReceiver<Happening>,
+    /// Rows that may be loaded.
+    loading: Loading,
+    steps_of_rows: BTreeMap<EntryId, (StepId, Work)>,
+    /// What a pipe said of entries whose rows may not be loaded yet.
+    announced: BTreeMap<EntryId, u64>,
+    ready: VecDeque<ReadyFrame>,
+    /// Privileges: given by one session, batch by batch.
+    batches: VecDeque<Job>,
+    batch_running: bool,
+    phase: usize,
+}
+
+const PHASES: [(&str, Option<Barrier>); 4] = [
+    ("data", Some(Barrier::Rows)),
+    ("post-data", Some(Barrier::Main)),
+    ("privileges", Some(Barrier::Privileges)),
+    ("last", None),
+];
+
+impl<'s> Coordinator<'s> {
+    /// Gives each session a task. `schedule` stands where the definitions are done.
+    pub(super) fn new(
+        shared: &'s Arc<Shared>,
+        schedule: Schedule<'s>,
+        outcome: &'s mut Outcome,
+        feed: Feed,
+        wires: Vec<Wire>,
+        unpacker: &Arc<Unpacker>,
+        (sender, happenings): (
+            mpsc::UnboundedSender<Happening>,
+            mpsc::UnboundedReceiver<Happening>,
+        ),
+    ) -> Self {
+        let mut tasks = JoinSet::new();
+        let workers = wires
+            .into_iter()
+            .enumerate()
+            .map(|(id, wire)| {
+                let (jobs, receiver) = mpsc::channel(1);
+                let canceller = wire.canceller();
+                let (shared, unpacker) = (Arc::clone(shared), Arc::clone(unpacker));
+                tasks.spawn(work(id, wire, shared, unpacker, receiver, sender.clone()));
+                Worker {
+                    jobs,
+                    canceller,
+                    busy: Busy::No,
+                }
+            })
+            .collect();
+        Self {
+            shared: Arc::clone(shared),
+            schedule,
+            outcome,
+            pipe_open: matches!(feed, Feed::Pipe(_)),
+            feed,
+            workers,
+            tasks,
+            happenings,
+            loading: Loading::new(),
+            steps_of_rows: BTreeMap::new(),
+            announced: BTreeMap::new(),
+            ready: VecDeque::new(),
+            batches: VecDeque::new(),
+            batch_running: false,
+            phase: 0,
+        }
+    }
+
+    /// Runs to the end.
+    ///
+    /// # Errors
+    /// The first failure, unless failures are collected; then only one that makes going on
+    /// senseless. Nothing runs on the server any more then.
+    pub(super) async fn run(mut self, cancel: &CancellationToken) -> Result<()> {
+        let ended = self.walk(cancel).await;
+        if let Err(error) = ended {
+            self.stop().await;
+            return Err(error);
+        }
+        // Sessions end when there can be no more jobs.
+        self.workers.clear();
+        while self.tasks.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    async fn walk(&mut self, cancel: &CancellationToken) -> Result<()> {
+        self.begin_phase();
+        loop {
+            self.begin_rows()?;
+            self.pass_phases();
+            self.queue_privileges();
+            self.dispatch().await?;
+            if self.schedule.is_done() && !self.pipe_open && self.all_idle() {
+                return Ok(());
+            }
+            if self.all_idle() && !self.pipe_open && !self.frames_are_coming() {
+                // Cannot be: a plan has no cycles and every lock has a holder that runs.
+                return Err(Error::new(
+                    Kind::Failed,
+                    "restore: nothing runs and nothing can start",
+                ));
+            }
+            let happening = tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Err(interrupted()),
+                happening = self.happenings.recv() => happening,
+            };
+            match happening {
+                Some(happening) => self.take(happening)?,
+                None => {
+                    return Err(Error::new(Kind::Failed, "restore: every session has ended"));
+                }
+            }
+        }
+    }
+
+    fn all_idle(&self) -> bool {
+        self.workers.iter().all(|worker| worker.busy == Busy::No)
+    }
+
+    /// Whether a file's frames are being read.
+    fn frames_are_coming(&self) -> bool {
+        self.loading.values().any(|progress| !progress.is_over())
+    }
+
+    /// Starts all steps that load rows and may start, and ends those that are done.
+    fn begin_rows(&mut self) -> Result<()> {
+        loop {
+            let rows = |step: &Step| matches!(step.work, Work::Rows | Work::LargeObjects);
+            let Some(step) = self.schedule.take(rows) else {
+                break;
+            };
+            let Some(entry) = step.entry else { continue };
+            if self.outcome.skips(&self.shared, step.id) {
+                self.give_up(entry);
+                self.schedule.finish(step.id);
+                continue;
+            }
+            let expected = match &mut self.feed {
+                Feed::File(feed) => Some(feed.begin(entry)?),
+                Feed::Pipe(_) => self.announced.remove(&entry),
+            };
+            self.steps_of_rows.insert(entry, (step.id, step.work));
+            self.shared.event(&Event::TableStarted {
+                table: self.table_name(entry),
+                bytes: step.cost,
+            });
+            let progress = Progress {
+                expected,
+                ..Progress::default()
+            };
+            self.loading.insert(entry, progress);
+            self.end_if_over(entry);
+        }
+        let waiting = self.ready.len();
+        if let Feed::File(feed) = &mut self.feed {
+            feed.pump(waiting);
+        }
+        Ok(())
+    }
+
+    fn table_name(&self, entry: EntryId) -> String {
+        let Some(entry) = self.shared.entry(entry) else {
+            return String::new();
+        };
+        let name = entry.relation.as_ref().unwrap_or(&entry.name);
+        let name = match &entry.schema {
+            Some(schema) => format!("{schema}.{name}"),
+            None => name.clone(),
+        };
+        name.chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect()
+    }
+
+    /// No more frames of an entry are wanted.
+    fn give_up(&mut self, entry: EntryId) {
+        if let Feed::File(feed) = &mut self.feed {
+            feed.give_up(entry);
+        }
+        self.ready.retain(|frame| frame.entry != entry);
+        self.announced.remove(&entry);
+    }
+
+    fn end_if_over(&mut self, entry: EntryId) {
+        let is_over = self.loading.get(&entry).is_some_and(Progress::is_over);
+        let Some(&(step, work)) = self.steps_of_rows.get(&entry).filter(|_| is_over) else {
+            return;
+        };
+        let Some(progress) = self.loading.remove(&entry) else {
+            return;
+        };
+        self.steps_of_rows.remove(&entry);
+        if !progress.failed {
+            if let Some(of) = self.shared.entry(entry) {
+                self.outcome.loaded(of, work);
+            }
+            self.shared.event(&Event::TableDone {
+                table: self.table_name(entry),
+                rows: progress.rows,
+                bytes: progress.raw_bytes,
+            });
+        }
+        self.schedule.finish(step);
+    }
+
+    fn begin_phase(&mut self) {
+        let (name, _) = PHASES[self.phase];
+        self.outcome.phase(name);
+        self.shared.event(&Event::Phase { name, steps: None });
+    }
+
+    /// Follows the barriers that were passed.
+    fn pass_phases(&mut self) {
+        while let (_, Some(barrier)) = PHASES[self.phase] {
+            if !self.schedule.has_passed(barrier) {
+                break;
+            }
+            self.phase += 1;
+            self.begin_phase();
+        }
+    }
+
+    /// Privileges wait in the schedule until the main pass is over; then all of them are taken.
+    fn queue_privileges(&mut self) {
+        let mut steps = Vec::new();
+        let is_privileges = |step: &Step| step.work == Work::Privileges;
+        if !self.schedule.has_passed(Barrier::Main) {
+            return;
+        }
+        while let Some(step) = self.schedule.take(is_privileges) {
+            if self.outcome.skips(&self.shared, step.id) {
+                self.schedule.finish(step.id);
+            } else {
+                steps.push(step.id);
+            }
+        }
+        steps.sort_unstable();
+        for batch in batches(&self.shared, &steps) {
+            self.batches.push_back(Job::Together(batch.to_vec()));
+        }
+    }
+
+    /// Gives every free session something to do, as far as there is anything.
+    async fn dispatch(&mut self) -> Result<()> {
+        while let Some(free) = self.workers.iter().position(|w| w.busy == Busy::No) {
+            let Some((job, busy)) = self.next_job() else {
+                break;
+            };
+            self.workers[free].busy = busy;
+            if self.workers[free].jobs.send(job).await.is_err() {
+                return Err(Error::new(
+                    Kind::Failed,
+                    "restore: a session has ended early",
+                ));
+            }
+        }
+        let waiting = self.ready.len();
+        if let Feed::File(feed) = &mut self.feed {
+            feed.pump(waiting);
+        }
+        Ok(())
+    }
+
+    /// Rows first while nobody loads any; then what is made of complete tables, which is long work
+    /// that others wait for; then rows again.
+    fn next_job(&mut self) -> Option<(Job, Busy)> {
+        let nobody_loads = self.workers.iter().all(|w| w.busy != Busy::Frame);
+        if nobody_loads && let Some(frame) = self.next_frame() {
+            return Some((Job::Frame(frame), Busy::Frame));
+        }
+        if !self.batch_running
+            && let Some(batch) = self.batches.pop_front()
+        {
+            self.batch_running = true;
+            return Some((batch, Busy::Statements));
+        }
+        while let Some(step) = self.schedule.take(|step| step.work == Work::Statements) {
+            if self.outcome.skips(&self.shared, step.id) {
+                self.schedule.finish(step.id);
+                continue;
+            }
+            let job = match self.shared.on_error {
+                OnError::Exit => Job::Together(vec![step.id]),
+                OnError::Continue => Job::Apart(step.id),
+            };
+            return Some((job, Busy::Statements));
+        }
+        self.next_frame()
+            .map(|frame| (Job::Frame(frame), Busy::Frame))
+    }
+
+    /// The next frame whose table takes another session.
+    fn next_frame(&mut self) -> Option<ReadyFrame> {
+        let at = self.ready.iter().position(|frame| {
+            self.loading
+                .get(&frame.entry)
+                .is_some_and(|progress| progress.under_way == 0 || !self.one_at_a_time(frame.entry))
+        })?;
+        let frame = self.ready.remove(at)?;
+        if let Some(progress) = self.loading.get_mut(&frame.entry) {
+            progress.under_way += 1;
+        }
+        Some(frame)
+    }
+
+    /// Two sessions must not write into one large object, nor switch the triggers of one table.
+    fn one_at_a_time(&self, entry: EntryId) -> bool {
+        let work = self.steps_of_rows.get(&entry).map(|&(_, work)| work);
+        work == Some(Work::LargeObjects) || self.shared.triggers.contains_key(&entry)
+    }
+
+    fn take(&mut self, happening: Happening) -> Result<()> {
+        match happening {
+            Happening::Worked { worker, report } => {
+                if let Some(worker) = self.workers.get_mut(worker) {
+                    worker.busy = Busy::No;
+                }
+                self.take_report(report)
+            }
+            Happening::Unpacked(frame) => {
+                let frame = frame?;
+                let unwanted = match self.loading.get(&frame.entry) {
+                    Some(progress) => progress.failed,
+                    // Not begun yet, or already given up.
+                    None => !self.is_expected(frame.entry),
+                };
+                if !unwanted {
+                    self.ready.push_back(frame);
+                }
+                Ok(())
+            }
+            Happening::Complete { entry, frames } => {
+                match self.loading.get_mut(&entry) {
+                    Some(progress) => progress.expected = Some(frames),
+                    None => {
+                        self.announced.insert(entry, frames);
+                    }
+                }
+                self.end_if_over(entry);
+                Ok(())
+            }
+            Happening::End => {
+                self.pipe_open = false;
+                Ok(())
+            }
+            Happening::Broken(error) => Err(error.with_hint(
+                "the target holds a part of the archive; what was loaded before is there",
+            )),
+        }
+    }
+
+    /// Whether rows of this entry will be loaded later.
+    fn is_expected(&self, entry: EntryId) -> bool {
+        let of_entry = |step: &&Step| step.entry == Some(entry);
+        let rows = |step: &&Step| matches!(step.work, Work::Rows | Work::LargeObjects);
+        let mut steps = self.shared.plan.steps.iter().filter(of_entry).filter(rows);
+        steps.any(|step| !self.schedule.is_finished(step.id))
+    }
+
+    fn take_report(&mut self, report: Report) -> Result<()> {
+        match report {
+            Report::Together {
+                steps,
+                outcome,
+                seconds,
+            } => self.take_together(&steps, outcome, seconds),
+            Report::Apart {
+                step,
+                outcome,
+                seconds,
+            } => {
+                if self.batch_running && self.is_privileges(step) {
+                    self.batch_running = false;
+                }
+                self.outcome.apart(&self.shared, step, outcome, seconds)?;
+                self.schedule.finish(step);
+                Ok(())
+            }
+            Report::Frame {
+                entry,
+                rows,
+                raw_bytes,
+                outcome,
+            } => self.take_frame(entry, rows, raw_bytes, outcome),
+        }
+    }
+
+    fn is_privileges(&self, step: StepId) -> bool {
+        self.shared
+            .step(step)
+            .is_some_and(|step| step.work == Work::Privileges)
+    }
+
+    fn take_together(
+        &mut self,
+        steps: &[StepId],
+        outcome: Result<(), (StepId, Error)>,
+        seconds: f64,
+    ) -> Result<()> {
+        if steps.first().is_some_and(|&step| self.is_privileges(step)) {
+            self.batch_running = false;
+        }
+        match outcome {
+            Ok(()) => {
+                let seconds = seconds / steps.len().max(1) as f64;
+                for &step in steps {
+                    self.outcome.done(&self.shared, step, seconds);
+                    self.schedule.finish(step);
+                }
+                Ok(())
+            }
+            Err((_, error)) if self.shared.on_error == OnError::Exit || is_fatal(&error) => {
+                Err(error)
+            }
+            Err(_) => {
+                for &step in steps.iter().rev() {
+                    self.batches.push_front(Job::Apart(step));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn take_frame(
+        &mut self,
+        entry: EntryId,
+        rows: u64,
+        raw_bytes: u64,
+        outcome: Result<()>,
+    ) -> Result<()> {
+        let Some(progress) = self.loading.get_mut(&entry) else {
+            return outcome;
+        };
+        progress.under_way -= 1;
+        match outcome {
+            Ok(()) => {
+                progress.loaded += 1;
+                progress.rows += rows;
+                progress.raw_bytes += raw_bytes;
+                self.outcome.rows(rows, raw_bytes);
+                self.shared.event(&Event::TableProgress {
+                    table: self.table_name(entry),
+                    rows,
+                    bytes: raw_bytes,
+                });
+            }
+            Err(error) if self.shared.on_error == OnError::Exit || is_fatal(&error) => {
+                return Err(error);
+            }
+            Err(error) => {
+                // One report per table: its other frames would likely say the same.
+                if !progress.failed {
+                    progress.failed = true;
+                    if let Some(of) = self.shared.entry(entry) {
+                        self.outcome.failed(&self.shared, of, &error);
+                    }
+                }
+                self.give_up(entry);
+            }
+        }
+        self.end_if_over(entry);
+        Ok(())
+    }
+
+    /// Ends whatever sessions do, on the server too.
+    async fn stop(&mut self) {
+        self.shared.stop.cancel();
+        self.feed.stop();
+        self.ready.clear();
+        let mut requests = JoinSet::new();
+        for worker in self.workers.iter().filter(|w| w.busy != Busy::No) {
+            let canceller = worker.canceller.clone();
+            requests.spawn(async move { canceller.cancel().await });
+        }
+        let ending = async {
+            while let Some(request) = requests.join_next().await {
+                if let Ok(Err(error)) = request {
+                    self.shared
+                        .warn(format!("a cancel request failed: {error}"));
+                }
+            }
+            while !self.workers.iter().all(|w| w.busy == Busy::No) {
+                match self.happenings.recv().await {
+                    Some(Happening::Worked { worker, .. }) => {
+                        if let Some(worker) = self.workers.get_mut(worker) {
+                            worker.busy = Busy::No;
+                        }
+                    }
+                    Some(_) => {}
+                    None => break,
+                }
+            }
+            self.workers.clear();
+            while self.tasks.join_next().await.is_some() {}
+        };
+        if tokio::time::timeout(PATIENCE, ending).await.is_err() {
+            // Dropped sessions close their sockets, and the server ends their transactions.
+            self.tasks.abort_all();
+        }
+    }
+}

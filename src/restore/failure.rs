@@ -1,0 +1,75 @@
+//! How a failure is told, and what it means for the rest.
+
+use crate::archive::Entry;
+use crate::error::{Error, Kind, SqlState};
+
+/// Kinds whose statements can hold a password.
+const SECRET_KINDS: [&str; 4] = [
+    "USER MAPPING",
+    "SERVER",
+    "FOREIGN DATA WRAPPER",
+    "SUBSCRIPTION",
+];
+
+/// The error of one statement of an entry.
+pub(super) fn of_statement(error: Error, entry: &Entry, statement: &str) -> Error {
+    with_statement(of_entry(error, entry), entry, statement)
+}
+
+/// The error of one of the statements that drop an entry.
+pub(super) fn of_drop(error: Error, entry: &Entry, statement: &str) -> Error {
+    let error = error.context(format!("drop {}", entry.describe()));
+    with_statement(error, entry, statement)
+}
+
+fn with_statement(error: Error, entry: &Entry, statement: &str) -> Error {
+    if SECRET_KINDS.contains(&entry.kind.as_str()) {
+        return error.with_statement("(not shown: it may hold a password)");
+    }
+    error.with_statement(statement)
+}
+
+/// The error of something that was done for an entry.
+pub(super) fn of_entry(error: Error, entry: &Entry) -> Error {
+    error.context(format!("restore {}", entry.describe()))
+}
+
+/// Whether going on makes no sense whatever the user wants: the connection or the archive is
+/// gone, the server is going down or has no room left.
+pub(super) fn is_fatal(error: &Error) -> bool {
+    match error.kind() {
+        Kind::Server => error
+            .sqlstate()
+            .is_some_and(|state| state.code().starts_with("53") || state.code().starts_with("57P")),
+        Kind::Failed => false,
+        _ => true,
+    }
+}
+
+/// Whether the same work, rolled back whole, may succeed at once: it lost a race.
+pub(super) fn lost_a_race(error: &Error) -> bool {
+    matches!(
+        error.sqlstate(),
+        Some(&SqlState::T_R_DEADLOCK_DETECTED | &SqlState::T_R_SERIALIZATION_FAILURE)
+    )
+}
+
+/// Whether an object could not be made because there is one already.
+pub(super) fn exists_already(error: &Error) -> bool {
+    matches!(
+        error.sqlstate(),
+        Some(
+            &SqlState::DUPLICATE_TABLE
+                | &SqlState::DUPLICATE_OBJECT
+                | &SqlState::DUPLICATE_SCHEMA
+                | &SqlState::DUPLICATE_FUNCTION
+                | &SqlState::DUPLICATE_COLUMN
+        )
+    )
+}
+
+/// What a run that was told to stop ends with.
+pub(super) fn interrupted() -> Error {
+    Error::new(Kind::Interrupted, "restore: interrupted")
+        .with_hint("the target holds a part of the archive")
+}

@@ -1,0 +1,235 @@
+//! Where frames come from: a file at any offset, or a pipe as they come.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use tokio::io::AsyncRead;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::frame::{ReadyFrame, Unpacker};
+use super::shared::Shared;
+use super::worker::Report;
+use crate::archive::{Archive, EntryId, FrameIndex, StoredFrame, StreamItem, StreamReader};
+use crate::error::{Error, Kind, Result};
+use crate::task::{ByteBudget, Permit};
+
+/// What the coordinator waits for.
+pub(super) enum Happening {
+    /// A session is free again.
+    Worked { worker: usize, report: Report },
+    /// A frame was read, checked and unpacked; or could not be.
+    Unpacked(Result<ReadyFrame>),
+    /// The pipe holds no more frames of an entry: so many have come.
+    Complete { entry: EntryId, frames: u64 },
+    /// The pipe has ended, whole.
+    End,
+    /// The pipe failed.
+    Broken(Error),
+}
+
+/// A stream of any kind.
+pub(super) type Stream = Box<dyn AsyncRead + Send + Unpin>;
+
+/// Gives frames.
+pub(super) enum Feed {
+    File(FileFeed),
+    Pipe(PipeFeed),
+}
+
+impl Feed {
+    /// Reads no further.
+    pub(super) fn stop(&mut self) {
+        match self {
+            Self::File(feed) => feed.tasks.abort_all(),
+            Self::Pipe(feed) => feed.reader.abort_all(),
+        }
+    }
+}
+
+/// What both kinds need.
+#[derive(Clone)]
+pub(super) struct Conveyor {
+    pub(super) shared: Arc<Shared>,
+    pub(super) unpacker: Arc<Unpacker>,
+    pub(super) budget: ByteBudget,
+    pub(super) happenings: mpsc::UnboundedSender<Happening>,
+}
+
+impl Conveyor {
+    /// Unpacks a frame on a blocking thread.
+    async fn unpack(&self, stored: StoredFrame, permit: Permit) -> Result<ReadyFrame> {
+        let (shared, unpacker) = (Arc::clone(&self.shared), Arc::clone(&self.unpacker));
+        let unpacked = tokio::task::spawn_blocking(move || {
+            let entry = shared
+                .entry(stored.entry)
+                .ok_or_else(|| Error::new(Kind::Archive, "a frame of an unknown entry"))?;
+            let (rows, payload) = unpacker.unpack(&stored, entry)?;
+            Ok(ReadyFrame {
+                entry: stored.entry,
+                rows,
+                payload,
+                _permit: permit,
+            })
+        });
+        unpacked.await.unwrap_or_else(|error| {
+            Err(Error::new(Kind::Failed, format!("unpack a frame: {error}")).with_source(error))
+        })
+    }
+
+    fn say(&self, happening: Happening) {
+        // Nobody listens any more when the run has ended.
+        let _ = self.happenings.send(happening);
+    }
+}
+
+/// Frames of a seekable archive: those of the table with the most left are read first, a few
+/// ahead of the sessions.
+pub(super) struct FileFeed {
+    archive: Arc<Archive>,
+    conveyor: Conveyor,
+    tasks: JoinSet<()>,
+    /// Frames read or waiting for a session at once.
+    ahead: usize,
+    open: BTreeMap<EntryId, VecDeque<FrameIndex>>,
+    by_size: BTreeSet<(Reverse<u64>, EntryId)>,
+    left: BTreeMap<EntryId, u64>,
+}
+
+impl FileFeed {
+    pub(super) fn new(archive: Arc<Archive>, conveyor: Conveyor, ahead: usize) -> Self {
+        Self {
+            archive,
+            conveyor,
+            tasks: JoinSet::new(),
+            ahead,
+            open: BTreeMap::new(),
+            by_size: BTreeSet::new(),
+            left: BTreeMap::new(),
+        }
+    }
+
+    /// The rows of an entry may be loaded; how many frames there are.
+    pub(super) fn begin(&mut self, entry: EntryId) -> Result<u64> {
+        let table = self.archive.table(entry).ok_or_else(|| {
+            Error::new(
+                Kind::Archive,
+                format!("the index knows nothing of entry {entry}, which has data"),
+            )
+        })?;
+        let frames: VecDeque<FrameIndex> = table.frames.iter().cloned().collect();
+        let count = frames.len() as u64;
+        if count > 0 {
+            self.by_size.insert((Reverse(table.raw_bytes), entry));
+            self.left.insert(entry, table.raw_bytes);
+            self.open.insert(entry, frames);
+        }
+        Ok(count)
+    }
+
+    /// No more frames of an entry are wanted.
+    pub(super) fn give_up(&mut self, entry: EntryId) {
+        if let Some(left) = self.left.remove(&entry) {
+            self.by_size.remove(&(Reverse(left), entry));
+        }
+        self.open.remove(&entry);
+    }
+
+    fn next(&mut self) -> Option<FrameIndex> {
+        let (Reverse(left), entry) = self.by_size.pop_first()?;
+        let frames = self.open.get_mut(&entry)?;
+        let frame = frames.pop_front()?;
+        if frames.is_empty() {
+            self.open.remove(&entry);
+            self.left.remove(&entry);
+        } else {
+            let left = left.saturating_sub(frame.raw_bytes);
+            self.left.insert(entry, left);
+            self.by_size.insert((Reverse(left), entry));
+        }
+        Some(frame)
+    }
+
+    /// Reads on as long as there are fewer than a few frames under way; `waiting` are ready.
+    pub(super) fn pump(&mut self, waiting: usize) {
+        while self.tasks.try_join_next().is_some() {}
+        while self.tasks.len() + waiting < self.ahead {
+            let Some(frame) = self.next() else { return };
+            let (archive, conveyor) = (Arc::clone(&self.archive), self.conveyor.clone());
+            self.tasks.spawn(async move {
+                let unpacked = async {
+                    let bytes = frame.raw_bytes.saturating_add(frame.stored_bytes);
+                    let permit = conveyor.budget.acquire(bytes).await?;
+                    let stored = archive.read_frame(&frame).await?;
+                    conveyor.unpack(stored, permit).await
+                };
+                let unpacked = unpacked.await;
+                conveyor.say(Happening::Unpacked(unpacked));
+            });
+        }
+    }
+}
+
+/// Frames of a pipe, read as fast as the memory budget lets them.
+pub(super) struct PipeFeed {
+    reader: JoinSet<()>,
+}
+
+impl PipeFeed {
+    /// Starts to read; frames of entries that are not in `wanted` are checked and dropped.
+    pub(super) fn new(
+        reader: StreamReader<Stream>,
+        conveyor: Conveyor,
+        wanted: BTreeSet<EntryId>,
+    ) -> Self {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let happening = match read_pipe(reader, &conveyor, &wanted).await {
+                Ok(()) => Happening::End,
+                Err(error) => Happening::Broken(error),
+            };
+            conveyor.say(happening);
+        });
+        Self { reader: tasks }
+    }
+}
+
+async fn read_pipe(
+    mut reader: StreamReader<Stream>,
+    conveyor: &Conveyor,
+    wanted: &BTreeSet<EntryId>,
+) -> Result<()> {
+    let mut unpacking = JoinSet::new();
+    let mut ended = false;
+    while let Some(item) = reader.next().await? {
+        while unpacking.try_join_next().is_some() {}
+        match item {
+            StreamItem::Frame(stored) if wanted.contains(&stored.entry) => {
+                let bytes = stored.raw_bytes.saturating_add(stored.stored.len() as u64);
+                let permit = conveyor.budget.acquire(bytes).await?;
+                let conveyor = conveyor.clone();
+                unpacking.spawn(async move {
+                    let unpacked = conveyor.unpack(stored, permit).await;
+                    conveyor.say(Happening::Unpacked(unpacked));
+                });
+            }
+            StreamItem::Complete(end) if wanted.contains(&end.entry) => {
+                conveyor.say(Happening::Complete {
+                    entry: end.entry,
+                    frames: end.frames,
+                });
+            }
+            StreamItem::Frame(_) | StreamItem::Complete(_) => {}
+            StreamItem::End(_) => ended = true,
+        }
+    }
+    while unpacking.join_next().await.is_some() {}
+    if !ended {
+        return Err(Error::new(
+            Kind::Archive,
+            "the archive from the pipe has no end",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! Frames on their way from the archive to a session.
+
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use crate::archive::{Codec, CopyFormat, DataSpec, Decoder, Entry, EntryId, StoredFrame, rows_of};
+use crate::error::{Context, Error, Kind, Result};
+use crate::task::Permit;
+
+/// A buffer larger than this was for a giant row and is not kept.
+const KEEP_BYTES: usize = 32 << 20;
+
+/// A frame that was checked and unpacked.
+pub(super) struct ReadyFrame {
+    pub(super) entry: EntryId,
+    pub(super) rows: u64,
+    pub(super) payload: Payload,
+    /// Its share of the memory budget, given back with it.
+    pub(super) _permit: Permit,
+}
+
+impl ReadyFrame {
+    pub(super) fn raw_bytes(&self) -> u64 {
+        let bytes = match &self.payload {
+            Payload::Copy(raw) => raw.len(),
+            Payload::LargeObjects { bytes, .. } => *bytes,
+        };
+        bytes as u64
+    }
+}
+
+/// What a frame holds.
+pub(super) enum Payload {
+    /// A complete COPY stream.
+    Copy(Vec<u8>),
+    /// Pieces of large objects: `oid`, offset and content, as binary parameters.
+    LargeObjects {
+        pieces: Vec<[Bytes; 3]>,
+        bytes: usize,
+    },
+}
+
+/// Unpacks frames; contexts and buffers are used again.
+pub(super) struct Unpacker {
+    codec: Codec,
+    decoders: Mutex<Vec<Decoder>>,
+    buffers: Mutex<Vec<Vec<u8>>>,
+    /// Number of buffers worth keeping.
+    keep: usize,
+}
+
+impl Unpacker {
+    pub(super) fn new(codec: Codec, keep: usize) -> Self {
+        Self {
+            codec,
+            decoders: Mutex::new(Vec::new()),
+            buffers: Mutex::new(Vec::new()),
+            keep,
+        }
+    }
+
+    /// Takes a buffer back.
+    pub(super) fn give_back(&self, mut buffer: Vec<u8>) {
+        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        if buffer.capacity() <= KEEP_BYTES && buffers.len() < self.keep {
+            buffer.clear();
+            buffers.push(buffer);
+        }
+    }
+
+    /// Decompresses a frame and counts its rows. CPU work: for a blocking thread.
+    pub(super) fn unpack(&self, stored: &StoredFrame, entry: &Entry) -> Result<(u64, Payload)> {
+        self.unpack_unnamed(stored, entry).context_with(|| {
+            format!(
+                "{}: frame {}-{}",
+                entry.describe(),
+                stored.chunk,
+                stored.frame
+            )
+        })
+    }
+
+    fn unpack_unnamed(&self, stored: &StoredFrame, entry: &Entry) -> Result<(u64, Payload)> {
+        let pop = |decoders: &Mutex<Vec<Decoder>>| {
+            decoders
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop()
+        };
+        let mut decoder = pop(&self.decoders).unwrap_or_else(|| Decoder::new(self.codec));
+        let mut raw = self
+            .buffers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()
+            .unwrap_or_default();
+        decoder.unseal_into(stored, stored.raw_bytes, &mut raw)?;
+        self.decoders
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(decoder);
+
+        let damaged = |why: String| Error::new(Kind::Archive, why);
+        match &entry.data {
+            Some(DataSpec::Table { format, .. }) => {
+                let rows = match stored.rows {
+                    Some(rows) => rows,
+                    None => count_rows(*format, &raw)?,
+                };
+                Ok((rows, Payload::Copy(raw)))
+            }
+            Some(DataSpec::LargeObjects) => {
+                let raw = Bytes::from(raw);
+                let pieces = large_object_pieces(&raw)?;
+                let rows = pieces.len() as u64;
+                if stored.rows.is_some_and(|known| known != rows) {
+                    return Err(damaged(format!(
+                        "it holds {rows} pieces of large objects, not as many as the index says"
+                    )));
+                }
+                let bytes = raw.len();
+                Ok((rows, Payload::LargeObjects { pieces, bytes }))
+            }
+            None => Err(damaged("it belongs to an entry without data".to_owned())),
+        }
+    }
+}
+
+fn count_rows(format: CopyFormat, raw: &[u8]) -> Result<u64> {
+    let mut rows = 0;
+    for row in rows_of(format, raw) {
+        row?;
+        rows += 1;
+    }
+    Ok(rows)
+}
+
+/// Each row as three parameters.
+fn large_object_pieces(raw: &Bytes) -> Result<Vec<[Bytes; 3]>> {
+    let damaged = || Error::new(Kind::Archive, "a row is not a piece of a large object");
+    rows_of(CopyFormat::Binary, raw)
+        .map(|row| {
+            let row = raw.slice_ref(row?);
+            let (count, mut rest) = row.split_first_chunk::<2>().ok_or_else(damaged)?;
+            if i16::from_be_bytes(*count) != 3 {
+                return Err(damaged());
+            }
+            let mut field = || {
+                let (length, tail) = rest.split_first_chunk::<4>()?;
+                let length = usize::try_from(i32::from_be_bytes(*length)).ok()?;
+                let (value, tail) = tail.split_at_checked(length)?;
+                rest = tail;
+                Some(row.slice_ref(value))
+            };
+            match (field(), field(), field()) {
+                (Some(oid), Some(offset), Some(content)) if oid.len() == 4 && offset.len() == 8 => {
+                    Ok([oid, offset, content])
+                }
+                _ => Err(damaged()),
+            }
+        })
+        .collect()
+}

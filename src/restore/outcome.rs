@@ -1,0 +1,211 @@
+//! What came of the steps so far.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use super::failure::{exists_already, is_fatal};
+use super::options::{FailedEntry, PhaseTime, RestoreReport, SkippedEntry};
+use super::shared::Shared;
+use super::statements::Apart;
+use crate::archive::{Entry, EntryId};
+use crate::error::{Error, Result};
+use crate::plan::{StepId, Work};
+use crate::report::Event;
+
+/// Keeps the books of a run.
+pub(super) struct Outcome {
+    report: RestoreReport,
+    /// Entries that something was done for.
+    restored: BTreeSet<EntryId>,
+    /// Entries that are not there, so that what needs them need not be tried.
+    missing: BTreeSet<EntryId>,
+    /// Relations that were there before: rows of the archive do not belong into them.
+    found: BTreeSet<EntryId>,
+    began: Instant,
+    phase: Option<(&'static str, Instant)>,
+}
+
+impl Outcome {
+    pub(super) fn new() -> Self {
+        Self {
+            report: RestoreReport::default(),
+            restored: BTreeSet::new(),
+            missing: BTreeSet::new(),
+            found: BTreeSet::new(),
+            began: Instant::now(),
+            phase: None,
+        }
+    }
+
+    /// A part of the run begins; the one before ends.
+    pub(super) fn phase(&mut self, phase: &'static str) {
+        self.end_phase();
+        self.phase = Some((phase, Instant::now()));
+    }
+
+    fn end_phase(&mut self) {
+        if let Some((phase, began)) = self.phase.take() {
+            self.report.phases.push(PhaseTime {
+                phase,
+                seconds: began.elapsed().as_secs_f64(),
+            });
+        }
+    }
+
+    /// A step with statements is done.
+    pub(super) fn done(&mut self, shared: &Shared, step: StepId, seconds: f64) {
+        let (Some(step), Some(entry)) = (shared.step(step), shared.entry_of_step(step)) else {
+            return;
+        };
+        self.restored.insert(entry.id);
+        if matches!(entry.kind.as_str(), "LARGE OBJECTS" | "BLOB METADATA")
+            && step.work == Work::Statements
+        {
+            self.report.large_objects += entry.create.len() as u64;
+        }
+        shared.event(&Event::Step {
+            name: step.name.clone(),
+            seconds,
+        });
+    }
+
+    /// A step that was run part by part is done, as far as it was.
+    ///
+    /// # Errors
+    /// When going on makes no sense.
+    pub(super) fn apart(
+        &mut self,
+        shared: &Shared,
+        step: StepId,
+        outcome: Apart,
+        seconds: f64,
+    ) -> Result<()> {
+        let Some(entry) = shared.entry_of_step(step) else {
+            return Ok(());
+        };
+        for error in outcome.errors {
+            if is_fatal(&error) {
+                return Err(error);
+            }
+            self.failed(shared, entry, &error);
+            if !outcome.made {
+                if exists_already(&error) {
+                    self.found.insert(entry.id);
+                } else {
+                    self.missing.insert(entry.id);
+                }
+            }
+        }
+        if outcome.made {
+            self.done(shared, step, seconds);
+        }
+        Ok(())
+    }
+
+    /// Something of an entry failed, and the run goes on.
+    pub(super) fn failed(&mut self, shared: &Shared, entry: &Entry, error: &Error) {
+        let failed = FailedEntry {
+            entry: entry.describe(),
+            error: error.message().to_owned(),
+            statement: error.statement().map(str::to_owned),
+        };
+        shared.event(&Event::EntryFailed {
+            entry: failed.entry.clone(),
+            error: failed.error.clone(),
+            statement: failed.statement.clone(),
+        });
+        self.report.failed.push(failed);
+    }
+
+    /// Whether a step need not be tried, because something that it needs is not there. That is
+    /// written down, and what needs this one is not tried either.
+    pub(super) fn skips(&mut self, shared: &Shared, step: StepId) -> bool {
+        let (Some(step), Some(entry)) = (shared.step(step), shared.entry_of_step(step)) else {
+            return false;
+        };
+        if self.missing.contains(&entry.id) {
+            // Told before: it failed or was left out itself.
+            return true;
+        }
+        if step.work == Work::Privileges {
+            return false;
+        }
+        let of = |ids: &BTreeSet<EntryId>| {
+            entry
+                .depends_on
+                .iter()
+                .find(|id| ids.contains(id))
+                .and_then(|&id| shared.entry(id))
+        };
+        let reason = match (of(&self.missing), of(&self.found)) {
+            (Some(needed), _) => format!("it needs {}, which was not made", needed.describe()),
+            (None, Some(found)) if step.work == Work::Rows => format!(
+                "{} was there before, its rows were left alone",
+                found.describe()
+            ),
+            _ => return false,
+        };
+        if step.work != Work::Rows {
+            self.missing.insert(entry.id);
+        }
+        self.report.skipped.push(SkippedEntry {
+            entry: entry.describe(),
+            reason,
+        });
+        true
+    }
+
+    /// Rows were committed.
+    pub(super) fn rows(&mut self, rows: u64, raw_bytes: u64) {
+        self.report.rows += rows;
+        self.report.raw_bytes += raw_bytes;
+    }
+
+    /// All rows of an entry were loaded.
+    pub(super) fn loaded(&mut self, entry: &Entry, work: Work) {
+        self.restored.insert(entry.id);
+        if work == Work::Rows {
+            self.report.tables += 1;
+        }
+    }
+
+    /// Closes the books.
+    pub(super) fn finish(mut self, shared: &Shared, target: String) -> RestoreReport {
+        self.end_phase();
+        let mut report = self.report;
+        report.target = target;
+        report.entries = self.restored.len() as u64;
+        report.omitted = shared.plan.omitted.clone();
+        report.warnings = shared.warnings.load(std::sync::atomic::Ordering::Relaxed);
+        report.seconds = self.began.elapsed().as_secs_f64();
+        report
+    }
+
+    /// Totals by name, for the database's own entries.
+    pub(super) fn made(&mut self, entry: EntryId) {
+        self.restored.insert(entry);
+    }
+}
+
+/// Rows of one entry under way.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// Frames in all; not known before the end of the entry in a pipe.
+    pub(super) expected: Option<u64>,
+    pub(super) loaded: u64,
+    pub(super) rows: u64,
+    pub(super) raw_bytes: u64,
+    /// Sessions that load a frame of it now.
+    pub(super) under_way: u64,
+    pub(super) failed: bool,
+}
+
+impl Progress {
+    /// Whether there is nothing left to do or to wait for.
+    pub(super) fn is_over(&self) -> bool {
+        self.under_way == 0 && (self.failed || self.expected == Some(self.loaded))
+    }
+}
+
+/// All rows under way, by entry.
+pub(super) type Loading = BTreeMap<EntryId, Progress>;

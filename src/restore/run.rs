@@ -1,0 +1,361 @@
+//! From an open archive and a configuration to a restored database.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::coordinator::Coordinator;
+use super::failure::of_statement;
+use super::feed::{Conveyor, Feed, FileFeed, PipeFeed, Stream};
+use super::frame::Unpacker;
+use super::options::{OnError, RestoreOptions, RestoreReport, TargetState};
+use super::outcome::Outcome;
+use super::serial::{drop_objects, make_definitions, unless_cancelled};
+use super::session::{self, Setup};
+use super::shared::Shared;
+use super::{target, triggers};
+use crate::archive::{Archive, Entry, EntryId, Manifest, StreamReader};
+use crate::connect::{Config, Wire};
+use crate::error::{Error, Kind, Result, SqlState};
+use crate::plan::{Barrier, Plan, RowOrder, Schedule, Work, build};
+use crate::report::{Event, Observer};
+use crate::sql::ServerVersion;
+use crate::task::ByteBudget;
+
+/// An archive that was opened: what it says of itself is read and checked.
+pub enum ArchiveReader {
+    /// One whose frames can be read in any order.
+    File(Arc<Archive>),
+    /// One whose frames come in theirs.
+    Pipe(Box<StreamReader<Stream>>),
+}
+
+impl ArchiveReader {
+    fn manifest(&self) -> &Manifest {
+        match self {
+            Self::File(archive) => archive.manifest(),
+            Self::Pipe(reader) => reader.manifest(),
+        }
+    }
+
+    fn entries(&self) -> &[Entry] {
+        match self {
+            Self::File(archive) => archive.entries(),
+            Self::Pipe(reader) => reader.entries(),
+        }
+    }
+
+    /// What a restore with these options would do.
+    ///
+    /// # Errors
+    /// As [`build`].
+    pub fn plan(&self, options: &RestoreOptions) -> Result<Plan> {
+        let choices = options.choices();
+        match self {
+            Self::File(archive) => build(
+                archive.entries(),
+                |id| archive.table(id).map(|table| table.raw_bytes),
+                RowOrder::Free,
+                &choices,
+            ),
+            Self::Pipe(reader) => build(reader.entries(), |_| None, RowOrder::AsTheyCome, &choices),
+        }
+    }
+}
+
+/// Restores an open archive.
+///
+/// # Errors
+/// As [`crate::ops::restore`].
+pub async fn restore(
+    config: &Config,
+    archive: ArchiveReader,
+    options: &RestoreOptions,
+    observer: Arc<dyn Observer>,
+    cancel: &CancellationToken,
+) -> Result<RestoreReport> {
+    let plan = archive.plan(options)?;
+    let mut outcome = Outcome::new();
+    outcome.phase("connect");
+    observer.event(&Event::Phase {
+        name: "connect",
+        steps: None,
+    });
+    let archived = ServerVersion::from_num(archive.manifest().server_version);
+    let encoding = archive.manifest().encoding.clone();
+    let mut shared = Shared {
+        entries: archive.entries().to_vec(),
+        leave_out: options.choices().leave_out,
+        plan,
+        on_error: options.on_error,
+        observer,
+        stop: CancellationToken::new(),
+        warnings: AtomicU64::new(0),
+        triggers: HashMap::new(),
+    };
+
+    let mut target = Target {
+        config: config.clone(),
+        options,
+        encoding,
+        cancel,
+    };
+    let (mut wire, setup) = target.enter(&shared, archived, &mut outcome).await?;
+    let preparing = prepare(&mut wire, &target, &mut shared, &mut outcome);
+    if let Err(error) = preparing.await {
+        wire.close().await;
+        return Err(error);
+    }
+    let name = wire.describe().to_owned();
+    let mut wires = target.more_sessions(&shared, &setup).await?;
+    wires.insert(0, wire);
+
+    let shared = Arc::new(shared);
+    let mut schedule = Schedule::new(&shared.plan);
+    for step in &shared.plan.steps {
+        if step.work == Work::Barrier(Barrier::Definitions) {
+            break;
+        }
+        schedule.take_step(step.id);
+        schedule.finish(step.id);
+    }
+    announce_rows(&shared, &archive);
+    let (sender, happenings) = mpsc::unbounded_channel();
+    let jobs = wires.len();
+    let unpacker = Arc::new(Unpacker::new(archive.manifest().codec, jobs + 2));
+    let conveyor = Conveyor {
+        shared: Arc::clone(&shared),
+        unpacker: Arc::clone(&unpacker),
+        budget: ByteBudget::new(options.memory_bytes),
+        happenings: sender.clone(),
+    };
+    let feed = match archive {
+        ArchiveReader::File(archive) => Feed::File(FileFeed::new(archive, conveyor, 2 * jobs + 1)),
+        ArchiveReader::Pipe(reader) => {
+            let wanted: BTreeSet<EntryId> = shared
+                .plan
+                .steps
+                .iter()
+                .filter(|step| matches!(step.work, Work::Rows | Work::LargeObjects))
+                .filter_map(|step| step.entry)
+                .collect();
+            Feed::Pipe(PipeFeed::new(*reader, conveyor, wanted))
+        }
+    };
+    Coordinator::new(
+        &shared,
+        schedule,
+        &mut outcome,
+        feed,
+        wires,
+        &unpacker,
+        (sender, happenings),
+    )
+    .run(cancel)
+    .await?;
+    Ok(outcome.finish(&shared, name))
+}
+
+/// Says how much is coming, where that is known.
+fn announce_rows(shared: &Shared, archive: &ArchiveReader) {
+    let tables: Vec<EntryId> = shared
+        .plan
+        .steps_of(Work::Rows)
+        .map(|(_, entry)| entry)
+        .collect();
+    if let ArchiveReader::File(archive) = archive {
+        let known = || tables.iter().filter_map(|&id| archive.table(id));
+        shared.event(&Event::DataTotal {
+            tables: tables.len() as u64,
+            bytes: known().map(|table| table.raw_bytes).sum(),
+            rows: Some(known().map(|table| table.rows).sum()),
+        });
+    }
+}
+
+/// All that one session does before there are others.
+async fn prepare(
+    wire: &mut Wire,
+    target: &Target<'_>,
+    shared: &mut Shared,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    let (options, cancel) = (target.options, target.cancel);
+    let must_be_empty = options.target == TargetState::Empty
+        && !options.clean
+        && !options.create
+        && shared.plan.makes_definitions();
+    if must_be_empty {
+        let canceller = wire.canceller();
+        unless_cancelled(canceller, cancel, target::refuse_unless_empty(wire)).await??;
+    }
+    if options.create {
+        set_up_database(wire, shared, cancel, outcome).await?;
+    }
+    if !shared.plan.drops.is_empty() {
+        outcome.phase("clean");
+        drop_objects(wire, shared, cancel, outcome).await?;
+    }
+    outcome.phase("pre-data");
+    make_definitions(wire, shared, cancel, outcome).await?;
+    if options.disable_triggers {
+        let made: BTreeSet<EntryId> = shared
+            .plan
+            .steps_of(Work::Statements)
+            .map(|(_, entry)| entry)
+            .collect();
+        // A table that was made just now has no triggers yet.
+        let found_before = |entry: &&Entry| {
+            let needs = |id: &EntryId| made.contains(id);
+            !entry.depends_on.iter().any(needs)
+        };
+        let loaded = shared.plan.steps_of(Work::Rows);
+        let entries = loaded
+            .filter_map(|(_, id)| shared.entry(id))
+            .filter(found_before);
+        let canceller = wire.canceller();
+        let states = unless_cancelled(canceller, cancel, triggers::ask(wire, entries)).await??;
+        shared.triggers = states;
+    }
+    Ok(())
+}
+
+/// Owner, comment and settings of a database that was just made. Settings of the database do not
+/// touch this session, which set what matters itself.
+async fn set_up_database(
+    wire: &mut Wire,
+    shared: &Shared,
+    cancel: &CancellationToken,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    for &id in &shared.plan.database {
+        let Some(entry) = shared.entry(id) else {
+            continue;
+        };
+        let leave_out = shared.leave_out;
+        let created = match entry.kind.as_str() {
+            "DATABASE" => &[][..],
+            _ => &entry.create,
+        };
+        let kept = [
+            (false, created),
+            (leave_out.owners, &entry.set_owner),
+            (leave_out.comments, &entry.comments),
+            (leave_out.security_labels, &entry.labels),
+        ];
+        let statements = kept
+            .iter()
+            .filter(|(left_out, _)| !left_out)
+            .flat_map(|(_, statements)| statements.iter());
+        for statement in statements {
+            let canceller = wire.canceller();
+            let done = unless_cancelled(canceller, cancel, wire.execute(statement)).await?;
+            if let Err(error) = done {
+                let error = of_statement(error, entry, statement);
+                if shared.on_error == OnError::Exit || super::failure::is_fatal(&error) {
+                    return Err(error);
+                }
+                outcome.failed(shared, entry, &error);
+            }
+        }
+        outcome.made(id);
+    }
+    Ok(())
+}
+
+/// Where to, and how.
+struct Target<'a> {
+    config: Config,
+    options: &'a RestoreOptions,
+    encoding: String,
+    cancel: &'a CancellationToken,
+}
+
+impl Target<'_> {
+    async fn open(&self, part: &str) -> Result<Wire> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(Error::new(Kind::Interrupted, "restore: interrupted")),
+            wire = session::open(&self.config, part) => wire,
+        }
+    }
+
+    /// The first session, in the database that is restored into; makes that if it is asked for.
+    async fn enter(
+        &mut self,
+        shared: &Shared,
+        archived: ServerVersion,
+        outcome: &mut Outcome,
+    ) -> Result<(Wire, Setup)> {
+        let mut wire = self.open("restore").await?;
+        let warnings = target::check(&mut wire, archived, &*shared.observer).await?;
+        shared
+            .warnings
+            .fetch_add(warnings, std::sync::atomic::Ordering::Relaxed);
+        let (mut wire, setup) = self.set_up(wire).await?;
+        if !self.options.create {
+            return Ok((wire, setup));
+        }
+        outcome.phase("database");
+        shared.event(&Event::Phase {
+            name: "database",
+            steps: None,
+        });
+        let canceller = wire.canceller();
+        let drop_first = self.options.clean;
+        let database = &shared.plan.database;
+        let creating = target::create_database(&mut wire, &shared.entries, database, drop_first);
+        let name = unless_cancelled(canceller, self.cancel, creating).await??;
+        wire.close().await;
+        self.config = self.config.with_database(&name);
+        let wire = self.open("restore").await?;
+        self.set_up(wire).await
+    }
+
+    async fn set_up(&self, mut wire: Wire) -> Result<(Wire, Setup)> {
+        let role = self.options.role.as_deref();
+        let setup = Setup::ask(&mut wire, &self.encoding, role, self.options.jobs).await?;
+        setup.apply(&mut wire).await?;
+        Ok((wire, setup))
+    }
+
+    /// The other sessions; fewer than asked for when the server has no room for all.
+    async fn more_sessions(&self, shared: &Shared, setup: &Setup) -> Result<Vec<Wire>> {
+        let mut opening = JoinSet::new();
+        for number in 2..=self.options.jobs {
+            let (config, setup) = (self.config.clone(), setup.clone());
+            opening.spawn(async move {
+                let part = format!("restore worker {number}");
+                let mut wire = session::open(&config, &part).await?;
+                setup.apply(&mut wire).await?;
+                Ok::<Wire, Error>(wire)
+            });
+        }
+        let mut wires = Vec::new();
+        let mut refused = 0;
+        while let Some(opened) = opening.join_next().await {
+            let opened = opened.unwrap_or_else(|error| {
+                Err(Error::new(Kind::Failed, format!("open a session: {error}")))
+            });
+            match opened {
+                Ok(wire) => wires.push(wire),
+                Err(error) if error.sqlstate() == Some(&SqlState::TOO_MANY_CONNECTIONS) => {
+                    refused += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if refused > 0 {
+            shared.warn(format!(
+                "the server has room for {} of {} sessions",
+                wires.len() + 1,
+                self.options.jobs
+            ));
+        }
+        Ok(wires)
+    }
+}

@@ -1,0 +1,172 @@
+//! What one session does before the others start: dropping, and making definitions, in batches.
+
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::failure::{interrupted, is_fatal, of_drop};
+use super::options::OnError;
+use super::outcome::Outcome;
+use super::shared::Shared;
+use super::statements::{count, pass_on_notices, run_apart, run_together};
+use crate::connect::{Canceller, Wire};
+use crate::error::{Error, Result};
+use crate::plan::{Barrier, StepId, Work};
+use crate::report::Event;
+
+/// Most statements in one transaction: each table takes several places in the server's lock table.
+const BATCH_STATEMENTS: usize = 1000;
+/// Most steps in one transaction, for the same reason.
+const BATCH_STEPS: usize = 250;
+
+/// How long a cancelled statement may take to end before its session is left alone.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits for work on a session; when `cancel` fires first, has the server end it.
+pub(super) async fn unless_cancelled<T>(
+    canceller: Canceller,
+    cancel: &CancellationToken,
+    work: impl Future<Output = T>,
+) -> Result<T> {
+    tokio::pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => return Ok(done),
+        () = cancel.cancelled() => {}
+    }
+    // If the request is lost, the session is closed below, which ends its transaction as well.
+    let request = canceller.cancel().await;
+    let ended = tokio::time::timeout(PATIENCE, work).await;
+    let mut error = interrupted();
+    if let (Err(request), Err(_)) = (request, ended) {
+        error = error.with_source(request);
+    }
+    Err(error)
+}
+
+/// Drops what will be made, backwards.
+pub(super) async fn drop_objects(
+    wire: &mut Wire,
+    shared: &Shared,
+    cancel: &CancellationToken,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    shared.event(&Event::Phase {
+        name: "clean",
+        steps: Some(shared.plan.drops.len() as u64),
+    });
+    let entries = shared.plan.drops.iter().filter_map(|&id| shared.entry(id));
+    let statements: Vec<_> = entries
+        .flat_map(|entry| entry.drop.iter().map(move |sql| (entry, sql.as_str())))
+        .collect();
+    for batch in statements.chunks(BATCH_STATEMENTS) {
+        let texts: Vec<&str> = batch.iter().map(|(_, sql)| *sql).collect();
+        let canceller = wire.canceller();
+        let dropped = unless_cancelled(canceller, cancel, wire.execute_all(&texts)).await?;
+        // What is not there is no news.
+        wire.take_notices();
+        let Err(failed) = dropped else { continue };
+        if shared.on_error == OnError::Exit || is_fatal(&failed.error) {
+            let (entry, statement) = batch[failed.index.min(batch.len() - 1)];
+            return Err(of_drop(failed.error, entry, statement));
+        }
+        for (entry, statement) in batch {
+            let canceller = wire.canceller();
+            let dropped = unless_cancelled(canceller, cancel, wire.execute(statement)).await?;
+            wire.take_notices();
+            if let Err(error) = dropped {
+                let error = of_drop(error, entry, statement);
+                if is_fatal(&error) {
+                    return Err(error);
+                }
+                outcome.failed(shared, entry, &error);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes all definitions.
+pub(super) async fn make_definitions(
+    wire: &mut Wire,
+    shared: &Shared,
+    cancel: &CancellationToken,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    let steps: Vec<StepId> = shared
+        .plan
+        .steps
+        .iter()
+        .take_while(|step| step.work != Work::Barrier(Barrier::Definitions))
+        .map(|step| step.id)
+        .collect();
+    shared.event(&Event::Phase {
+        name: "pre-data",
+        steps: Some(steps.len() as u64),
+    });
+    for batch in batches(shared, &steps) {
+        if cancel.is_cancelled() {
+            return Err(interrupted());
+        }
+        let began = Instant::now();
+        let canceller = wire.canceller();
+        let made = unless_cancelled(canceller, cancel, run_together(wire, shared, batch)).await?;
+        match made {
+            Ok(()) => {
+                let name = shared.step(batch[0]).map(|step| step.name.clone());
+                pass_on_notices(wire, shared, &name.unwrap_or_default());
+                let seconds = began.elapsed().as_secs_f64() / batch.len() as f64;
+                for &step in batch {
+                    outcome.done(shared, step, seconds);
+                }
+            }
+            Err((_, error)) if shared.on_error == OnError::Exit || is_fatal(&error) => {
+                return Err(error);
+            }
+            Err(_) => apart(wire, shared, batch, cancel, outcome).await?,
+        }
+    }
+    Ok(())
+}
+
+/// One by one, so that each failure is known and only what needs it is left out.
+async fn apart(
+    wire: &mut Wire,
+    shared: &Shared,
+    batch: &[StepId],
+    cancel: &CancellationToken,
+    outcome: &mut Outcome,
+) -> Result<(), Error> {
+    for &step in batch {
+        if outcome.skips(shared, step) {
+            continue;
+        }
+        let began = Instant::now();
+        let canceller = wire.canceller();
+        let made = unless_cancelled(canceller, cancel, run_apart(wire, shared, step)).await?;
+        let name = shared.step(step).map(|step| step.name.clone());
+        pass_on_notices(wire, shared, &name.unwrap_or_default());
+        outcome.apart(shared, step, made, began.elapsed().as_secs_f64())?;
+    }
+    Ok(())
+}
+
+/// Cuts steps into transactions.
+pub(super) fn batches<'a>(shared: &Shared, mut steps: &'a [StepId]) -> Vec<&'a [StepId]> {
+    let mut batches = Vec::new();
+    while !steps.is_empty() {
+        let mut statements = 0;
+        let mut length = 0;
+        for &step in steps.iter().take(BATCH_STEPS) {
+            statements += count(shared, step);
+            if length > 0 && statements > BATCH_STATEMENTS {
+                break;
+            }
+            length += 1;
+        }
+        let (batch, rest) = steps.split_at(length);
+        batches.push(batch);
+        steps = rest;
+    }
+    batches
+}

@@ -1,0 +1,111 @@
+//! What every session of a restore is set to.
+
+use crate::connect::{Config, Wire};
+use crate::error::{Context, Result};
+use crate::sql::{ident, literal};
+
+/// Memory for building indexes that all sessions share, in kilobytes, when the server's own
+/// setting is smaller: eight sessions with PostgreSQL's default of 64 MB each.
+const MAINTENANCE_KB: u64 = 512 * 1024;
+
+/// Settings that must have these values whatever role, database or server say; those a server
+/// does not know are left out.
+const FIXED: [(&str, &str); 22] = [
+    ("statement_timeout", "0"),
+    ("lock_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
+    ("idle_session_timeout", "0"),
+    ("transaction_timeout", "0"),
+    ("standard_conforming_strings", "on"),
+    ("search_path", ""),
+    ("check_function_bodies", "off"),
+    ("xmloption", "content"),
+    ("client_min_messages", "warning"),
+    ("row_security", "off"),
+    ("default_transaction_read_only", "off"),
+    ("default_transaction_isolation", "read committed"),
+    ("default_transaction_deferrable", "off"),
+    ("default_tablespace", ""),
+    // What is written in the archive was read with these.
+    ("DateStyle", "ISO, MDY"),
+    ("IntervalStyle", "postgres"),
+    ("array_nulls", "on"),
+    ("transform_null_equals", "off"),
+    ("backslash_quote", "safe_encoding"),
+    ("escape_string_warning", "off"),
+    // A restore that the server lost is begun again in any case.
+    ("synchronous_commit", "off"),
+];
+
+/// The statements that set up a session.
+#[derive(Clone, Debug)]
+pub(super) struct Setup {
+    statements: Vec<String>,
+}
+
+impl Setup {
+    /// Asks the server which settings it knows.
+    pub(super) async fn ask(
+        wire: &mut Wire,
+        encoding: &str,
+        role: Option<&str>,
+        jobs: usize,
+    ) -> Result<Self> {
+        let known = wire
+            .query(
+                "SELECT lower(name), setting FROM pg_catalog.pg_settings \
+                 WHERE context = 'user' OR name = 'row_security'",
+            )
+            .await
+            .context_with(|| "read settings")?;
+        let value_of = |name: &str| {
+            known
+                .iter()
+                .find(|row| row[0].as_deref() == Some(&name.to_lowercase()))
+                .map(|row| row.get(1).cloned().flatten().unwrap_or_default())
+        };
+        // set_config takes what SET would need in several spellings, the empty list too.
+        let set = |name: &str, value: &str| {
+            format!(
+                "SELECT pg_catalog.set_config({}, {}, false)",
+                literal(name),
+                literal(value)
+            )
+        };
+        let mut statements = vec![set("client_encoding", encoding)];
+        for (name, value) in FIXED {
+            if value_of(name).is_some() {
+                statements.push(set(name, value));
+            }
+        }
+        let own_kb: Option<u64> = value_of("maintenance_work_mem").and_then(|kb| kb.parse().ok());
+        let share_kb = MAINTENANCE_KB / jobs.max(1) as u64;
+        if own_kb.is_some_and(|own| own < share_kb) {
+            statements.push(set("maintenance_work_mem", &format!("{share_kb}kB")));
+        }
+        if let Some(role) = role {
+            statements.push(format!("SET ROLE {}", ident(role)));
+        }
+        Ok(Self { statements })
+    }
+
+    /// Sets a session up.
+    pub(super) async fn apply(&self, wire: &mut Wire) -> Result<()> {
+        let statements: Vec<&str> = self.statements.iter().map(String::as_str).collect();
+        wire.execute_all(&statements).await.map_err(|batch| {
+            let statement = self.statements.get(batch.index).cloned();
+            batch
+                .error
+                .context("set up session")
+                .with_statement(statement.unwrap_or_default())
+        })
+    }
+}
+
+/// Opens a session; `role` is its part: `restore`, `restore worker 2`.
+pub(super) async fn open(config: &Config, part: &str) -> Result<Wire> {
+    config
+        .with_application_name_suffix(part)
+        .connect_wire()
+        .await
+}

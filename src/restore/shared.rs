@@ -1,0 +1,50 @@
+//! What all parts of one restore look at.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio_util::sync::CancellationToken;
+
+use super::options::OnError;
+use super::triggers::TriggerStates;
+use crate::archive::{Entry, EntryId};
+use crate::plan::{LeaveOut, Plan, Step, StepId};
+use crate::report::{Event, Observer};
+
+/// Everything that does not change while sessions work.
+pub(super) struct Shared {
+    pub(super) entries: Vec<Entry>,
+    pub(super) plan: Plan,
+    pub(super) leave_out: LeaveOut,
+    pub(super) on_error: OnError,
+    pub(super) observer: Arc<dyn Observer>,
+    /// Fired when sessions must stop what they do.
+    pub(super) stop: CancellationToken,
+    pub(super) warnings: AtomicU64,
+    /// Tables whose triggers are off while they are loaded, by the entry of their rows.
+    pub(super) triggers: HashMap<EntryId, TriggerStates>,
+}
+
+impl Shared {
+    pub(super) fn entry(&self, id: EntryId) -> Option<&Entry> {
+        self.entries.get((id as usize).checked_sub(1)?)
+    }
+
+    pub(super) fn step(&self, id: StepId) -> Option<&Step> {
+        self.plan.steps.get(id as usize)
+    }
+
+    pub(super) fn entry_of_step(&self, id: StepId) -> Option<&Entry> {
+        self.entry(self.step(id)?.entry?)
+    }
+
+    pub(super) fn warn(&self, text: impl Into<String>) {
+        self.warnings.fetch_add(1, Ordering::Relaxed);
+        self.observer.warning(text);
+    }
+
+    pub(super) fn event(&self, event: &Event) {
+        self.observer.event(event);
+    }
+}

@@ -1,0 +1,225 @@
+//! The statements of steps, and running them.
+
+use std::borrow::Cow;
+
+use super::failure::{is_fatal, lost_a_race, of_statement};
+use super::shared::Shared;
+use crate::archive::{Entry, Pass};
+use crate::connect::{BatchError, Wire};
+use crate::error::{Error, Kind};
+use crate::plan::{StepId, Work};
+use crate::sql::ident;
+
+/// How often work that lost a race is tried again.
+const RACES: u32 = 5;
+
+/// Statements of several steps, in order.
+struct Script<'a> {
+    statements: Vec<(StepId, Cow<'a, str>)>,
+    tablespace: &'a str,
+    access_method: Option<&'a str>,
+}
+
+/// What one step runs: what makes the object, and what may fail without unmaking it.
+struct Parts<'a> {
+    make: Vec<&'a str>,
+    adorn: Vec<&'a str>,
+}
+
+fn parts<'a>(shared: &'a Shared, work: Work, entry: &'a Entry) -> Parts<'a> {
+    let leave_out = shared.leave_out;
+    let mut make = Vec::new();
+    let mut adorn = Vec::new();
+    let with_definition = match work {
+        Work::Privileges => entry.pass == Pass::Privileges,
+        _ => true,
+    };
+    let with_privileges = work == Work::Privileges || entry.pass == Pass::Last;
+    if with_definition {
+        make.extend(entry.create.iter().map(String::as_str));
+        let kept = [
+            (leave_out.owners, &entry.set_owner),
+            (leave_out.comments, &entry.comments),
+            (leave_out.security_labels, &entry.labels),
+        ];
+        for (left_out, statements) in kept {
+            if !left_out {
+                adorn.extend(statements.iter().map(String::as_str));
+            }
+        }
+    }
+    if with_privileges && !leave_out.privileges {
+        adorn.extend(entry.privileges.iter().map(String::as_str));
+    }
+    Parts { make, adorn }
+}
+
+impl<'a> Script<'a> {
+    fn new() -> Self {
+        Self {
+            statements: Vec::new(),
+            tablespace: "",
+            access_method: None,
+        }
+    }
+
+    /// Adds what makes the object, with the defaults it is to be made under.
+    fn make(&mut self, shared: &'a Shared, step: StepId, entry: &'a Entry, make: &[&'a str]) {
+        if make.is_empty() {
+            return;
+        }
+        if !shared.leave_out.tablespaces {
+            let tablespace = entry.tablespace.as_deref().unwrap_or("");
+            if tablespace != self.tablespace {
+                self.set_tablespace(step, tablespace);
+            }
+        }
+        if !shared.leave_out.table_access_methods
+            && let Some(method) = &entry.access_method
+            && self.access_method != Some(method)
+        {
+            let set = format!("SET default_table_access_method = {}", ident(method));
+            self.statements.push((step, set.into()));
+            self.access_method = Some(method);
+        }
+        self.add(step, make);
+    }
+
+    fn set_tablespace(&mut self, step: StepId, tablespace: &'a str) {
+        let value: Cow<'_, str> = match tablespace {
+            "" => "''".into(),
+            name => ident(name).into(),
+        };
+        let set = format!("SET default_tablespace = {value}");
+        self.statements.push((step, set.into()));
+        self.tablespace = tablespace;
+    }
+
+    fn add(&mut self, step: StepId, statements: &[&'a str]) {
+        for &statement in statements {
+            self.statements.push((step, statement.into()));
+        }
+    }
+
+    /// Leaves the session as it was found.
+    fn end(&mut self) {
+        let Some(&(step, _)) = self.statements.last() else {
+            return;
+        };
+        if !self.tablespace.is_empty() {
+            self.set_tablespace(step, "");
+        }
+        if self.access_method.take().is_some() {
+            let reset = "RESET default_table_access_method";
+            self.statements.push((step, reset.into()));
+        }
+    }
+
+    /// Runs all of it as one transaction.
+    async fn run(mut self, wire: &mut Wire, shared: &Shared) -> Result<(), (StepId, Error)> {
+        self.end();
+        let texts: Vec<&str> = self
+            .statements
+            .iter()
+            .map(|(_, sql)| sql.as_ref())
+            .collect();
+        if texts.is_empty() {
+            return Ok(());
+        }
+        let mut races = 0;
+        loop {
+            let BatchError { index, error } = match wire.execute_all(&texts).await {
+                Ok(()) => return Ok(()),
+                Err(batch) => batch,
+            };
+            if lost_a_race(&error) && races < RACES && !shared.stop.is_cancelled() {
+                races += 1;
+                continue;
+            }
+            let at = index.min(self.statements.len() - 1);
+            let (step, statement) = &self.statements[at];
+            let error = match shared.entry_of_step(*step) {
+                Some(entry) => of_statement(error, entry, statement),
+                None => error,
+            };
+            return Err((*step, error));
+        }
+    }
+}
+
+/// Runs the statements of several steps as one transaction.
+///
+/// # Errors
+/// The step that failed, and why; nothing of any of them was done then.
+pub(super) async fn run_together(
+    wire: &mut Wire,
+    shared: &Shared,
+    steps: &[StepId],
+) -> Result<(), (StepId, Error)> {
+    let mut script = Script::new();
+    for &id in steps {
+        if let (Some(step), Some(entry)) = (shared.step(id), shared.entry_of_step(id)) {
+            let Parts { make, adorn } = parts(shared, step.work, entry);
+            script.make(shared, id, entry, &make);
+            script.add(id, &adorn);
+        }
+    }
+    script.run(wire, shared).await
+}
+
+/// What came of a step that was run part by part.
+#[derive(Debug)]
+pub(super) struct Apart {
+    /// Whether the object was made.
+    pub(super) made: bool,
+    /// What failed.
+    pub(super) errors: Vec<Error>,
+}
+
+/// Runs the statements of one step so that as much of it stands as can: what makes the object in
+/// one transaction, then owner, comments and the like each in its own.
+pub(super) async fn run_apart(wire: &mut Wire, shared: &Shared, id: StepId) -> Apart {
+    let mut outcome = Apart {
+        made: true,
+        errors: Vec::new(),
+    };
+    let (Some(step), Some(entry)) = (shared.step(id), shared.entry_of_step(id)) else {
+        return outcome;
+    };
+    let Parts { make, adorn } = parts(shared, step.work, entry);
+    let mut script = Script::new();
+    script.make(shared, id, entry, &make);
+    if let Err((_, error)) = script.run(wire, shared).await {
+        outcome.made = false;
+        outcome.errors.push(error);
+        return outcome;
+    }
+    for statement in adorn {
+        if let Err(error) = wire.execute(statement).await {
+            let ends = is_fatal(&error) || error.kind() == Kind::ConnectionLost;
+            outcome.errors.push(of_statement(error, entry, statement));
+            if ends {
+                break;
+            }
+        }
+    }
+    outcome
+}
+
+/// How many statements a step has; for cutting batches.
+pub(super) fn count(shared: &Shared, id: StepId) -> usize {
+    match (shared.step(id), shared.entry_of_step(id)) {
+        (Some(step), Some(entry)) => {
+            let Parts { make, adorn } = parts(shared, step.work, entry);
+            make.len() + adorn.len()
+        }
+        _ => 0,
+    }
+}
+
+/// The server's notices since the last step, as warnings.
+pub(super) fn pass_on_notices(wire: &mut Wire, shared: &Shared, name: &str) {
+    for notice in wire.take_notices() {
+        shared.warn(format!("{name}: {notice}"));
+    }
+}

@@ -1,0 +1,196 @@
+//! The target: what it is, what is in it, and making it.
+
+use crate::archive::{Entry, EntryId};
+use crate::connect::Wire;
+use crate::error::{Context, Error, Kind, Result, SqlState};
+use crate::report::Observer;
+use crate::sql::ServerVersion;
+
+/// Everything that a user can have made, counted by class, with one name each. What `initdb`
+/// makes has an OID below 16384; `public` and `plpgsql` may have been made anew since. Members of
+/// extensions count through their extension.
+const CONTENTS: &str = "\
+WITH made AS (
+  SELECT 'schema' AS class, 1 AS rank, nspname::text AS name, oid, 2615::oid AS classid
+    FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'public'
+  UNION ALL
+  SELECT 'extension', 2, extname::text, oid, 3079 FROM pg_catalog.pg_extension WHERE extname <> 'plpgsql'
+  UNION ALL
+  SELECT CASE relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence'
+         WHEN 'f' THEN 'foreign table' WHEN 'c' THEN 'type' ELSE 'table' END,
+         3, relnamespace::regnamespace::text || '.' || relname, oid, 1259
+    FROM pg_catalog.pg_class
+    WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c') AND relnamespace::regnamespace::text !~ '^pg_(temp|toast)'
+  UNION ALL
+  SELECT 'type', 4, typnamespace::regnamespace::text || '.' || typname, oid, 1247
+    FROM pg_catalog.pg_type WHERE typrelid = 0 AND typtype <> 'm' AND (typelem = 0 OR typcategory <> 'A')
+    AND typnamespace::regnamespace::text !~ '^pg_(temp|toast)'
+  UNION ALL
+  SELECT 'function', 5, pronamespace::regnamespace::text || '.' || proname, oid, 1255 FROM pg_catalog.pg_proc
+    WHERE pronamespace::regnamespace::text !~ '^pg_temp'
+  UNION ALL
+  SELECT 'operator', 6, oprname::text, oid, 2617 FROM pg_catalog.pg_operator
+  UNION ALL
+  SELECT 'operator class', 7, opcname::text, oid, 2616 FROM pg_catalog.pg_opclass
+  UNION ALL
+  SELECT 'collation', 8, collname::text, oid, 3456 FROM pg_catalog.pg_collation
+  UNION ALL
+  SELECT 'conversion', 9, conname::text, oid, 2607 FROM pg_catalog.pg_conversion
+  UNION ALL
+  SELECT 'text search configuration', 10, cfgname::text, oid, 3602 FROM pg_catalog.pg_ts_config
+  UNION ALL
+  SELECT 'text search dictionary', 11, dictname::text, oid, 3600 FROM pg_catalog.pg_ts_dict
+  UNION ALL
+  SELECT 'cast', 12, oid::text, oid, 2605 FROM pg_catalog.pg_cast
+  UNION ALL
+  SELECT 'language', 13, lanname::text, oid, 2612 FROM pg_catalog.pg_language
+  UNION ALL
+  SELECT 'foreign-data wrapper', 14, fdwname::text, oid, 2328 FROM pg_catalog.pg_foreign_data_wrapper
+  UNION ALL
+  SELECT 'foreign server', 15, srvname::text, oid, 1417 FROM pg_catalog.pg_foreign_server
+  UNION ALL
+  SELECT 'event trigger', 16, evtname::text, oid, 3466 FROM pg_catalog.pg_event_trigger
+  UNION ALL
+  SELECT 'publication', 17, pubname::text, oid, 6104 FROM pg_catalog.pg_publication
+  UNION ALL
+  SELECT 'large object', 18, oid::text, oid, 2613 FROM pg_catalog.pg_largeobject_metadata
+)
+SELECT class, pg_catalog.count(*)::text, pg_catalog.min(name)
+FROM made
+WHERE (oid >= 16384 OR class = 'large object') AND NOT EXISTS (
+  SELECT FROM pg_catalog.pg_depend d
+  WHERE d.classid = made.classid AND d.objid = made.oid AND d.deptype = 'e')
+GROUP BY class
+ORDER BY pg_catalog.min(rank), class";
+
+/// Refuses a target that holds more than a new database does.
+pub(super) async fn refuse_unless_empty(wire: &mut Wire) -> Result<()> {
+    let contents = wire
+        .query(CONTENTS)
+        .await
+        .context_with(|| "look what the target holds")?;
+    if contents.is_empty() {
+        return Ok(());
+    }
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let found: Vec<String> = contents
+        .iter()
+        .map(|row| match (text(&row[0]), text(&row[1]).as_str()) {
+            (class, "1") => format!("{class} {}", text(&row[2])),
+            (class, count) => format!("{count} of class {class} ({}, …)", text(&row[2])),
+        })
+        .map(|line| line.chars().map(visible).collect())
+        .collect();
+    Err(Error::new(
+        Kind::Refused,
+        format!(
+            "the target database {} is not empty: it holds {}",
+            wire.describe(),
+            found.join(", ")
+        ),
+    )
+    .with_hint(
+        "restore into a new database (createdb, or --create), let --clean --if-exists drop \
+         what would be replaced, load only rows with --data-only, or allow it with --into-nonempty",
+    ))
+}
+
+fn visible(character: char) -> char {
+    if character.is_control() {
+        ' '
+    } else {
+        character
+    }
+}
+
+/// What makes a target unfit, or worth a word.
+pub(super) async fn check(
+    wire: &mut Wire,
+    archived: ServerVersion,
+    observer: &dyn Observer,
+) -> Result<u64> {
+    let mut warnings = 0;
+    let mut warn = |text: String| {
+        warnings += 1;
+        observer.warning(text);
+    };
+    let version = wire.server_version();
+    if version.major() < archived.major() && archived.num() > 0 {
+        warn(format!(
+            "the target is PostgreSQL {version}, older than the archive's {archived}: \
+             it may not know everything that is in it"
+        ));
+    }
+    if version.major() > ServerVersion::NEWEST_MAJOR {
+        warn(format!(
+            "PostgreSQL {version} is newer than any that is known; it is treated as {}",
+            ServerVersion::NEWEST_MAJOR
+        ));
+    }
+    if version.major() < ServerVersion::OLDEST_MAJOR {
+        warn(format!(
+            "PostgreSQL {version} is older than {}, the oldest that is supported",
+            ServerVersion::OLDEST_MAJOR
+        ));
+    }
+    let standby = wire
+        .query("SELECT pg_catalog.pg_is_in_recovery()")
+        .await
+        .context_with(|| "ask whether the target is a standby")?;
+    if standby.first().and_then(|row| row[0].as_deref()) == Some("t") {
+        return Err(Error::new(
+            Kind::Refused,
+            format!("the target {} is a standby", wire.describe()),
+        )
+        .with_hint("restore into its primary"));
+    }
+    Ok(warnings)
+}
+
+/// Drops (if asked) and makes the database; the session must be in another one.
+pub(super) async fn create_database(
+    wire: &mut Wire,
+    entries: &[Entry],
+    database: &[EntryId],
+    drop_first: bool,
+) -> Result<String> {
+    let of = |id: &EntryId| entries.get(*id as usize - 1);
+    let made = database
+        .iter()
+        .filter_map(of)
+        .find(|entry| entry.kind == "DATABASE")
+        .ok_or_else(|| {
+            Error::new(
+                Kind::Failed,
+                "the archive does not say how its database is made",
+            )
+            .with_hint("make the database yourself and restore without --create")
+        })?;
+    if drop_first {
+        for entry in database.iter().rev().filter_map(of) {
+            for statement in &entry.drop {
+                run(wire, entry, statement).await?;
+            }
+        }
+    }
+    // CREATE DATABASE stands alone: it cannot be in a transaction.
+    for statement in &made.create {
+        run(wire, made, statement).await.map_err(|error| {
+            if error.sqlstate() == Some(&SqlState::DUPLICATE_DATABASE) {
+                error
+                    .with_kind(Kind::Refused)
+                    .with_hint("drop it first with --clean --create, or restore without --create")
+            } else {
+                error
+            }
+        })?;
+    }
+    Ok(made.name.clone())
+}
+
+async fn run(wire: &mut Wire, entry: &Entry, statement: &str) -> Result<()> {
+    wire.execute(statement)
+        .await
+        .map(|_| ())
+        .map_err(|error| super::failure::of_statement(error, entry, statement))
+}

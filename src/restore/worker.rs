@@ -1,0 +1,216 @@
+//! One session and the jobs it is given.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+
+use super::failure::{interrupted, lost_a_race, of_entry, of_statement};
+use super::feed::Happening;
+use super::frame::{Payload, ReadyFrame, Unpacker};
+use super::shared::Shared;
+use super::statements::{Apart, pass_on_notices, run_apart, run_together};
+use crate::archive::{DataSpec, Entry};
+use crate::connect::{Param, TransactionStatus, Wire};
+use crate::error::{Error, Kind, Result};
+use crate::plan::StepId;
+
+/// What a COPY is fed with at once; between pieces a session looks whether it must stop.
+const PIECE_BYTES: usize = 2 << 20;
+
+/// How often a frame that lost a race is tried again.
+const RACES: u32 = 5;
+
+/// Something to do.
+pub(super) enum Job {
+    /// Steps in one transaction.
+    Together(Vec<StepId>),
+    /// One step, as much of it as can be done.
+    Apart(StepId),
+    /// Rows.
+    Frame(ReadyFrame),
+}
+
+/// What came of a job.
+pub(super) enum Report {
+    Together {
+        steps: Vec<StepId>,
+        outcome: Result<(), (StepId, Error)>,
+        seconds: f64,
+    },
+    Apart {
+        step: StepId,
+        outcome: Apart,
+        seconds: f64,
+    },
+    Frame {
+        entry: crate::archive::EntryId,
+        rows: u64,
+        raw_bytes: u64,
+        outcome: Result<()>,
+    },
+}
+
+/// Takes jobs until there are no more.
+pub(super) async fn work(
+    id: usize,
+    mut wire: Wire,
+    shared: Arc<Shared>,
+    unpacker: Arc<Unpacker>,
+    mut jobs: mpsc::Receiver<Job>,
+    happenings: mpsc::UnboundedSender<Happening>,
+) {
+    while let Some(job) = jobs.recv().await {
+        let began = Instant::now();
+        let report = match job {
+            Job::Together(steps) => {
+                let outcome = run_together(&mut wire, &shared, &steps).await;
+                let name = name_of(&shared, steps.first());
+                pass_on_notices(&mut wire, &shared, &name);
+                Report::Together {
+                    steps,
+                    outcome,
+                    seconds: began.elapsed().as_secs_f64(),
+                }
+            }
+            Job::Apart(step) => {
+                let outcome = run_apart(&mut wire, &shared, step).await;
+                pass_on_notices(&mut wire, &shared, &name_of(&shared, Some(&step)));
+                Report::Apart {
+                    step,
+                    outcome,
+                    seconds: began.elapsed().as_secs_f64(),
+                }
+            }
+            Job::Frame(frame) => {
+                let (entry, rows, raw_bytes) = (frame.entry, frame.rows, frame.raw_bytes());
+                let outcome = load_frame(&mut wire, &shared, &frame).await;
+                if let Payload::Copy(buffer) = frame.payload {
+                    unpacker.give_back(buffer);
+                }
+                Report::Frame {
+                    entry,
+                    rows,
+                    raw_bytes,
+                    outcome,
+                }
+            }
+        };
+        if happenings
+            .send(Happening::Worked { worker: id, report })
+            .is_err()
+        {
+            break;
+        }
+    }
+    wire.close().await;
+}
+
+fn name_of(shared: &Shared, step: Option<&StepId>) -> String {
+    step.and_then(|&id| shared.step(id))
+        .map_or_else(String::new, |step| step.name.clone())
+}
+
+/// Loads one frame in a transaction of its own, which is committed only when the server took as
+/// many rows as the frame has.
+async fn load_frame(wire: &mut Wire, shared: &Shared, frame: &ReadyFrame) -> Result<()> {
+    let entry = shared
+        .entry(frame.entry)
+        .ok_or_else(|| Error::new(Kind::Archive, "a frame of an unknown entry"))?;
+    let mut races = 0;
+    loop {
+        if shared.stop.is_cancelled() {
+            return Err(interrupted());
+        }
+        let error = match try_frame(wire, shared, entry, frame).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        if !wire.is_broken() && wire.transaction_status() != TransactionStatus::Idle {
+            wire.execute("ROLLBACK")
+                .await
+                .map_err(|error| of_entry(error, entry))?;
+        }
+        pass_on_notices(wire, shared, &entry.describe());
+        races += 1;
+        if !lost_a_race(&error) || races > RACES {
+            return Err(error);
+        }
+    }
+}
+
+async fn try_frame(
+    wire: &mut Wire,
+    shared: &Shared,
+    entry: &Entry,
+    frame: &ReadyFrame,
+) -> Result<()> {
+    let triggers = shared.triggers.get(&entry.id);
+    let mut before = vec!["BEGIN"];
+    before.extend(triggers.map(|states| states.disable.as_str()));
+    batch(wire, entry, &before).await?;
+
+    let rows = match (&frame.payload, &entry.data) {
+        (Payload::Copy(raw), Some(DataSpec::Table { copy_in, .. })) => {
+            copy(wire, shared, copy_in, raw)
+                .await
+                .map_err(|error| match error.kind() {
+                    Kind::Interrupted => error,
+                    _ => of_statement(error, entry, copy_in),
+                })?
+        }
+        (Payload::LargeObjects { pieces, .. }, _) => {
+            let statement = "SELECT pg_catalog.lo_put($1, $2, $3)";
+            let parameters = pieces
+                .iter()
+                .map(|piece| -> Vec<Param> { piece.iter().cloned().map(Some).collect() });
+            wire.execute_params(statement, parameters)
+                .await
+                .map_err(|error| of_statement(error, entry, statement))?
+        }
+        (Payload::Copy(_), _) => {
+            return Err(Error::new(
+                Kind::Archive,
+                "rows of an entry without a table",
+            ));
+        }
+    };
+    if rows != frame.rows {
+        return Err(of_entry(
+            Error::new(
+                Kind::Failed,
+                format!(
+                    "the server took {rows} rows of a frame of {}: nothing of it was kept",
+                    frame.rows
+                ),
+            )
+            .with_hint("a trigger or rule of the target may have swallowed rows"),
+            entry,
+        ));
+    }
+    let mut after: Vec<&str> = Vec::new();
+    if let Some(states) = triggers {
+        after.extend(states.restore.iter().map(String::as_str));
+    }
+    after.push("COMMIT");
+    batch(wire, entry, &after).await
+}
+
+async fn batch(wire: &mut Wire, entry: &Entry, statements: &[&str]) -> Result<()> {
+    wire.execute_all(statements).await.map_err(|batch| {
+        let statement = statements.get(batch.index).copied().unwrap_or_default();
+        of_statement(batch.error, entry, statement)
+    })
+}
+
+async fn copy(wire: &mut Wire, shared: &Shared, copy_in: &str, raw: &[u8]) -> Result<u64> {
+    let mut copy = wire.copy_in(copy_in).await?;
+    for piece in raw.chunks(PIECE_BYTES) {
+        if shared.stop.is_cancelled() {
+            copy.abort("the restore was stopped").await?;
+            return Err(interrupted());
+        }
+        copy.send(piece).await?;
+    }
+    copy.finish().await
+}
