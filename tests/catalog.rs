@@ -4,11 +4,11 @@
 
 mod support;
 
-use pgstow::catalog::{Content, ReadRequest, Selection, all_queries, read_with};
+use pgstow::catalog::{self, Content, ReadRequest, Selection, all_queries};
+use pgstow::connect::{Config, ConfigSource, ProcessEnv, Session};
 use pgstow::error::{Error, Kind};
 use pgstow::model::{Address, Class, Components, Database, FunctionBody, Header, TypeDefinition};
 use pgstow::report::{Event, Level, Observer};
-use pgstow::sql::ServerVersion;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use support::{Db, MAJORS, Server};
@@ -30,32 +30,55 @@ impl Observer for Warnings {
     }
 }
 
-async fn version(client: &tokio_postgres::Client) -> ServerVersion {
-    let row = client
-        .query_one("SELECT current_setting('server_version_num')::int4", &[])
-        .await
-        .unwrap();
-    ServerVersion::from_num(row.get::<_, i32>(0).try_into().unwrap())
-}
-
-async fn try_read(db: &Db, selection: Selection) -> Result<(Database, Vec<String>), Error> {
-    let client = db.connect().await;
+/// A session of this user with an empty `search_path`, in a transaction.
+async fn session(db: &Db, user: &str) -> Session {
+    let source = ConfigSource {
+        conninfo: Some(db.url_as(user, db.server().password())),
+        ..ConfigSource::default()
+    };
+    let config = Config::resolve(&source, &ProcessEnv).unwrap();
+    let session = config.connect().await.unwrap();
     for statement in [
         "SELECT pg_catalog.set_config('search_path', '', false)",
         "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
     ] {
-        client.batch_execute(statement).await.unwrap();
+        session.client().batch_execute(statement).await.unwrap();
     }
+    session
+}
+
+async fn try_read(db: &Db, selection: Selection) -> Result<(Database, Vec<String>), Error> {
+    try_read_as(db, "postgres", selection).await
+}
+
+async fn try_read_as(
+    db: &Db,
+    user: &str,
+    selection: Selection,
+) -> Result<(Database, Vec<String>), Error> {
+    let session = session(db, user).await;
     let request = ReadRequest {
         selection,
         lock_wait_timeout: None,
     };
     let warnings = Warnings::default();
-    let version = version(&client).await;
-    let database = read_with(&client, version, &request, &warnings).await?;
-    let path = client.query_one("SHOW search_path", &[]).await.unwrap();
-    assert_eq!(path.get::<_, &str>(0), "", "search_path is put back");
+    let database = catalog::read(&session, &request, &warnings).await?;
+    let path = session.client().query_one("SHOW search_path", &[]).await;
+    let path: String = path.unwrap().get(0);
+    assert!(["", "\"\""].contains(&path.as_str()), "it is {path} again");
+    session.close().await;
     Ok((database, warnings.0.into_inner().unwrap()))
+}
+
+/// A dump may run in a task of any runtime: this must compile.
+#[test]
+fn reading_can_be_spawned() {
+    fn spawnable<T: Send>(_: impl Fn() -> T) {}
+    let call = |session, request, observer| catalog::read(session, request, observer);
+    spawnable(|| {
+        let never: Option<(&pgstow::connect::Session, &ReadRequest, &Warnings)> = None;
+        never.map(|(session, request, observer)| call(session, request, observer))
+    });
 }
 
 async fn read(db: &Db, selection: Selection) -> Database {
@@ -96,11 +119,11 @@ fn relation<'d>(database: &'d Database, name: &str) -> &'d Header {
 async fn every_query_can_be_prepared_on_every_major() {
     for major in MAJORS {
         let db = Server::start(major).create_db("prepare");
-        let client = db.connect().await;
-        let queries = all_queries(version(&client).await);
+        let session = session(&db, "postgres").await;
+        let queries = all_queries(session.server_version());
         assert!(queries.len() > 30);
         for (name, sql) in queries {
-            if let Err(error) = client.prepare(&sql).await {
+            if let Err(error) = session.client().prepare(&sql).await {
                 let error = Error::from(error);
                 panic!("{name} on {major}: {error} {:?}\n{sql}", error.hint());
             }
@@ -998,36 +1021,11 @@ async fn an_ordinary_user_can_read_what_belongs_to_him() {
              SET ROLE {user}; CREATE TABLE mine.t (id serial PRIMARY KEY);
              CREATE FUNCTION mine.f() RETURNS int LANGUAGE sql AS 'SELECT 1';"
         ));
-        let client = connect_as(&db, &user).await;
-        let request = ReadRequest::default();
-        let warnings = Warnings::default();
-        let version = version(&client).await;
-        client
-            .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
-            .await
-            .unwrap();
-        let database = read_with(&client, version, &request, &warnings)
-            .await
-            .unwrap();
+        let (database, warnings) = try_read_as(&db, &user, Selection::default()).await.unwrap();
         assert!(relations(&database).contains("mine.t"), "{major}");
-        assert_eq!(
-            warnings.0.into_inner().unwrap(),
-            Vec::<String>::new(),
-            "{major}"
-        );
-        client.batch_execute("ROLLBACK").await.unwrap();
+        assert_eq!(warnings, Vec::<String>::new(), "{major}");
         db.psql(&format!("DROP OWNED BY {user}; DROP ROLE {user};"));
     }
-}
-
-async fn connect_as(db: &Db, user: &str) -> tokio_postgres::Client {
-    let url = db.url_as(user, db.server().password());
-    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
-        .await
-        .unwrap();
-    tokio::spawn(connection);
-    client.batch_execute("SET search_path = ''").await.unwrap();
-    client
 }
 
 #[tokio::test]

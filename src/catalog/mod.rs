@@ -47,5 +47,5 @@ mod triggers;
 mod types;
 mod unsupported;
 
-pub use read::{ReadRequest, all_queries, read, read_with};
+pub use read::{ReadRequest, all_queries, read};
 pub use selection::{Content, Selection};

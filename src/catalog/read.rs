@@ -45,26 +45,7 @@ pub async fn read(
     request: &ReadRequest,
     observer: &dyn Observer,
 ) -> Result<Database> {
-    read_with(
-        session.client(),
-        session.server_version(),
-        request,
-        observer,
-    )
-    .await
-}
-
-/// As [`read`], for whoever has a client of another make.
-///
-/// # Errors
-/// As [`read`].
-#[doc(hidden)]
-pub async fn read_with(
-    client: &Client,
-    version: ServerVersion,
-    request: &ReadRequest,
-    observer: &dyn Observer,
-) -> Result<Database> {
+    let (client, version) = (session.client(), session.server_version());
     let phase = |name| observer.event(&Event::Phase { name, steps: None });
     phase("catalog");
     let roles = Roles::load(client).await?;
