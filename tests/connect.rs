@@ -142,6 +142,25 @@ async fn every_major_lets_both_planes_in() {
         assert_eq!(row.get::<_, &str>(2), "UTF8");
         assert_eq!(session.parameter("server_encoding").unwrap(), "UTF8");
         session.close().await;
+
+        // All of it can run on a task of its own.
+        let copied = tokio::spawn(async move {
+            let mut wire = config.connect_wire().await.unwrap();
+            wire.execute_all(&[
+                "CREATE TEMP TABLE a AS SELECT generate_series(1, 1000) AS i",
+                "CREATE TEMP TABLE b (LIKE a)",
+            ])
+            .await
+            .unwrap();
+            let (bytes, _, _) = read_all(&mut wire, "COPY a TO STDOUT (FORMAT binary)", 10).await;
+            let mut copy = wire
+                .copy_in("COPY b FROM STDIN (FORMAT binary)")
+                .await
+                .unwrap();
+            copy.send(&bytes).await.unwrap();
+            copy.finish().await.unwrap()
+        });
+        assert_eq!(copied.await.unwrap(), 1000);
     }
 }
 
@@ -528,21 +547,25 @@ async fn a_client_certificate_is_a_login() {
         .replace("cert_user all cert", "cert_user all cert map=certs");
     std::fs::write(&hba, rules).unwrap();
     tls.server.psql("SELECT pg_reload_conf();");
-    // The reload is not instantaneous.
-    let mut last = both(&with_certificate("cert_user")).await;
-    for _ in 0..50 {
-        if last.is_ok() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        last = both(&with_certificate("cert_user")).await;
-    }
-    last.unwrap();
+    both_soon(&with_certificate("cert_user")).await.unwrap();
     set_mode(0o644);
     let error = refused(&with_certificate("cert_user"), "group or world access").await;
     assert!(error.hint().unwrap().contains("0600"));
     std::fs::remove_file(&key).unwrap();
     refused(&with_certificate("cert_user"), "private key").await;
+}
+
+/// Waits for a reload to take effect, which it does not do at once.
+async fn both_soon(config: &Config) -> Result<(), Error> {
+    let mut last = both(config).await;
+    for _ in 0..50 {
+        if last.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        last = both(config).await;
+    }
+    last
 }
 
 #[tokio::test]
@@ -555,49 +578,79 @@ async fn certificates_that_only_libpq_takes() {
             .args(arguments))
         .success();
     };
-    // Its own authority, with a common name and no alternative ones, as the manual's recipe makes it.
+    let install = || {
+        // Written in place, so that the files stay the server's.
+        for (from, to) in [("own.crt", "server.crt"), ("own.key", "server.key")] {
+            std::fs::write(data.join(to), std::fs::read(data.join(from)).unwrap()).unwrap();
+        }
+        tls.server.psql("SELECT pg_reload_conf();");
+    };
+    let config_at = |host: &str, more: &str| {
+        config(&format!(
+            "host={host} hostaddr=127.0.0.1 port={} user=postgres dbname=postgres \
+             password=pass-tls channel_binding=require {more}",
+            tls.server.port()
+        ))
+    };
+    let verified = format!(
+        "sslmode=verify-full sslrootcert={}",
+        data.join("own.crt").display()
+    );
+    // Its own authority, with a common name and no alternative ones, as the manual's recipe makes
+    // it. The channel is bound by the hash that the certificate's signature uses.
+    for key in [
+        &["rsa:2048", "-sha256"][..],
+        &["rsa:2048", "-sha384"],
+        &["rsa:2048", "-sha512"],
+        &["rsa:2048", "-sha384", "-sigopt", "rsa_padding_mode:pss"],
+        &["ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-sha256"],
+        &["ec", "-pkeyopt", "ec_paramgen_curve:P-384", "-sha384"],
+    ] {
+        let mut arguments = vec![
+            "req",
+            "-new",
+            "-x509",
+            "-days",
+            "2",
+            "-nodes",
+            "-subj",
+            "/CN=localhost",
+            "-out",
+            "own.crt",
+            "-keyout",
+            "own.key",
+            "-newkey",
+        ];
+        arguments.extend(key);
+        openssl(&arguments);
+        install();
+        both_soon(&config_at("localhost", &verified))
+            .await
+            .unwrap_or_else(|error| panic!("{key:?}: {error}"));
+        refused(&config_at("elsewhere", &verified), "another host name").await;
+    }
+    // Version 1, without any extension: good enough where nothing is verified.
     openssl(&[
         "req",
         "-new",
-        "-x509",
-        "-days",
-        "2",
         "-nodes",
         "-newkey",
         "rsa:2048",
         "-subj",
         "/CN=localhost",
         "-out",
-        "own.crt",
+        "own.csr",
         "-keyout",
         "own.key",
     ]);
-    std::fs::copy(data.join("own.crt"), data.join("server.crt")).unwrap();
-    // Written in place, so that the file stays the server's.
-    std::fs::write(
-        data.join("server.key"),
-        std::fs::read(data.join("own.key")).unwrap(),
-    )
-    .unwrap();
-    tls.server.psql("SELECT pg_reload_conf();");
-    let own = format!("sslrootcert={}", data.join("own.crt").display());
-    let config_at = |host: &str| {
-        config(&format!(
-            "host={host} hostaddr=127.0.0.1 port={} user=postgres dbname=postgres \
-             password=pass-tls sslmode=verify-full channel_binding=require {own}",
-            tls.server.port()
-        ))
-    };
-    let mut last = both(&config_at("localhost")).await;
-    for _ in 0..50 {
-        if last.is_ok() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        last = both(&config_at("localhost")).await;
-    }
-    last.unwrap();
-    refused(&config_at("elsewhere"), "another host name").await;
+    openssl(&[
+        "x509", "-req", "-in", "own.csr", "-days", "2", "-signkey", "own.key", "-out", "own.crt",
+    ]);
+    install();
+    both_soon(&config_at("localhost", &verified)).await.unwrap();
+    both(&config_at("localhost", "sslmode=require"))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -975,6 +1028,21 @@ async fn an_error_in_the_middle_of_a_copy_in_is_noticed() {
     let error = copy.finish().await.unwrap_err();
     assert_eq!(error.sqlstate(), Some(&SqlState::UNIQUE_VIOLATION));
     assert!(!error.message().contains("424242"), "{error}");
+
+    // A call dropped while it sends: what was cut off must not be continued.
+    let mut torn = self::wire(&server).await;
+    torn.execute("CREATE TEMP TABLE t (a int, b text)")
+        .await
+        .unwrap();
+    let mut copy = torn.copy_in("COPY t FROM STDIN").await.unwrap();
+    let huge = b"9\tx\n".repeat(5_000_000);
+    let cut = tokio::time::timeout(Duration::from_millis(1), copy.send(&huge)).await;
+    assert!(cut.is_err(), "20 MB in a millisecond");
+    assert_eq!(
+        copy.abort("too late").await.unwrap_err().kind(),
+        Kind::ConnectionLost
+    );
+    assert!(torn.is_broken());
 
     // Given up by us.
     let mut copy = wire.copy_in("COPY t FROM STDIN").await.unwrap();

@@ -28,6 +28,9 @@ pub struct CopyIn<'a> {
     pending: BytesMut,
     /// The server has ended the COPY with an error, which was reported.
     over: bool,
+    /// Part of a message may be out: set while one is being sent, so that a call that is dropped
+    /// there leaves it set. Whatever followed would be taken for the rest of that message.
+    torn: bool,
 }
 
 impl<'a> CopyIn<'a> {
@@ -36,11 +39,13 @@ impl<'a> CopyIn<'a> {
             wire,
             pending: BytesMut::new(),
             over: false,
+            torn: false,
         }
     }
 
     /// Sends a piece of the stream; pieces need not end where rows do. An error that the server found
-    /// in earlier pieces may be reported here.
+    /// in earlier pieces may be reported here. A call that is dropped before it ends leaves a session
+    /// that can only be closed.
     ///
     /// # Errors
     /// Of kind [`Server`](Kind::Server) with the SQLSTATE, table and line but without row content; the
@@ -74,7 +79,9 @@ impl<'a> CopyIn<'a> {
                 slices[count + 1] = IoSlice::new(chunk);
                 count += 2;
             }
+            self.torn = true;
             self.wire.link.send(&mut slices[..count]).await?;
+            self.torn = false;
             self.look_for_error().await?;
         }
         Ok(())
@@ -103,6 +110,7 @@ impl<'a> CopyIn<'a> {
         if self.over {
             return Ok(());
         }
+        self.check()?;
         self.pending.clear();
         frontend::copy_fail(&reason.replace('\0', " "), &mut self.wire.link.outbox)
             .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
@@ -114,6 +122,12 @@ impl<'a> CopyIn<'a> {
         if self.over {
             return Err(Error::new(Kind::Failed, "the copy has already failed"));
         }
+        if self.torn {
+            return Err(Error::new(
+                Kind::ConnectionLost,
+                "the copy was left in the middle of a message",
+            ));
+        }
         Ok(())
     }
 
@@ -123,13 +137,14 @@ impl<'a> CopyIn<'a> {
         }
         let length = length_field(self.pending.len() - HEADER_BYTES);
         self.pending[1..HEADER_BYTES].copy_from_slice(&length);
-        let sent = self
-            .wire
+        self.torn = true;
+        self.wire
             .link
             .send(&mut [IoSlice::new(&self.pending)])
-            .await;
+            .await?;
+        self.torn = false;
         self.pending.clear();
-        sent
+        Ok(())
     }
 
     /// Stops early when the server has already said no, instead of sending it gigabytes that it

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use postgres_protocol::message::backend;
 
-use crate::connect::frames::{HEADER_BYTES, payload_length};
+use crate::connect::frames::{HEADER_BYTES, Stop};
 use crate::connect::server_message::Content;
 use crate::connect::wire::{Replies, Wire};
 use crate::error::{Error, Kind, Result};
@@ -30,15 +30,6 @@ pub struct CopyOut<'a> {
     outcome: Walk,
 }
 
-/// Why the walk over the buffer stopped.
-enum Stop {
-    Paused,
-    /// The rest of a message has not arrived.
-    Incomplete,
-    /// Something other than a row.
-    OtherMessage,
-}
-
 impl<'a> CopyOut<'a> {
     pub(super) fn new(wire: &'a mut Wire) -> Self {
         Self {
@@ -54,6 +45,8 @@ impl<'a> CopyOut<'a> {
     /// The server sends one row per message. In binary format the stream's header is in front of the
     /// first row, and its trailer is a message of its own; without rows both are in one message.
     ///
+    /// Dropping the call while it waits loses nothing; the next one goes on where it was.
+    ///
     /// # Errors
     /// Of kind [`Server`](Kind::Server) when the COPY fails (also when it was cancelled); the session
     /// is usable again then. [`ConnectionLost`](Kind::ConnectionLost) otherwise.
@@ -68,9 +61,10 @@ impl<'a> CopyOut<'a> {
                     Walk::Paused => Err(Error::new(Kind::Failed, "the copy has already failed")),
                 };
             }
-            match self.walk(&mut row)? {
+            let link = &mut self.wire.link;
+            match link.inbox.walk(backend::COPY_DATA_TAG, &mut row)? {
                 Stop::Paused => return Ok(Walk::Paused),
-                Stop::Incomplete => self.wire.link.fill().await?,
+                Stop::Incomplete => link.fill().await?,
                 Stop::OtherMessage => self.take_other()?,
             }
         }
@@ -92,34 +86,6 @@ impl<'a> CopyOut<'a> {
             Err(error) if error.kind() == Kind::Server => Ok(()),
             Err(error) => Err(error),
         }
-    }
-
-    /// The hot loop: all complete rows in the buffer.
-    #[inline]
-    fn walk<F>(&mut self, row: &mut F) -> Result<Stop>
-    where
-        F: FnMut(&[u8]) -> ControlFlow<()>,
-    {
-        let inbox = &mut self.wire.link.inbox;
-        let mut rest = &inbox.bytes[inbox.start..];
-        let stop = loop {
-            let Some((header, tail)) = rest.split_first_chunk::<HEADER_BYTES>() else {
-                break Stop::Incomplete;
-            };
-            let length = payload_length(header)?;
-            let Some((payload, next)) = tail.split_at_checked(length) else {
-                break Stop::Incomplete;
-            };
-            if header[0] != backend::COPY_DATA_TAG {
-                break Stop::OtherMessage;
-            }
-            rest = next;
-            if row(payload).is_break() {
-                break Stop::Paused;
-            }
-        };
-        inbox.start = inbox.bytes.len() - rest.len();
-        Ok(stop)
     }
 
     /// Deals with a complete message that is no row.

@@ -17,6 +17,14 @@
 //! that breaks later is [`ConnectionLost`](crate::error::Kind::ConnectionLost); no password, key or
 //! row content is ever part of a message or of `Debug` output.
 //!
+//! Where it differs from libpq, on purpose:
+//! - without a host both usual socket directories are tried, `/var/run/postgresql` and `/tmp`;
+//! - every session speaks UTF8; `client_encoding` is accepted and changes nothing;
+//! - `sslmode=prefer` and `allow` try the other kind of encryption after a failed handshake or a
+//!   refusal by access rules, but never after a password was sent;
+//! - no GSSAPI, SSPI, OAuth, revocation lists or keys with a passphrase: a parameter that asks for one
+//!   of these is an error, not ignored.
+//!
 //! Leaves to others: what the session is set to (`dump`, `restore`), what is asked (`catalog`),
 //! asking a person for a password (the binary), retry (`task`).
 
