@@ -1,5 +1,6 @@
 //! Connections against real servers: what libpq's users expect of configuration, TLS and login, and
 //! the data plane's COPY and pipelined statements.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
