@@ -1,10 +1,11 @@
 //! What is in an archive.
 
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use super::Input;
-use crate::archive::{Entry, Manifest};
-use crate::error::Result;
+use crate::archive::{Archive, Entry, Index, Manifest, StreamItem, StreamReader};
+use crate::error::{Error, Kind, Result};
 
 /// How to list.
 #[derive(Clone, Debug, Default)]
@@ -48,12 +49,76 @@ pub struct ListReport {
     pub entries: Vec<ListedEntry>,
 }
 
-/// Lists an archive.
+impl ListReport {
+    fn new(manifest: &Manifest, entries: &[Entry], index: &Index) -> Self {
+        let table = |entry: &Entry| {
+            let table = index.table(entry.id)?;
+            Some(ListedTable {
+                rows: table.rows,
+                raw_bytes: table.raw_bytes,
+                stored_bytes: table.stored_bytes,
+                frames: table.frames.len() as u64,
+                sha256: table
+                    .sha256
+                    .iter()
+                    .map(|byte| format!("{byte:02x}"))
+                    .collect(),
+                fingerprint: table.fingerprint.to_string(),
+            })
+        };
+        Self {
+            manifest: manifest.clone(),
+            entries: entries
+                .iter()
+                .map(|entry| ListedEntry {
+                    entry: entry.clone(),
+                    table: table(entry),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Lists an archive; one that comes from a pipe is read and checked to its end.
 ///
 /// # Errors
-/// [`Kind::Archive`](crate::error::Kind::Archive) when it is damaged or no archive,
-/// [`Kind::Storage`](crate::error::Kind::Storage) when it cannot be read.
-pub async fn list(input: Input, options: &ListOptions) -> Result<ListReport> {
-    let _ = (input, options);
-    todo!()
+/// [`Kind::Archive`](crate::error::Kind::Archive) when it is damaged, unfinished or no archive,
+/// [`Kind::Storage`](crate::error::Kind::Storage) when it cannot be read,
+/// [`Kind::Interrupted`] when `cancel` fired.
+pub async fn list(
+    input: Input,
+    options: &ListOptions,
+    cancel: CancellationToken,
+) -> Result<ListReport> {
+    let ListOptions {} = options;
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(Error::new(Kind::Interrupted, "list: interrupted")),
+        report = read(input) => report,
+    }
+}
+
+async fn read(input: Input) -> Result<ListReport> {
+    match input {
+        Input::Source(source) => {
+            let archive = Archive::open(source).await?;
+            Ok(ListReport::new(
+                archive.manifest(),
+                archive.entries(),
+                archive.index(),
+            ))
+        }
+        Input::Stream(stream) => {
+            let mut reader = StreamReader::open(stream).await?;
+            let mut index = None;
+            while let Some(item) = reader.next().await? {
+                if let StreamItem::End(end) = item {
+                    index = Some(end);
+                }
+            }
+            let index = index
+                .ok_or_else(|| Error::new(Kind::Archive, "the archive ends without its trailer"))?;
+            Ok(ListReport::new(reader.manifest(), reader.entries(), &index))
+        }
+    }
 }

@@ -1,14 +1,24 @@
 //! An archive as a plain SQL script.
 
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{EntryFilter, Input, Sections};
+use crate::archive::{
+    Archive, CopyFormat, DataSpec, Decoder, Entry, EntryId, Manifest, StoredFrame, StreamItem,
+    StreamReader, rows_of,
+};
 use crate::catalog::Content;
-use crate::error::{Error, Kind, Result};
+use crate::ddl::script;
+use crate::error::{Context, Error, Kind, Result};
+use crate::plan::{Barrier, Choices, LeaveOut, Parts, Plan, RowOrder, Step, Work, build};
 use crate::report::Observer;
+use crate::sql::{ServerVersion, ident};
 use crate::storage::Sink;
 
 /// How to write the script.
@@ -24,10 +34,8 @@ pub struct SqlOptions {
     pub clean: bool,
     /// With `clean`: an object that is not there is no error.
     pub if_exists: bool,
-    /// Leaves owners out.
-    pub no_owner: bool,
-    /// Leaves GRANT and REVOKE out.
-    pub no_privileges: bool,
+    /// Classes of things to leave out: owners, privileges, comments, …
+    pub leave_out: LeaveOut,
     /// `SET ROLE` at the beginning.
     pub role: Option<String>,
 }
@@ -38,28 +46,35 @@ impl SqlOptions {
     /// # Errors
     /// [`Kind::Usage`], naming those that do not.
     pub fn validate(&self) -> Result<()> {
+        let refuse = |why: &str| Err(Error::new(Kind::Usage, why));
         if self.sections == Sections::NONE {
-            return Err(Error::new(Kind::Usage, "no section is wanted"));
+            return refuse("no section is wanted");
         }
         if !self.sections.is_all() && self.content != Content::All {
-            return Err(Error::new(
-                Kind::Usage,
-                "--section goes with neither --schema-only nor --data-only",
-            ));
+            return refuse("--section goes with neither --schema-only nor --data-only");
         }
         if self.if_exists && !self.clean {
-            return Err(Error::new(
-                Kind::Usage,
-                "option --if-exists requires option --clean",
-            ));
+            return refuse("option --if-exists requires option --clean");
         }
         if self.clean && self.content == Content::DataOnly {
-            return Err(Error::new(
-                Kind::Usage,
-                "options --clean and --data-only cannot be used together",
-            ));
+            return refuse("options --clean and --data-only cannot be used together");
         }
         Ok(())
+    }
+
+    fn choices(&self) -> Choices {
+        Choices {
+            filter: self.filter.clone(),
+            sections: self.sections,
+            parts: match self.content {
+                Content::All => Parts::All,
+                Content::SchemaOnly => Parts::Definitions,
+                Content::DataOnly => Parts::Rows,
+            },
+            create: false,
+            clean: self.clean,
+            leave_out: self.leave_out,
+        }
     }
 }
 
@@ -70,7 +85,7 @@ pub struct SqlReport {
     pub entries: u64,
     /// Tables whose rows are in it.
     pub tables: u64,
-    /// Rows in all.
+    /// Rows in all; those of an archive from a pipe are counted as lines.
     pub rows: u64,
     /// Bytes written.
     pub bytes: u64,
@@ -80,7 +95,8 @@ pub struct SqlReport {
 ///
 /// # Errors
 /// [`Kind::Refused`] when rows are wanted of a table that is stored in binary COPY format,
-/// otherwise as [`restore`](super::restore) without a server.
+/// [`Kind::Usage`] for options that make no sense, [`Kind::Archive`] for a damaged archive,
+/// [`Kind::Storage`] when the sink refuses, [`Kind::Interrupted`] when `cancel` fired.
 pub async fn sql_script(
     input: Input,
     sink: Box<dyn Sink>,
@@ -89,6 +105,431 @@ pub async fn sql_script(
     cancel: CancellationToken,
 ) -> Result<SqlReport> {
     options.validate()?;
-    let _ = (input, sink, observer, cancel);
-    todo!()
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(Error::new(Kind::Interrupted, "sql: interrupted")),
+        report = write(input, sink, options, observer) => report,
+    }
+}
+
+async fn write(
+    input: Input,
+    sink: Box<dyn Sink>,
+    options: &SqlOptions,
+    observer: Arc<dyn Observer>,
+) -> Result<SqlReport> {
+    match input {
+        Input::Source(source) => {
+            let archive = Archive::open(source).await?;
+            let plan = build(
+                archive.entries(),
+                |entry| Some(archive.table(entry)?.raw_bytes),
+                RowOrder::Free,
+                &options.choices(),
+            )?;
+            let mut script = Script::begin(
+                sink,
+                archive.manifest(),
+                archive.entries(),
+                &plan,
+                options,
+                &*observer,
+            )
+            .await?;
+            for step in &plan.steps {
+                match step.work {
+                    Work::Rows | Work::LargeObjects => {
+                        let Some(table) = step.entry.and_then(|entry| archive.table(entry)) else {
+                            continue;
+                        };
+                        for frame in &table.frames {
+                            let frame = archive.read_frame(frame).await?;
+                            script.frame(&frame).await?;
+                        }
+                        script.end_of_rows(table.entry).await?;
+                    }
+                    _ => script.statements(step).await?,
+                }
+            }
+            script.finish().await
+        }
+        Input::Stream(stream) => {
+            let mut reader = StreamReader::open(stream).await?;
+            let manifest = reader.manifest().clone();
+            let entries = reader.entries().to_vec();
+            let plan = build(&entries, |_| None, RowOrder::AsTheyCome, &options.choices())?;
+            let mut script =
+                Script::begin(sink, &manifest, &entries, &plan, options, &*observer).await?;
+            let before_rows = plan
+                .steps
+                .iter()
+                .position(|step| step.work == Work::Barrier(Barrier::Definitions))
+                .unwrap_or(0);
+            let (before, after) = plan.steps.split_at(before_rows);
+            for step in before {
+                script.statements(step).await?;
+            }
+            let wanted: BTreeSet<EntryId> = plan
+                .steps_of(Work::Rows)
+                .chain(plan.steps_of(Work::LargeObjects))
+                .map(|(_, entry)| entry)
+                .collect();
+            // What large objects are made of must stand before their contents come.
+            let (early, after): (Vec<&Step>, Vec<&Step>) = after
+                .iter()
+                .partition(|step| script.makes_large_objects(step));
+            for step in early {
+                script.statements(step).await?;
+            }
+            let mut whole = false;
+            while let Some(item) = reader.next().await? {
+                match item {
+                    StreamItem::Frame(frame) if wanted.contains(&frame.entry) => {
+                        script.frame(&frame).await?;
+                        script.end_of_rows(frame.entry).await?;
+                    }
+                    StreamItem::End(_) => whole = true,
+                    StreamItem::Frame(_) | StreamItem::Complete(_) => {}
+                }
+            }
+            if !whole {
+                return Err(Error::new(
+                    Kind::Archive,
+                    "the archive ends without its trailer",
+                ));
+            }
+            for step in after {
+                script.statements(step).await?;
+            }
+            script.finish().await
+        }
+    }
+}
+
+/// Text is handed to the sink in pieces of about this size.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// A script while it is written.
+struct Script<'a> {
+    sink: Box<dyn Sink>,
+    text: String,
+    entries: &'a [Entry],
+    leave_out: LeaveOut,
+    decoder: Decoder,
+    /// psql obeys no other meta-command between `\restrict` and `\unrestrict` with this key, so
+    /// that nothing in the archive can be one.
+    key: String,
+    /// The entry whose COPY is open.
+    copying: Option<EntryId>,
+    tables: BTreeSet<EntryId>,
+    written: BTreeSet<EntryId>,
+    report: SqlReport,
+}
+
+impl<'a> Script<'a> {
+    async fn begin(
+        sink: Box<dyn Sink>,
+        manifest: &Manifest,
+        entries: &'a [Entry],
+        plan: &Plan,
+        options: &SqlOptions,
+        observer: &dyn Observer,
+    ) -> Result<Self> {
+        refuse_binary(entries, plan)?;
+        for needed in &plan.needed {
+            observer.warning(format!(
+                "{} is not in the script and must be there when it runs",
+                needed.name
+            ));
+        }
+        let mut script = Self {
+            sink,
+            text: String::new(),
+            entries,
+            leave_out: options.leave_out,
+            decoder: Decoder::new(manifest.codec),
+            key: random_key()?,
+            copying: None,
+            tables: BTreeSet::new(),
+            written: BTreeSet::new(),
+            report: SqlReport::default(),
+        };
+        let source = ServerVersion::from_num(manifest.server_version);
+        script
+            .text
+            .push_str("--\n-- PostgreSQL database, from an archive of pgstow\n--\n\n");
+        let key = script.key.clone();
+        writeln_str(&mut script.text, &format!("\\restrict {key}\n"));
+        script
+            .text
+            .push_str(&script::header(source, &manifest.encoding));
+        if let Some(role) = &options.role {
+            writeln_str(&mut script.text, &format!("SET ROLE {};\n", ident(role)));
+        }
+        for &id in &plan.drops {
+            if let Some(entry) = script.entry(id) {
+                let section = script::section([script::Item {
+                    title: format!("Drop {}", entry.describe()),
+                    statements: entry.drop.iter().map(String::as_str).collect(),
+                    ..script::Item::default()
+                }]);
+                script.text.push_str(&section);
+            }
+        }
+        script.pass_on().await?;
+        Ok(script)
+    }
+
+    fn entry(&self, id: EntryId) -> Option<&'a Entry> {
+        self.entries.get((id as usize).checked_sub(1)?)
+    }
+
+    /// Whether a step makes large objects, still empty.
+    fn makes_large_objects(&self, step: &Step) -> bool {
+        step.work == Work::Statements
+            && step
+                .entry
+                .and_then(|id| self.entry(id))
+                .is_some_and(|entry| entry.kind == "BLOB METADATA")
+    }
+
+    /// Writes the statements of a step; steps that move rows and barriers have none.
+    async fn statements(&mut self, step: &Step) -> Result<()> {
+        let Some(entry) = step.entry.and_then(|id| self.entry(id)) else {
+            return Ok(());
+        };
+        let leave_out = self.leave_out;
+        let groups: Vec<(bool, &Vec<String>)> = match step.work {
+            Work::Statements => vec![
+                (false, &entry.create),
+                (leave_out.owners, &entry.set_owner),
+                (leave_out.comments, &entry.comments),
+                (leave_out.security_labels, &entry.labels),
+            ],
+            Work::Privileges => vec![(leave_out.privileges, &entry.privileges)],
+            Work::Rows | Work::LargeObjects | Work::Barrier(_) => return Ok(()),
+        };
+        let statements: Vec<&str> = groups
+            .into_iter()
+            .filter(|(left_out, _)| !left_out)
+            .flat_map(|(_, statements)| statements.iter().map(String::as_str))
+            .collect();
+        if statements.is_empty() {
+            return Ok(());
+        }
+        self.written.insert(entry.id);
+        let title = match step.work {
+            Work::Privileges => format!("Privileges of {}", entry.describe()),
+            _ => entry.describe(),
+        };
+        let text = script::section([script::Item {
+            title,
+            statements,
+            tablespace: entry
+                .tablespace
+                .as_deref()
+                .filter(|_| !leave_out.tablespaces),
+            access_method: entry
+                .access_method
+                .as_deref()
+                .filter(|_| !leave_out.table_access_methods),
+        }]);
+        self.text.push_str(&text);
+        if self.text.len() >= PIECE_BYTES {
+            self.pass_on().await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the rows of a frame; the COPY of a table stays open for its next frame.
+    async fn frame(&mut self, frame: &StoredFrame) -> Result<()> {
+        let Some(entry) = self.entry(frame.entry) else {
+            return Err(Error::new(
+                Kind::Archive,
+                format!("frame of an unknown entry {}", frame.entry),
+            ));
+        };
+        let mut raw = Vec::new();
+        self.decoder
+            .unseal_into(frame, frame.raw_bytes, &mut raw)
+            .context_with(|| entry.describe())?;
+        self.tables.insert(entry.id);
+        self.written.insert(entry.id);
+        match &entry.data {
+            Some(DataSpec::Table { copy_in, .. }) => {
+                if self.copying != Some(entry.id) {
+                    self.text.push_str(&format!(
+                        "--\n-- {}\n--\n\n{copy_in};\n",
+                        script_title(entry)
+                    ));
+                    self.copying = Some(entry.id);
+                }
+                self.pass_on().await?;
+                self.report.rows += memchr::memchr_iter(b'\n', &raw).count() as u64;
+                self.report.bytes += raw.len() as u64;
+                self.sink.write(Bytes::from(raw)).await
+            }
+            Some(DataSpec::LargeObjects) => {
+                for row in rows_of(CopyFormat::Binary, &raw) {
+                    let statement = lo_put(row?).context_with(|| entry.describe())?;
+                    self.text.push_str(&statement);
+                    if self.text.len() >= PIECE_BYTES {
+                        self.pass_on().await?;
+                    }
+                }
+                Ok(())
+            }
+            None => Err(Error::new(
+                Kind::Archive,
+                format!("{} has a frame and no data", entry.describe()),
+            )),
+        }
+    }
+
+    /// Closes the COPY of an entry, if it is open.
+    async fn end_of_rows(&mut self, entry: EntryId) -> Result<()> {
+        if self.copying == Some(entry) {
+            self.copying = None;
+            self.text.push_str("\\.\n\n");
+        }
+        Ok(())
+    }
+
+    /// Hands what is written to the sink.
+    async fn pass_on(&mut self) -> Result<()> {
+        if self.text.is_empty() {
+            return Ok(());
+        }
+        let text = std::mem::take(&mut self.text);
+        self.report.bytes += text.len() as u64;
+        self.sink.write(Bytes::from(text)).await
+    }
+
+    async fn finish(mut self) -> Result<SqlReport> {
+        let key = self.key.clone();
+        writeln_str(&mut self.text, &format!("\\unrestrict {key}"));
+        self.pass_on().await?;
+        self.report.entries = self.written.len() as u64;
+        self.report.tables = self.tables.len() as u64;
+        self.sink.finish().await?;
+        Ok(self.report)
+    }
+}
+
+fn writeln_str(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
+}
+
+fn script_title(entry: &Entry) -> String {
+    entry
+        .describe()
+        .chars()
+        .map(|c| match c {
+            '\u{2028}' | '\u{2029}' => ' ',
+            c => c,
+        })
+        .collect()
+}
+
+/// Rows in binary COPY format cannot be in a text that psql reads.
+fn refuse_binary(entries: &[Entry], plan: &Plan) -> Result<()> {
+    let binary: Vec<String> = plan
+        .steps_of(Work::Rows)
+        .filter_map(|(_, id)| entries.get((id as usize).checked_sub(1)?))
+        .filter(|entry| {
+            matches!(
+                entry.data,
+                Some(DataSpec::Table {
+                    format: CopyFormat::Binary,
+                    ..
+                })
+            )
+        })
+        .map(Entry::describe)
+        .collect();
+    let Some(first) = binary.first() else {
+        return Ok(());
+    };
+    let others = match binary.len() - 1 {
+        0 => String::new(),
+        1 => " and one other table".to_owned(),
+        more => format!(" and {more} other tables"),
+    };
+    Err(Error::new(
+        Kind::Refused,
+        format!("the rows of {first}{others} are stored in binary COPY format"),
+    )
+    .with_hint(
+        "dump with --copy-format=text to have rows in a script, or write only the schema with \
+         --schema-only",
+    ))
+}
+
+/// `SELECT lo_put(…)` for a binary COPY row of (oid, int8 offset, bytea).
+fn lo_put(row: &[u8]) -> Result<String> {
+    let broken = || Error::new(Kind::Archive, "a row of large objects is malformed");
+    let (count, mut rest) = row.split_first_chunk::<2>().ok_or_else(broken)?;
+    if u16::from_be_bytes(*count) != 3 {
+        return Err(broken());
+    }
+    let mut field = || -> Result<&[u8]> {
+        let (length, after) = rest.split_first_chunk::<4>().ok_or_else(broken)?;
+        let length = usize::try_from(i32::from_be_bytes(*length)).map_err(|_| broken())?;
+        let (value, after) = after.split_at_checked(length).ok_or_else(broken)?;
+        rest = after;
+        Ok(value)
+    };
+    let oid = u32::from_be_bytes(field()?.try_into().map_err(|_| broken())?);
+    let offset = i64::from_be_bytes(field()?.try_into().map_err(|_| broken())?);
+    let bytes = field()?;
+    let mut statement = String::with_capacity(64 + bytes.len() * 2);
+    statement.push_str(&format!("SELECT pg_catalog.lo_put({oid}, {offset}, '\\x"));
+    for byte in bytes {
+        // Writing to a String cannot fail.
+        let _ = write!(statement, "{byte:02x}");
+    }
+    statement.push_str("');\n");
+    Ok(statement)
+}
+
+/// 32 letters and digits that nobody can guess.
+fn random_key() -> Result<String> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Error::new(Kind::Failed, format!("no random numbers: {error}")))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_of_a_large_object_becomes_a_statement() {
+        let mut row = vec![0, 3];
+        for field in [
+            &5_u32.to_be_bytes()[..],
+            &7_i64.to_be_bytes()[..],
+            b"\x00\xff",
+        ] {
+            row.extend_from_slice(&(field.len() as u32).to_be_bytes());
+            row.extend_from_slice(field);
+        }
+        assert_eq!(
+            lo_put(&row).unwrap(),
+            "SELECT pg_catalog.lo_put(5, 7, '\\x00ff');\n"
+        );
+        for cut in 0..row.len() {
+            assert_eq!(lo_put(&row[..cut]).unwrap_err().kind(), Kind::Archive);
+        }
+    }
+
+    #[test]
+    fn keys_are_letters_and_digits_and_differ() {
+        let key = random_key().unwrap();
+        assert_eq!(key.len(), 32);
+        assert!(key.bytes().all(|b| b.is_ascii_alphanumeric()));
+        assert_ne!(key, random_key().unwrap());
+    }
 }

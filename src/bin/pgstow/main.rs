@@ -1,1 +1,53 @@
-fn main() {}
+//! The command line: arguments to settings, settings to the library, its reports and errors to
+//! output and an exit code. Everything is done through the library's public API.
+#![allow(
+    clippy::print_stderr,
+    reason = "the one place where an error is told when nothing else works"
+)]
+
+mod args;
+mod commands;
+mod exit;
+mod output;
+mod progress;
+mod prompt;
+mod settings;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use pgstow::error::{Error, Kind};
+
+fn main() -> ExitCode {
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Asking for help or the version is no error; the text goes to stdout then.
+            let code = if error.use_stderr() {
+                exit::USAGE
+            } else {
+                exit::DONE
+            };
+            if error.print().is_err() {
+                // Nobody reads it: nothing can be done about that.
+            }
+            return ExitCode::from(code);
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let error = Error::new(Kind::Failed, format!("start of the runtime: {error}"));
+            eprintln!("pgstow: error: {error}");
+            return ExitCode::from(exit::code(&exit::Outcome::Failed(&error)));
+        }
+    };
+    let code = runtime.block_on(commands::run(args));
+    // A read of standard input that nobody waits for any more must not hold up the end.
+    runtime.shutdown_background();
+    ExitCode::from(code)
+}

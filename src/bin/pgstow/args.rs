@@ -1,0 +1,394 @@
+//! What was typed. Nothing is decided here; [`settings`](super::settings) says what it means.
+//!
+//! Options carry the names that pg_dump and pg_restore gave them. `-h` is the host, so help is
+//! `--help` alone.
+
+use clap::{ArgAction, Args as Group, Parser, Subcommand};
+
+/// Dumps a live PostgreSQL database into one streamed, checksummed archive, and restores it in
+/// parallel.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pgstow",
+    version,
+    propagate_version = true,
+    disable_help_flag = true,
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = false,
+    after_help = after_help(),
+    max_term_width = 100,
+)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Show this help
+    #[arg(long, global = true, action = ArgAction::Help, help_heading = "Messages")]
+    help: Option<bool>,
+}
+
+/// Shown below the list of commands.
+fn after_help() -> String {
+    let codes: Vec<String> = super::exit::TABLE
+        .iter()
+        .map(|(code, meaning)| format!("{code:>5}  {meaning}"))
+        .collect();
+    format!(
+        "\
+Exit codes:
+{}
+
+Examples:
+  pgstow dump -d shop -f shop.pgstow
+  pgstow restore -d postgres --create shop.pgstow
+  pgstow dump postgres://app@db1/shop -f - | pgstow restore -d postgres://app@db2/shop -
+  pgstow verify shop.pgstow --against postgres://app@db2/shop
+
+`pgstow COMMAND --help` shows the options of a command.",
+        codes.join("\n")
+    )
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Dump a database into an archive
+    Dump(Box<Dump>),
+    /// Restore an archive into a database
+    Restore(Box<Restore>),
+    /// List what is in an archive
+    List(List),
+    /// Check every byte of an archive, and compare it with a live database
+    Verify(Verify),
+    /// Write an archive as a plain SQL script
+    Sql(Box<Sql>),
+}
+
+/// Where the server is and who logs in.
+#[derive(Debug, Default, Group)]
+#[command(next_help_heading = "Connection")]
+pub struct Server {
+    /// Server host, socket directory, or a comma-separated list of hosts
+    #[arg(short = 'h', long, value_name = "HOST")]
+    pub host: Option<String>,
+    /// Server port
+    #[arg(short = 'p', long, value_name = "PORT")]
+    pub port: Option<String>,
+    /// Role that logs in
+    #[arg(short = 'U', long, value_name = "NAME")]
+    pub username: Option<String>,
+    /// Never ask for a password
+    #[arg(short = 'w', long)]
+    pub no_password: bool,
+    /// Ask for a password before connecting
+    #[arg(short = 'W', long)]
+    pub password: bool,
+    /// SET ROLE after logging in
+    #[arg(long, value_name = "ROLE")]
+    pub role: Option<String>,
+}
+
+/// What is said while working.
+#[derive(Debug, Default, Group)]
+#[command(next_help_heading = "Messages")]
+pub struct Messages {
+    /// Say more: every entry, every detail
+    #[arg(short = 'v', long)]
+    pub verbose: bool,
+    /// Say nothing but warnings and errors
+    #[arg(long)]
+    pub quiet: bool,
+    /// Events as JSON, one per line, on standard output (on standard error when that takes the
+    /// archive or the script)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which objects.
+#[derive(Debug, Default, Group)]
+#[command(next_help_heading = "What")]
+pub struct What {
+    /// Only schemas that match (patterns as in psql; repeatable)
+    #[arg(short = 'n', long = "schema", value_name = "PATTERN")]
+    pub schema: Vec<String>,
+    /// No schemas that match
+    #[arg(short = 'N', long, value_name = "PATTERN")]
+    pub exclude_schema: Vec<String>,
+    /// Only tables, views and sequences that match
+    #[arg(short = 't', long = "table", value_name = "PATTERN")]
+    pub table: Vec<String>,
+    /// No tables, views or sequences that match
+    #[arg(short = 'T', long, value_name = "PATTERN")]
+    pub exclude_table: Vec<String>,
+    /// No rows of tables that match
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude_table_data: Vec<String>,
+    /// Only definitions, no rows
+    #[arg(short = 's', long)]
+    pub schema_only: bool,
+    /// Only rows, no definitions
+    #[arg(short = 'a', long)]
+    pub data_only: bool,
+    /// Only this section: pre-data, data or post-data (repeatable)
+    #[arg(long, value_name = "SECTION")]
+    pub section: Vec<String>,
+    /// Every pattern must match something
+    #[arg(long)]
+    pub strict_names: bool,
+    /// No owners: everything belongs to the role that restores
+    #[arg(short = 'O', long)]
+    pub no_owner: bool,
+    /// No GRANT and REVOKE
+    #[arg(short = 'x', long, visible_alias = "no-acl")]
+    pub no_privileges: bool,
+}
+
+/// Classes of things that a restore can leave out.
+#[derive(Debug, Default, Group)]
+#[command(next_help_heading = "What")]
+pub struct LeftOut {
+    /// No comments
+    #[arg(long)]
+    pub no_comments: bool,
+    /// No row security policies
+    #[arg(long)]
+    pub no_policies: bool,
+    /// No publications
+    #[arg(long)]
+    pub no_publications: bool,
+    /// No security labels
+    #[arg(long)]
+    pub no_security_labels: bool,
+    /// No subscriptions
+    #[arg(long)]
+    pub no_subscriptions: bool,
+    /// No tablespaces: everything goes into the default one
+    #[arg(long)]
+    pub no_tablespaces: bool,
+    /// No table access methods: tables get the target's default
+    #[arg(long)]
+    pub no_table_access_method: bool,
+}
+
+/// How much is used.
+#[derive(Debug, Default, Group)]
+#[command(next_help_heading = "How")]
+pub struct Resources {
+    /// Number of sessions that move rows [default: number of cores, at most 8]
+    #[arg(short = 'j', long, value_name = "N")]
+    pub jobs: Option<String>,
+    /// Most memory for rows in flight, such as 512MB
+    #[arg(long, value_name = "SIZE", default_value = "256MB")]
+    pub memory: String,
+}
+
+/// `pgstow dump`
+#[derive(Debug, Group)]
+#[command(after_help = "\
+Examples:
+  pgstow dump -d shop -f shop.pgstow
+  pgstow dump 'host=db1 dbname=shop user=app' -j 4 --compress=zstd:6 -f shop.pgstow
+  pgstow dump -d shop -t 'sales.*' --exclude-table-data='*.log' -f sales.pgstow
+  pgstow dump -d shop -f - | ssh backup 'cat > shop.pgstow'")]
+pub struct Dump {
+    /// Database name, URI or `key=value` string
+    #[arg(value_name = "CONN")]
+    pub conn: Option<String>,
+    /// The same as CONN
+    #[arg(
+        short = 'd',
+        long = "dbname",
+        value_name = "CONN",
+        help_heading = "Connection"
+    )]
+    pub dbname: Option<String>,
+    #[command(flatten)]
+    pub server: Server,
+    /// Where the archive goes; `-` is standard output
+    #[arg(short = 'f', long, value_name = "FILE", help_heading = "Output")]
+    pub file: Option<String>,
+    /// Compression: zstd[:1-22], gzip[:1-9], lz4, none
+    #[arg(
+        short = 'Z',
+        long,
+        value_name = "METHOD[:LEVEL]",
+        default_value = "zstd:1",
+        help_heading = "Output"
+    )]
+    pub compress: String,
+    /// Format of rows: auto, text or binary
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "auto",
+        help_heading = "Output"
+    )]
+    pub copy_format: String,
+    #[command(flatten)]
+    pub what: What,
+    /// Large objects, also in a selective dump
+    #[arg(short = 'b', long, visible_alias = "blobs", help_heading = "What")]
+    pub large_objects: bool,
+    /// No large objects
+    #[arg(short = 'B', long, visible_alias = "no-blobs", help_heading = "What")]
+    pub no_large_objects: bool,
+    /// No rows of unlogged tables
+    #[arg(long, help_heading = "What")]
+    pub no_unlogged_table_data: bool,
+    #[command(flatten)]
+    pub resources: Resources,
+    /// Give up when a table lock takes longer, such as 5000 (ms), 30s or 2min
+    #[arg(long, value_name = "TIME", help_heading = "How")]
+    pub lock_wait_timeout: Option<String>,
+    /// Wait for a snapshot without serialization anomalies
+    #[arg(long, help_heading = "How")]
+    pub serializable_deferrable: bool,
+    /// Use a snapshot that another session exported
+    #[arg(long, value_name = "ID", help_heading = "How")]
+    pub snapshot: Option<String>,
+    #[command(flatten)]
+    pub messages: Messages,
+}
+
+/// `pgstow restore`
+#[derive(Debug, Group)]
+#[command(after_help = "\
+Examples:
+  pgstow restore -d shop_copy shop.pgstow
+  pgstow restore -d postgres --create -j 8 shop.pgstow
+  pgstow restore -d shop --clean --if-exists -t orders shop.pgstow
+  pgstow restore -d shop_copy --continue --no-owner shop.pgstow")]
+pub struct Restore {
+    /// The archive; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub file: String,
+    /// Target: database name, URI or `key=value` string
+    #[arg(
+        short = 'd',
+        long = "dbname",
+        value_name = "CONN",
+        help_heading = "Connection"
+    )]
+    pub dbname: Option<String>,
+    #[command(flatten)]
+    pub server: Server,
+    #[command(flatten)]
+    pub what: What,
+    #[command(flatten)]
+    pub left_out: LeftOut,
+    /// Make the database first, under the archive's name for it; CONN serves only to do so
+    #[arg(short = 'C', long, help_heading = "How")]
+    pub create: bool,
+    /// Drop what is about to be made
+    #[arg(short = 'c', long, help_heading = "How")]
+    pub clean: bool,
+    /// With --clean: what is not there is no error
+    #[arg(long, help_heading = "How")]
+    pub if_exists: bool,
+    /// Restore although the database is not empty
+    #[arg(long, help_heading = "How")]
+    pub allow_non_empty: bool,
+    /// With --data-only: triggers off while rows are loaded (needs a superuser)
+    #[arg(long, help_heading = "How")]
+    pub disable_triggers: bool,
+    /// End at the first error (the default)
+    #[arg(short = 'e', long, help_heading = "How")]
+    pub exit_on_error: bool,
+    /// Go on after errors, and list at the end what failed and why
+    #[arg(long = "continue", help_heading = "How")]
+    pub go_on: bool,
+    /// Show what would be done, without a server
+    #[arg(long, help_heading = "How")]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub resources: Resources,
+    #[command(flatten)]
+    pub messages: Messages,
+}
+
+/// `pgstow list`
+#[derive(Debug, Group)]
+#[command(after_help = "\
+Examples:
+  pgstow list shop.pgstow
+  pgstow list --json shop.pgstow | jq -r 'select(.table) | [.name, .table.rows] | @tsv'")]
+pub struct List {
+    /// The archive; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub file: String,
+    /// One JSON object per line
+    #[arg(long, help_heading = "Messages")]
+    pub json: bool,
+}
+
+/// `pgstow verify`
+#[derive(Debug, Group)]
+#[command(after_help = "\
+Examples:
+  pgstow verify shop.pgstow
+  pgstow verify shop.pgstow --against postgres://app@db2/shop -j 4")]
+pub struct Verify {
+    /// The archive; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub file: String,
+    /// Also compare every table with this live database: name, URI or `key=value` string
+    #[arg(long, value_name = "CONN", help_heading = "Connection")]
+    pub against: Option<String>,
+    #[command(flatten)]
+    pub server: Server,
+    /// Number of sessions that read the live database [default: number of cores, at most 8]
+    #[arg(short = 'j', long, value_name = "N", help_heading = "How")]
+    pub jobs: Option<String>,
+    #[command(flatten)]
+    pub messages: Messages,
+}
+
+/// `pgstow sql`
+#[derive(Debug, Group)]
+#[command(after_help = "\
+Rows are in the script as far as they are stored in text format (pgstow dump --copy-format=text).
+
+Examples:
+  pgstow sql --schema-only shop.pgstow > shop.sql
+  pgstow sql shop.pgstow | psql -v ON_ERROR_STOP=1 -d shop_copy")]
+pub struct Sql {
+    /// The archive; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub archive: String,
+    /// Where the script goes; `-` is standard output
+    #[arg(
+        short = 'f',
+        long,
+        value_name = "FILE",
+        default_value = "-",
+        help_heading = "Output"
+    )]
+    pub file: String,
+    /// SET ROLE at the beginning
+    #[arg(long, value_name = "ROLE", help_heading = "Output")]
+    pub role: Option<String>,
+    /// Begin with statements that drop what follows
+    #[arg(short = 'c', long, help_heading = "Output")]
+    pub clean: bool,
+    /// With --clean: what is not there is no error
+    #[arg(long, help_heading = "Output")]
+    pub if_exists: bool,
+    #[command(flatten)]
+    pub what: What,
+    #[command(flatten)]
+    pub left_out: LeftOut,
+    #[command(flatten)]
+    pub messages: Messages,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,421 @@
+//! The commands: settings to the library, its reports to people.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::time::Instant;
+
+use indicatif::{HumanBytes, HumanCount};
+use pgstow::archive::Section;
+use pgstow::connect::Config;
+use pgstow::error::{Error, Kind, Result};
+use pgstow::ops::{Input, ListOptions, ListReport, RestoreReport, VerifyReport, create_output};
+use pgstow::report::Observer;
+use pgstow::storage::Overwrite;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::args::{self, Args, Command};
+use super::exit::{self, Outcome};
+use super::output::{self, Output, harmless};
+use super::progress::Progress;
+use super::settings::{self, Talk, Volume};
+use super::{prompt, signals};
+
+/// Runs what was asked for and gives the exit code.
+pub async fn run(args: Args) -> u8 {
+    let talk = match &args.command {
+        Command::Dump(dump) => settings::talk(&dump.messages, dump.file.as_deref()),
+        Command::Restore(restore) => settings::talk(&restore.messages, None),
+        Command::List(list) => settings::talk(
+            &args::Messages {
+                json: list.json,
+                ..args::Messages::default()
+            },
+            None,
+        ),
+        Command::Verify(verify) => settings::talk(&verify.messages, None),
+        Command::Sql(sql) => settings::talk(&sql.messages, Some(&sql.file)),
+    };
+    let (output, talk) = match talk {
+        Ok(talk) => (Output::new(talk), Ok(())),
+        Err(error) => (
+            Output::new(Talk {
+                volume: Volume::Normal,
+                json: false,
+                stdout_is_taken: false,
+            }),
+            Err(error),
+        ),
+    };
+    let ended = match talk {
+        Ok(()) => {
+            let cancel = signals::watch(output.clone());
+            command(args.command, &output, cancel).await
+        }
+        Err(error) => Err(error),
+    };
+    match ended {
+        Ok(outcome) => exit::code(&outcome),
+        Err(error) => {
+            let code = exit::code(&Outcome::Failed(&error));
+            output.error(&error, code);
+            code
+        }
+    }
+}
+
+async fn command(
+    command: Command,
+    output: &Output,
+    cancel: CancellationToken,
+) -> Result<Outcome<'static>> {
+    let progress = Progress::new(output.clone());
+    let ticking = tokio::spawn(Arc::clone(&progress).tick());
+    let ended = match command {
+        Command::Dump(args) => dump(*args, output, &progress, cancel).await,
+        Command::Restore(args) => restore(*args, output, &progress, cancel).await,
+        Command::List(args) => list(args, output, cancel).await,
+        Command::Verify(args) => verify(args, output, &progress, cancel).await,
+        Command::Sql(args) => sql(*args, output, &progress, cancel).await,
+    };
+    ticking.abort();
+    progress.clear();
+    ended
+}
+
+/// Says what the configuration has to say, and asks for a password if one is needed.
+async fn ready(
+    config: Config,
+    password: pgstow::connect::PasswordPrompt,
+    output: &Output,
+    cancel: &CancellationToken,
+) -> Result<Config> {
+    for warning in config.warnings() {
+        output.say(&format!("warning: {warning}"));
+    }
+    prompt::complete(config, password, cancel).await
+}
+
+/// An archive on a screen helps nobody.
+fn refuse_terminal(path: &str) -> Result<()> {
+    if path == "-" && std::io::stdout().is_terminal() {
+        return Err(Error::new(
+            Kind::Usage,
+            "standard output is a terminal, and an archive is no text",
+        )
+        .with_hint("send it to a file or a pipe"));
+    }
+    Ok(())
+}
+
+/// A summary for people.
+fn summary(output: &Output, text: &str) {
+    if !output.talk().json && output.talk().volume >= Volume::Normal {
+        output.say(text);
+    }
+}
+
+async fn dump(
+    args: args::Dump,
+    output: &Output,
+    progress: &Arc<Progress>,
+    cancel: CancellationToken,
+) -> Result<Outcome<'static>> {
+    let dump = settings::Dump::new(args)?;
+    refuse_terminal(&dump.file)?;
+    let config = ready(dump.config, dump.password, output, &cancel).await?;
+    let sink = create_output(&dump.file, Overwrite::Replace).await?;
+    let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
+    let report = pgstow::dump(&config, sink, &dump.options, observer, cancel).await?;
+    progress.clear();
+    output.done("dump", &report, exit::DONE);
+    summary(
+        output,
+        &format!(
+            "dumped {}: {} entries, {} tables, {} rows, {} of rows in an archive of {}, {:.1} s",
+            report.database,
+            report.entries,
+            report.tables,
+            HumanCount(report.rows),
+            HumanBytes(report.raw_bytes),
+            HumanBytes(report.archive_bytes),
+            report.seconds,
+        ),
+    );
+    Ok(Outcome::Done)
+}
+
+async fn restore(
+    args: args::Restore,
+    output: &Output,
+    progress: &Arc<Progress>,
+    cancel: CancellationToken,
+) -> Result<Outcome<'static>> {
+    let restore = settings::Restore::new(args)?;
+    let Some(config) = restore.config else {
+        let input = Input::open(&restore.file).await?;
+        let plan = pgstow::ops::restore_plan(input, &restore.options).await?;
+        if output.talk().json {
+            output.json(&json!({ "event": "plan", "plan": plan }));
+        } else {
+            output::print(&harmless(&plan.to_string()))?;
+        }
+        return Ok(Outcome::Done);
+    };
+    let config = ready(config, restore.password, output, &cancel).await?;
+    let input = Input::open(&restore.file).await?;
+    let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
+    let began = Instant::now();
+    let report = pgstow::restore(&config, input, &restore.options, observer, cancel).await?;
+    progress.clear();
+    let outcome = if report.is_complete() {
+        Outcome::Done
+    } else {
+        Outcome::Partial
+    };
+    output.done("restore", &report, exit::code(&outcome));
+    tell_restore(output, &report, began);
+    Ok(outcome)
+}
+
+fn tell_restore(output: &Output, report: &RestoreReport, began: Instant) {
+    if output.talk().json {
+        return;
+    }
+    for failed in &report.failed {
+        output.say(&format!("failed: {}: {}", failed.entry, failed.error));
+        if let Some(statement) = &failed.statement {
+            output.say(&format!("  statement: {statement}"));
+        }
+    }
+    for skipped in &report.skipped {
+        output.say(&format!("not done: {}: {}", skipped.entry, skipped.reason));
+    }
+    if !report.is_complete() {
+        output.say(&format!(
+            "restored in part: {} failed, {} not done because of that",
+            report.failed.len(),
+            report.skipped.len()
+        ));
+    }
+    summary(
+        output,
+        &format!(
+            "restored {} entries, {} tables, {} rows, {} of rows, {:.1} s",
+            report.entries,
+            report.tables,
+            HumanCount(report.rows),
+            HumanBytes(report.raw_bytes),
+            began.elapsed().as_secs_f64(),
+        ),
+    );
+}
+
+async fn list(
+    args: args::List,
+    output: &Output,
+    cancel: CancellationToken,
+) -> Result<Outcome<'static>> {
+    let input = Input::open(&args.file).await?;
+    let report = pgstow::list(input, &ListOptions::default(), cancel).await?;
+    if output.talk().json {
+        output.json(&json!({ "event": "archive", "archive": report.manifest }));
+        for entry in &report.entries {
+            let mut line = serde_json::to_value(entry).map_err(|error| {
+                Error::new(Kind::Failed, format!("list: {error}")).with_source(error)
+            })?;
+            if let Some(object) = line.as_object_mut() {
+                object.insert("event".to_owned(), json!("entry"));
+            }
+            output.json(&line);
+        }
+    } else {
+        output::print(&listing(&report))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// The list for people: the archive, its tables, its entries.
+fn listing(report: &ListReport) -> String {
+    let manifest = &report.manifest;
+    let tables: Vec<_> = report
+        .entries
+        .iter()
+        .filter_map(|listed| Some((&listed.entry, listed.table.as_ref()?)))
+        .collect();
+    let sum = |of: fn(&pgstow::ops::ListedTable) -> u64| -> u64 {
+        tables.iter().map(|(_, table)| of(table)).sum()
+    };
+    let mut text = String::new();
+    let mut line = |line: String| {
+        text.push_str(&harmless(&line).replace('\n', " "));
+        text.push('\n');
+    };
+    line(format!(
+        "archive   {}, {}, {}, by {}",
+        manifest.archive_id, manifest.created, manifest.codec, manifest.tool
+    ));
+    line(format!(
+        "source    database {}, PostgreSQL {}, {}",
+        manifest.database, manifest.server_version_text, manifest.encoding
+    ));
+    line(format!(
+        "contents  {} entries, {} with data: {} rows, {} before compression, {} stored",
+        report.entries.len(),
+        tables.len(),
+        HumanCount(sum(|table| table.rows)),
+        HumanBytes(sum(|table| table.raw_bytes)),
+        HumanBytes(sum(|table| table.stored_bytes)),
+    ));
+    if !tables.is_empty() {
+        line(String::new());
+        line(format!(
+            "{:>14} {:>12} {:>12} {:>7}  {:<32}  {:<16}  table",
+            "rows", "raw bytes", "stored", "frames", "fingerprint", "sha256"
+        ));
+        for (entry, table) in &tables {
+            line(format!(
+                "{:>14} {:>12} {:>12} {:>7}  {:<32}  {:<16}  {}",
+                table.rows,
+                table.raw_bytes,
+                table.stored_bytes,
+                table.frames,
+                table.fingerprint,
+                table.sha256.get(..16).unwrap_or(&table.sha256),
+                qualified(entry.schema.as_deref(), &entry.name),
+            ));
+        }
+    }
+    line(String::new());
+    line(format!(
+        "{:>7}  {:<9}  {:<24}  {:<16}  name",
+        "id", "section", "kind", "owner"
+    ));
+    for listed in &report.entries {
+        let entry = &listed.entry;
+        let section = match entry.section {
+            Section::PreData => "pre-data",
+            Section::Data => "data",
+            Section::PostData => "post-data",
+        };
+        let mut name = qualified(entry.schema.as_deref(), &entry.name);
+        if let Some(relation) = entry.relation.as_ref().filter(|_| entry.data.is_none()) {
+            let _ = write!(name, " on {relation}");
+        }
+        line(format!(
+            "{:>7}  {section:<9}  {:<24}  {:<16}  {name}",
+            entry.id,
+            entry.kind,
+            entry.owner.as_deref().unwrap_or("-"),
+        ));
+    }
+    text
+}
+
+fn qualified(schema: Option<&str>, name: &str) -> String {
+    match schema {
+        Some(schema) => format!("{schema}.{name}"),
+        None => name.to_owned(),
+    }
+}
+
+async fn verify(
+    args: args::Verify,
+    output: &Output,
+    progress: &Arc<Progress>,
+    cancel: CancellationToken,
+) -> Result<Outcome<'static>> {
+    let mut verify = settings::Verify::new(args)?;
+    if let Some(config) = verify.options.against.take() {
+        verify.options.against = Some(ready(config, verify.password, output, &cancel).await?);
+    }
+    let input = Input::open(&verify.file).await?;
+    let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
+    let report = pgstow::verify(input, &verify.options, observer, cancel).await?;
+    progress.clear();
+    let outcome = if report.is_equal() {
+        Outcome::Done
+    } else {
+        Outcome::Different
+    };
+    output.done("verify", &report, exit::code(&outcome));
+    tell_verify(output, &report);
+    Ok(outcome)
+}
+
+fn tell_verify(output: &Output, report: &VerifyReport) {
+    if output.talk().json {
+        return;
+    }
+    summary(
+        output,
+        &format!(
+            "archive is whole: {} members, {} tables, {} frames, {} rows, {}",
+            report.members,
+            report.tables,
+            report.frames,
+            HumanCount(report.rows),
+            HumanBytes(report.bytes),
+        ),
+    );
+    let different = report.compared.iter().filter(|table| !table.equal);
+    for table in different.clone() {
+        let found = table
+            .found_rows
+            .map_or("unreadable".to_owned(), |rows| format!("{rows} rows"));
+        output.say(&format!(
+            "differs: {}: {} rows in the archive, {found} in the database{}",
+            table.table,
+            table.rows,
+            table
+                .difference
+                .as_ref()
+                .map_or(String::new(), |why| format!(": {why}")),
+        ));
+    }
+    if !report.compared.is_empty() {
+        summary(
+            output,
+            &format!(
+                "compared {} tables, {} differ",
+                report.compared.len(),
+                different.count()
+            ),
+        );
+    }
+}
+
+async fn sql(
+    args: args::Sql,
+    output: &Output,
+    progress: &Arc<Progress>,
+    cancel: CancellationToken,
+) -> Result<Outcome<'static>> {
+    let sql = settings::Sql::new(args)?;
+    let input = Input::open(&sql.archive).await?;
+    let sink = create_output(&sql.file, Overwrite::Replace).await?;
+    let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
+    let report = pgstow::sql_script(input, sink, &sql.options, observer, cancel).await;
+    let report = match report {
+        // A reader that has enough (`| head`) is no error.
+        Err(error) if sql.file == "-" && is_broken_pipe(&error) => return Ok(Outcome::Done),
+        report => report?,
+    };
+    output.done("sql", &report, exit::DONE);
+    Ok(Outcome::Done)
+}
+
+fn is_broken_pipe(error: &Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        if inner
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+        {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
+}

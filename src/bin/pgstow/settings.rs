@@ -1,0 +1,494 @@
+//! What the arguments mean: options of the library, and where input, output and messages go.
+
+use std::time::Duration;
+
+use pgstow::EntryFilter;
+use pgstow::archive::{Codec, Section, Sections};
+use pgstow::catalog::{Content, Selection};
+use pgstow::connect::{Config, ConfigSource, Environment, PasswordPrompt, ProcessEnv};
+use pgstow::error::{Error, Kind, Result};
+use pgstow::ops::{
+    CopyFormatChoice, DumpOptions, OnError, RestoreOptions, SnapshotMode, SqlOptions, TargetState,
+    VerifyOptions, default_jobs,
+};
+use pgstow::plan::LeaveOut;
+
+use super::args;
+
+/// How much is said, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Talk {
+    /// How much.
+    pub volume: Volume,
+    /// Whether events are written as JSON.
+    pub json: bool,
+    /// Whether standard output is taken by an archive or a script.
+    pub stdout_is_taken: bool,
+}
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Volume {
+    /// Warnings and errors.
+    Quiet,
+    /// Progress too.
+    Normal,
+    /// Everything.
+    Verbose,
+}
+
+/// A dump as it is to be done.
+#[derive(Debug)]
+pub struct Dump {
+    pub config: Config,
+    pub password: PasswordPrompt,
+    pub file: String,
+    pub options: DumpOptions,
+}
+
+/// A restore as it is to be done.
+#[derive(Debug)]
+pub struct Restore {
+    /// None when only the plan is shown.
+    pub config: Option<Config>,
+    pub password: PasswordPrompt,
+    pub file: String,
+    pub options: RestoreOptions,
+}
+
+/// A verification as it is to be done.
+#[derive(Debug)]
+pub struct Verify {
+    pub file: String,
+    pub password: PasswordPrompt,
+    pub options: VerifyOptions,
+}
+
+/// A script as it is to be written.
+#[derive(Debug)]
+pub struct Sql {
+    pub archive: String,
+    pub file: String,
+    pub options: SqlOptions,
+}
+
+impl Dump {
+    pub fn new(args: args::Dump) -> Result<Self> {
+        let conn = match (args.conn, args.dbname) {
+            (Some(_), Some(_)) => {
+                return Err(together("CONN", "-d/--dbname"));
+            }
+            (conn, dbname) => conn.or(dbname),
+        };
+        let file = args.file.ok_or_else(|| {
+            Error::new(Kind::Usage, "no output file")
+                .with_hint("say where the archive goes: -f FILE, or -f - for standard output")
+        })?;
+        let large_objects = match (args.large_objects, args.no_large_objects) {
+            (true, true) => {
+                return Err(together("-b/--large-objects", "-B/--no-large-objects"));
+            }
+            (true, false) => Some(true),
+            (false, true) => Some(false),
+            (false, false) => None,
+        };
+        let snapshot = match (args.serializable_deferrable, args.snapshot) {
+            (true, Some(_)) => {
+                return Err(together("--serializable-deferrable", "--snapshot"));
+            }
+            (true, None) => SnapshotMode::SerializableDeferrable,
+            (false, Some(id)) => SnapshotMode::Exported(id),
+            (false, None) => SnapshotMode::RepeatableRead,
+        };
+        let content = content(&args.what)?;
+        if content == Content::SchemaOnly && large_objects == Some(true) {
+            return Err(together("-s/--schema-only", "-b/--large-objects"));
+        }
+        let mut options = DumpOptions::default();
+        options.sections = sections(&args.what)?;
+        options.selection = Selection {
+            schemas: args.what.schema,
+            exclude_schemas: args.what.exclude_schema,
+            tables: args.what.table,
+            exclude_tables: args.what.exclude_table,
+            exclude_table_data: args.what.exclude_table_data,
+            content,
+            large_objects,
+            no_unlogged_table_data: args.no_unlogged_table_data,
+            strict_names: args.what.strict_names,
+        };
+        options.no_owner = args.what.no_owner;
+        options.no_privileges = args.what.no_privileges;
+        options.jobs = jobs(args.resources.jobs.as_deref())?;
+        options.memory_bytes = bytes(&args.resources.memory)?;
+        options.codec = args.compress.parse::<Codec>()?;
+        options.copy_format = copy_format(&args.copy_format)?;
+        options.snapshot = snapshot;
+        options.lock_wait_timeout = args
+            .lock_wait_timeout
+            .as_deref()
+            .map(duration)
+            .transpose()?;
+        options.role = args.server.role.clone();
+        options.validate()?;
+        let password = password(&args.server)?;
+        let config = config(conn, args.server, password, &ProcessEnv)?;
+        Ok(Self {
+            config,
+            password,
+            file,
+            options,
+        })
+    }
+}
+
+impl Restore {
+    pub fn new(args: args::Restore) -> Result<Self> {
+        if args.exit_on_error && args.go_on {
+            return Err(together("-e/--exit-on-error", "--continue"));
+        }
+        if args.dry_run && args.dbname.is_some() {
+            return Err(together("--dry-run", "-d/--dbname")
+                .with_hint("the plan is made of the archive alone"));
+        }
+        let leave_out = leave_out(&args.what, &args.left_out);
+        let options = RestoreOptions {
+            content: content(&args.what)?,
+            sections: sections(&args.what)?,
+            jobs: jobs(args.resources.jobs.as_deref())?,
+            create: args.create,
+            clean: args.clean,
+            if_exists: args.if_exists,
+            no_owner: args.what.no_owner,
+            no_privileges: args.what.no_privileges,
+            leave_out,
+            role: args.server.role.clone(),
+            disable_triggers: args.disable_triggers,
+            on_error: if args.go_on {
+                OnError::Continue
+            } else {
+                OnError::Exit
+            },
+            target: if args.allow_non_empty {
+                TargetState::Any
+            } else {
+                TargetState::Empty
+            },
+            memory_bytes: bytes(&args.resources.memory)?,
+            filter: filter(args.what),
+        };
+        options.validate()?;
+        let password = password(&args.server)?;
+        let config = if args.dry_run {
+            None
+        } else {
+            let named = |name| ProcessEnv.get(name).is_some_and(|value| !value.is_empty());
+            if args.dbname.is_none() && !named("PGDATABASE") && !named("PGSERVICE") {
+                return Err(Error::new(Kind::Usage, "no target database")
+                    .with_hint("say where to restore to: -d CONN"));
+            }
+            Some(config(args.dbname, args.server, password, &ProcessEnv)?)
+        };
+        Ok(Self {
+            config,
+            password,
+            file: args.file,
+            options,
+        })
+    }
+}
+
+impl Verify {
+    pub fn new(args: args::Verify) -> Result<Self> {
+        let password = password(&args.server)?;
+        let server = &args.server;
+        if args.against.is_none() {
+            let given = [
+                ("-h/--host", server.host.is_some()),
+                ("-p/--port", server.port.is_some()),
+                ("-U/--username", server.username.is_some()),
+                ("-W/--password", server.password),
+                ("--role", server.role.is_some()),
+                ("-j/--jobs", args.jobs.is_some()),
+            ];
+            if let Some((name, _)) = given.into_iter().find(|(_, given)| *given) {
+                return Err(Error::new(
+                    Kind::Usage,
+                    format!("option {name} requires option --against"),
+                ));
+            }
+        } else if args.file == "-" {
+            return Err(Error::new(
+                Kind::Usage,
+                "option --against needs an archive in a file, not from standard input",
+            ));
+        }
+        let role = server.role.clone();
+        let against = args
+            .against
+            .map(|conn| config(Some(conn), args.server, password, &ProcessEnv))
+            .transpose()?;
+        let options = VerifyOptions {
+            against,
+            jobs: jobs(args.jobs.as_deref())?,
+            role,
+        };
+        options.validate()?;
+        Ok(Self {
+            file: args.file,
+            password,
+            options,
+        })
+    }
+}
+
+impl Sql {
+    pub fn new(args: args::Sql) -> Result<Self> {
+        let options = SqlOptions {
+            content: content(&args.what)?,
+            sections: sections(&args.what)?,
+            clean: args.clean,
+            if_exists: args.if_exists,
+            leave_out: leave_out(&args.what, &args.left_out),
+            role: args.role,
+            filter: filter(args.what),
+        };
+        options.validate()?;
+        Ok(Self {
+            archive: args.archive,
+            file: args.file,
+            options,
+        })
+    }
+}
+
+/// How much is said.
+pub fn talk(messages: &args::Messages, output: Option<&str>) -> Result<Talk> {
+    if messages.quiet && messages.verbose {
+        return Err(together("--quiet", "-v/--verbose"));
+    }
+    Ok(Talk {
+        volume: if messages.quiet {
+            Volume::Quiet
+        } else if messages.verbose {
+            Volume::Verbose
+        } else {
+            Volume::Normal
+        },
+        json: messages.json,
+        stdout_is_taken: output == Some("-"),
+    })
+}
+
+fn together(one: &str, other: &str) -> Error {
+    Error::new(
+        Kind::Usage,
+        format!("options {one} and {other} cannot be used together"),
+    )
+}
+
+fn config(
+    conn: Option<String>,
+    server: args::Server,
+    password: PasswordPrompt,
+    environment: &dyn Environment,
+) -> Result<Config> {
+    Config::resolve(
+        &ConfigSource {
+            conninfo: None,
+            host: server.host,
+            port: server.port,
+            user: server.username,
+            dbname: conn,
+            password,
+        },
+        environment,
+    )
+}
+
+fn password(server: &args::Server) -> Result<PasswordPrompt> {
+    match (server.no_password, server.password) {
+        (true, true) => Err(together("-w/--no-password", "-W/--password")),
+        (true, false) => Ok(PasswordPrompt::Never),
+        (false, true) => Ok(PasswordPrompt::Force),
+        (false, false) => Ok(PasswordPrompt::Auto),
+    }
+}
+
+fn content(what: &args::What) -> Result<Content> {
+    match (what.schema_only, what.data_only) {
+        (true, true) => Err(together("-s/--schema-only", "-a/--data-only")),
+        (true, false) => Ok(Content::SchemaOnly),
+        (false, true) => Ok(Content::DataOnly),
+        (false, false) => Ok(Content::All),
+    }
+}
+
+fn sections(what: &args::What) -> Result<Sections> {
+    if what.section.is_empty() {
+        return Ok(Sections::ALL);
+    }
+    if what.schema_only {
+        return Err(together("--section", "-s/--schema-only"));
+    }
+    if what.data_only {
+        return Err(together("--section", "-a/--data-only"));
+    }
+    what.section
+        .iter()
+        .try_fold(Sections::NONE, |sections, name| {
+            let section = match name.as_str() {
+                "pre-data" => Section::PreData,
+                "data" => Section::Data,
+                "post-data" => Section::PostData,
+                _ => {
+                    return Err(
+                        Error::new(Kind::Usage, format!("unknown section \"{name}\""))
+                            .with_hint("sections are pre-data, data and post-data"),
+                    );
+                }
+            };
+            Ok(sections.with(section))
+        })
+}
+
+fn filter(what: args::What) -> EntryFilter {
+    EntryFilter {
+        schemas: what.schema,
+        exclude_schemas: what.exclude_schema,
+        tables: what.table,
+        exclude_tables: what.exclude_table,
+        exclude_table_data: what.exclude_table_data,
+        strict_names: what.strict_names,
+    }
+}
+
+fn leave_out(what: &args::What, left_out: &args::LeftOut) -> LeaveOut {
+    LeaveOut {
+        owners: what.no_owner,
+        privileges: what.no_privileges,
+        comments: left_out.no_comments,
+        security_labels: left_out.no_security_labels,
+        policies: left_out.no_policies,
+        publications: left_out.no_publications,
+        subscriptions: left_out.no_subscriptions,
+        tablespaces: left_out.no_tablespaces,
+        table_access_methods: left_out.no_table_access_method,
+    }
+}
+
+fn copy_format(text: &str) -> Result<CopyFormatChoice> {
+    match text {
+        "auto" => Ok(CopyFormatChoice::Auto),
+        "text" => Ok(CopyFormatChoice::Text),
+        "binary" => Ok(CopyFormatChoice::Binary),
+        _ => Err(
+            Error::new(Kind::Usage, format!("unknown COPY format \"{text}\""))
+                .with_hint("formats are auto, text and binary"),
+        ),
+    }
+}
+
+fn jobs(text: Option<&str>) -> Result<usize> {
+    let Some(text) = text else {
+        return Ok(default_jobs());
+    };
+    text.parse()
+        .ok()
+        .filter(|jobs| (1..=1000).contains(jobs))
+        .ok_or_else(|| {
+            Error::new(
+                Kind::Usage,
+                format!("number of jobs must be from 1 to 1000, not \"{text}\""),
+            )
+        })
+}
+
+/// A size with a unit of PostgreSQL's settings, powers of 1024; without one, bytes.
+fn bytes(text: &str) -> Result<u64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor: Option<u64> = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => Some(1),
+        "k" | "kb" | "kib" => Some(1 << 10),
+        "m" | "mb" | "mib" => Some(1 << 20),
+        "g" | "gb" | "gib" => Some(1 << 30),
+        "t" | "tb" | "tib" => Some(1 << 40),
+        _ => None,
+    };
+    factor
+        .zip(digits.parse::<u64>().ok())
+        .and_then(|(factor, number)| number.checked_mul(factor))
+        .ok_or_else(|| {
+            Error::new(Kind::Usage, format!("malformed size \"{text}\""))
+                .with_hint("write it as 536870912, 512MB or 1GB")
+        })
+}
+
+/// A time with a unit of PostgreSQL's settings; without one, milliseconds.
+fn duration(text: &str) -> Result<Duration> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let milliseconds: Option<u64> = match &text[digits.len()..] {
+        "" | "ms" => Some(1),
+        "s" => Some(1_000),
+        "min" => Some(60_000),
+        "h" => Some(3_600_000),
+        "d" => Some(86_400_000),
+        _ => None,
+    };
+    milliseconds
+        .zip(digits.parse::<u64>().ok())
+        .and_then(|(factor, number)| number.checked_mul(factor))
+        .filter(|&total| (1..=i32::MAX as u64).contains(&total))
+        .map(Duration::from_millis)
+        .ok_or_else(|| {
+            Error::new(Kind::Usage, format!("malformed time \"{text}\""))
+                .with_hint("write it as 5000 (milliseconds), 30s, 2min or 1h; at most 24 days")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, expected) in [
+            ("123", 123),
+            ("64kB", 65_536),
+            ("2GB", 2 << 30),
+            ("1M", 1 << 20),
+        ] {
+            assert_eq!(bytes(text).unwrap(), expected);
+        }
+        for text in ["", "MB", "1.5GB", "-1", "1xb", "99999999999TB"] {
+            assert_eq!(bytes(text).unwrap_err().kind(), Kind::Usage, "{text}");
+        }
+    }
+
+    #[test]
+    fn times() {
+        for (text, expected) in [("5000", 5_000), ("250ms", 250), ("2min", 120_000)] {
+            assert_eq!(duration(text).unwrap(), Duration::from_millis(expected));
+        }
+        for text in ["", "0", "s", "1 s", "1m", "30d"] {
+            assert_eq!(duration(text).unwrap_err().kind(), Kind::Usage, "{text}");
+        }
+    }
+
+    #[test]
+    fn section_names() {
+        let what = |names: &[&str]| args::What {
+            section: names.iter().map(|&name| name.to_owned()).collect(),
+            ..args::What::default()
+        };
+        assert_eq!(sections(&what(&[])).unwrap(), Sections::ALL);
+        assert_eq!(
+            sections(&what(&["data", "pre-data"])).unwrap(),
+            Sections {
+                post_data: false,
+                ..Sections::ALL
+            }
+        );
+        assert!(sections(&what(&["middle"])).is_err());
+    }
+}
