@@ -24,10 +24,10 @@ pub(super) const fn alterable(table: &Relation) -> &'static str {
     }
 }
 
-/// Whether the column stands in CREATE TABLE: partitions are made free-standing, with all their
-/// columns; other children get inherited columns from their parents.
-pub(super) const fn is_printed(table: &Relation, column: &Column) -> bool {
-    column.local || table.partition_bound.is_some()
+/// Whether the column stands in CREATE TABLE: what is made free-standing has all its columns;
+/// other children get inherited columns from their parents.
+fn is_printed<'a>(context: &Context<'a>, table: &'a Relation, column: &Column) -> bool {
+    column.local || context.is_free_standing(table)
 }
 
 /// Where a column's default or generation expression is written.
@@ -44,7 +44,7 @@ fn expression<'a>(
     table: &'a Relation,
     column: &'a Column,
 ) -> Expression<'a> {
-    let is_partition = table.partition_bound.is_some();
+    let free_standing = context.is_free_standing(table);
     let inherited = || {
         context.parents(table).filter_map(|parent| {
             let column = parent.columns.iter().find(|c| c.name == column.name)?;
@@ -58,7 +58,7 @@ fn expression<'a>(
             let first = parents.next();
             let same =
                 |(parent, _): (&crate::model::Default, _)| parent.expression == default.expression;
-            if !is_partition && first.is_some_and(same) && parents.all(same) {
+            if !free_standing && first.is_some_and(same) && parents.all(same) {
                 Expression::Elsewhere
             } else {
                 Expression::Here(&default.expression, Some(generated))
@@ -67,7 +67,7 @@ fn expression<'a>(
         (Some(default), None) if context.is_separate_default(default.oid) => Expression::Elsewhere,
         (Some(default), None) => Expression::Here(&default.expression, None),
         // The parent's default would be inherited, and the source has none.
-        (None, _) if !is_partition && inherited().any(|(_, generated)| generated.is_none()) => {
+        (None, _) if !free_standing && inherited().any(|(_, generated)| generated.is_none()) => {
             Expression::Here("NULL", None)
         }
         (None, _) => Expression::Elsewhere,
@@ -95,7 +95,7 @@ pub(super) fn not_null<'a>(
         .filter_map(|column| column.not_null.as_ref())
         .peekable();
     let late = inherited.peek().is_some() && inherited.all(|parent| !parent.validated);
-    (not_null.local || table.partition_bound.is_some() || late).then_some(not_null)
+    (not_null.local || late || context.is_free_standing(table)).then_some(not_null)
 }
 
 /// `CONSTRAINT n ` where the server would choose another name, or where a comment names it.
@@ -125,7 +125,7 @@ pub(super) fn element<'a>(
 ) -> Option<String> {
     let not_null = not_null(context, table, column);
     let name = ident(&column.name);
-    if !is_printed(table, column) {
+    if !is_printed(context, table, column) {
         // The form without the column exists from 18 on; before, see `alters`.
         return not_null
             .filter(|_| context.version().at_least(18))
@@ -169,7 +169,7 @@ pub(super) fn alters<'a>(
 ) -> Vec<String> {
     let alter = format!("{} ALTER COLUMN {}", alter_only(table), ident(&column.name));
     let mut statements = Vec::new();
-    if !is_printed(table, column) {
+    if !is_printed(context, table, column) {
         match expression(context, table, column) {
             Expression::Elsewhere => {}
             Expression::Here(sql, None) => statements.push(format!("{alter} SET DEFAULT {sql}")),

@@ -32,6 +32,7 @@ pub(super) struct Context<'a> {
     separable: HashMap<Oid, Separable<'a>>,
     children: HashMap<Oid, Vec<Oid>>,
     positions: HashMap<Address, usize>,
+    adopted: HashSet<Oid>,
 }
 
 impl<'a> Context<'a> {
@@ -48,6 +49,7 @@ impl<'a> Context<'a> {
             separable: HashMap::new(),
             children: HashMap::new(),
             positions: HashMap::new(),
+            adopted: HashSet::new(),
         };
         for relation in &database.relations {
             context.add_relation(relation);
@@ -62,6 +64,11 @@ impl<'a> Context<'a> {
             context.add_type(type_);
         }
         context.add_positions();
+        let adopted = database
+            .relations
+            .iter()
+            .filter(|r| context.joined_later(r));
+        context.adopted = adopted.map(|r| r.header.address.oid).collect();
         context
     }
 
@@ -198,6 +205,43 @@ impl<'a> Context<'a> {
             .parents
             .iter()
             .filter_map(|parent| self.relations.get(&parent.oid).copied())
+    }
+
+    /// Whether the relation is made with all its columns and constraints and joined to its parents
+    /// afterwards: every partition, and a table that INHERITS would give another order of columns.
+    pub fn is_free_standing(&self, relation: &'a Relation) -> bool {
+        relation.partition_bound.is_some() || self.is_adopted(relation)
+    }
+
+    /// Whether the relation is made free-standing although it is no partition.
+    pub fn is_adopted(&self, relation: &'a Relation) -> bool {
+        self.adopted.contains(&relation.header.address.oid)
+    }
+
+    /// Whether the relation came to its parents by ALTER TABLE … INHERIT with its own columns in an
+    /// order that INHERITS would not give: that puts the parents' first.
+    fn joined_later(&self, relation: &'a Relation) -> bool {
+        if relation.parents.is_empty() || relation.partition_bound.is_some() {
+            return false;
+        }
+        let all_known = self.parents(relation).count() == relation.parents.len();
+        let own: Vec<&str> = relation
+            .columns
+            .iter()
+            .filter(|column| column.local)
+            .map(|column| column.name.as_str())
+            .collect();
+        let unmerged: HashSet<&str> = own.iter().copied().collect();
+        let mut merged = Vec::with_capacity(own.len());
+        let mut seen = HashSet::new();
+        let inherited = self.parents(relation).flat_map(|parent| &parent.columns);
+        for column in inherited.chain(&relation.columns) {
+            let name = column.name.as_str();
+            if unmerged.contains(name) && seen.insert(name) {
+                merged.push(name);
+            }
+        }
+        all_known && merged != own
     }
 
     /// Every descendant of a relation, each once, nearest first.

@@ -16,7 +16,8 @@ pub(super) fn render(context: &Context<'_>, node: Node, policy: &Policy) -> Resu
     let mut rendered = Rendered::named(node, "POLICY", schema, header.name.clone());
     rendered.relation = Some(table.header.name.clone());
     let on = format!("{} ON {}", ident(&header.name), table.header.sql_name());
-    if header.wanted.has(Components::POLICY) {
+    // Either says that it is wanted: a policy is nothing but its definition.
+    if header.wanted.has(Components::POLICY) || header.wanted.has(Components::DEFINITION) {
         rendered.create.push(create(policy, &on));
         rendered.drop.push(format!("DROP POLICY IF EXISTS {on}"));
         rendered.lock(policy.table, LockMode::AccessExclusive);

@@ -1,7 +1,8 @@
-//! CREATE SCHEMA, and the special case of `public`.
+//! CREATE SCHEMA. `public` is there already: its comment and privileges are read as what differs
+//! from a new database's.
 
 use crate::graph::Node;
-use crate::model::{Acl, Components, Schema};
+use crate::model::{Components, Schema};
 use crate::sql::ident;
 
 use super::context::Context;
@@ -9,8 +10,6 @@ use super::privileges::GrantKind;
 use super::rendered::Rendered;
 use super::{comment, label, privileges};
 
-/// What initdb writes on `public`.
-const STOCK_COMMENT: &str = "standard public schema";
 /// Who owns `public` in a new database from 15 on.
 const STOCK_OWNER: &str = "pg_database_owner";
 
@@ -35,53 +34,8 @@ pub(super) fn render(context: &Context<'_>, node: Node, schema: &Schema) -> Rend
                 .push(format!("ALTER {object} OWNER TO {}", ident(owner)));
         }
     }
-    rendered.comments = if schema.built_in {
-        built_in_comment(schema, &object)
-    } else {
-        comment::of(header, &object)
-    };
+    rendered.comments = comment::of(header, &object);
     rendered.labels = label::of(header, &object, |_| None);
-    rendered.privileges = if schema.built_in && !context.version().at_least(15) {
-        old_public_privileges(context, schema, &object)
-    } else {
-        privileges::of(GrantKind::Schema, &object, header, context.version())
-    };
+    rendered.privileges = privileges::of(GrantKind::Schema, &object, header, context.version());
     rendered
-}
-
-/// A comment that initdb wrote is there already; one that was taken away must be taken away.
-fn built_in_comment(schema: &Schema, object: &str) -> Vec<String> {
-    let header = &schema.header;
-    if !header.wanted.has(Components::COMMENT) || header.comment.as_deref() == Some(STOCK_COMMENT) {
-        return Vec::new();
-    }
-    vec![comment::on(object, header.comment.as_deref().unwrap_or(""))]
-}
-
-/// Before 15, PUBLIC may create in a new database's `public` schema; from 15 on it may not. So
-/// what PUBLIC has is written in full: it comes out right whichever the target is.
-fn old_public_privileges(context: &Context<'_>, schema: &Schema, object: &str) -> Vec<String> {
-    let header = &schema.header;
-    if !header.wanted.has(Components::ACL) || header.acl.current.is_none() {
-        return Vec::new();
-    }
-    let without_public = Acl {
-        current: header.acl.current.clone(),
-        base: header
-            .acl
-            .base
-            .iter()
-            .filter(|item| item.grantee.is_some())
-            .cloned()
-            .collect(),
-    };
-    let mut statements = vec![format!("REVOKE ALL ON {object} FROM PUBLIC")];
-    statements.extend(privileges::on(
-        GrantKind::Schema,
-        object,
-        &without_public,
-        header.owner.as_deref(),
-        context.version(),
-    ));
-    statements
 }

@@ -76,7 +76,7 @@ fn relation_privileges(context: &Context<'_>, relation: &Relation) -> Vec<String
     statements
 }
 
-pub(super) fn render(context: &Context<'_>, node: Node, table: &Relation) -> Rendered {
+pub(super) fn render<'a>(context: &Context<'a>, node: Node, table: &'a Relation) -> Rendered {
     let mut rendered = frame(context, node, table);
     let header = &table.header;
     if header.wanted.has(Components::COMMENT) {
@@ -97,6 +97,16 @@ pub(super) fn render(context: &Context<'_>, node: Node, table: &Relation) -> Ren
             ident(method)
         )),
         (method, _) => rendered.access_method.clone_from(method),
+    }
+    if context.is_adopted(table) {
+        for parent in &table.parents {
+            rendered.create.push(format!(
+                "ALTER {} {} INHERIT {}",
+                alterable(table),
+                header.sql_name(),
+                parent.sql_name
+            ));
+        }
     }
     for column in &table.columns {
         let alters = column::alters(context, table, column);
@@ -121,9 +131,8 @@ pub(super) fn replica_identity(table: &Relation) -> Option<String> {
     Some(format!("{} REPLICA IDENTITY {what}", alter_only(table)))
 }
 
-fn create(context: &Context<'_>, table: &Relation) -> String {
+fn create<'a>(context: &Context<'a>, table: &'a Relation) -> String {
     let header = &table.header;
-    let is_partition = table.partition_bound.is_some();
     // A partitioned table has no rows to leave unlogged; 18 refuses the word.
     let unlogged = match (table.persistence, table.kind) {
         (Persistence::Unlogged, RelationKind::Table) => "UNLOGGED ",
@@ -151,7 +160,7 @@ fn create(context: &Context<'_>, table: &Relation) -> String {
     } else if table.of_type.is_none() {
         text.push_str(" (\n)");
     }
-    if !table.parents.is_empty() && !is_partition {
+    if !table.parents.is_empty() && !context.is_free_standing(table) {
         let parents: Vec<_> = table.parents.iter().map(|p| p.sql_name.as_str()).collect();
         text.push_str(&format!("\nINHERITS ({})", parents.join(", ")));
     }
@@ -168,8 +177,8 @@ fn create(context: &Context<'_>, table: &Relation) -> String {
     text
 }
 
-/// The CHECK constraints that stand in CREATE TABLE. A partition has all of them, also those of
-/// its parent: ATTACH PARTITION demands them.
+/// The CHECK constraints that stand in CREATE TABLE. What is made free-standing has all of them,
+/// also those of its parent: ATTACH PARTITION demands them.
 fn inline_checks<'a>(
     context: &Context<'a>,
     table: &'a Relation,
@@ -177,12 +186,12 @@ fn inline_checks<'a>(
     table.checks.iter().filter(|check| {
         check.validated
             && !context.is_separate_constraint(check.oid)
-            && (check.local || table.partition_bound.is_some())
+            && (check.local || context.is_free_standing(table))
     })
 }
 
 /// Comments on the constraints that exist once the table does.
-fn constraint_comments(context: &Context<'_>, table: &Relation) -> Vec<String> {
+fn constraint_comments<'a>(context: &Context<'a>, table: &'a Relation) -> Vec<String> {
     let on_constraint = |name: &str, text: &str| {
         let object = format!("CONSTRAINT {} ON {}", ident(name), table.header.sql_name());
         comment::on(&object, text)
