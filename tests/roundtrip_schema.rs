@@ -4,14 +4,19 @@
 //! What is compared: `pg_dump --schema-only` of source and target, and what our own reading of
 //! the target gives against our reading of the source, statement by statement.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a panic is how a test fails, and it should name the feature"
+)]
 
 mod support;
 
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
-use pgstow::catalog::{ReadRequest, read_with};
+use pgstow::catalog::{self, ReadRequest};
+use pgstow::connect::{Config, ConfigSource, ProcessEnv};
 use pgstow::ddl::{self, Rendered, script};
 use pgstow::graph::{self, Node};
 use pgstow::report::{Event, Observer};
@@ -28,25 +33,22 @@ impl Observer for Silent {
 
 /// A session that reads as a dump does.
 async fn render(db: &Db) -> Vec<Rendered> {
-    let client = db.connect().await;
+    let source = ConfigSource {
+        conninfo: Some(db.url()),
+        ..ConfigSource::default()
+    };
+    let config = Config::resolve(&source, &ProcessEnv).unwrap();
+    let session = config.connect().await.unwrap();
     for statement in [
         "SELECT pg_catalog.set_config('search_path', '', false)",
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     ] {
-        client.batch_execute(statement).await.unwrap();
+        session.client().batch_execute(statement).await.unwrap();
     }
-    let version: i32 = client
-        .query_one(
-            "SELECT pg_catalog.current_setting('server_version_num')::int",
-            &[],
-        )
-        .await
-        .unwrap()
-        .get(0);
-    let version = ServerVersion::from_num(version.try_into().unwrap());
-    let database = read_with(&client, version, &ReadRequest::default(), &Silent)
+    let database = catalog::read(&session, &ReadRequest::default(), &Silent)
         .await
         .unwrap();
+    session.close().await;
     let order = graph::order(&database).unwrap();
     let mut rendered = ddl::render(&database, &order, &ddl::Options::default()).unwrap();
     assert_eq!(rendered.len(), order.nodes.len());
