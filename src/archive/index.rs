@@ -351,6 +351,10 @@ impl Index {
             if member.is_none_or(|member| member.sha256 != sha256(&complete)) {
                 return Err(damaged(&name, "it does not agree with its complete.json"));
             }
+            let end = member.map_or(0, |member| member.offset);
+            if own.iter().any(|frame| frame.offset > end) {
+                return Err(damaged(&name, "a frame follows its complete.json"));
+            }
             tables.insert(
                 entry.id,
                 TableIndex {

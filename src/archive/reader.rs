@@ -92,9 +92,10 @@ impl Archive {
         let (entries, index, rest) = super::blocking(move || {
             let entries = parse_toc(codec, &stored, raw_bytes, count)?;
             check_order(&ledger, codec)?;
-            check_totals(&Trailer::new(&record.manifest, &lines), &trailer)?;
+            let totals = Trailer::new(&record.manifest, &lines);
             let mut ledger = ledger;
             let index = Index::assemble(&entries, &mut ledger, lines)?;
+            check_totals(&totals, &trailer)?;
             Ok((entries, index, (ledger, record, trailer)))
         })
         .await?;

@@ -19,10 +19,10 @@ fn unpack(codec: Codec) -> &'static str {
 
 fn needs(codec: Codec) -> &'static str {
     match codec {
-        Codec::Zstd(_) => "tar, zstd, sha256sum, sh and psql are",
-        Codec::Gzip(_) => "tar, gzip, sha256sum, sh and psql are",
-        Codec::Lz4 => "tar, lz4, sha256sum, sh and psql are",
-        Codec::None => "tar, sha256sum, sh and psql are",
+        Codec::Zstd(_) => "tar, zstd, sha256sum, sh and psql",
+        Codec::Gzip(_) => "tar, gzip, sha256sum, sh and psql",
+        Codec::Lz4 => "tar, lz4, sha256sum, sh and psql",
+        Codec::None => "tar, sha256sum, sh and psql",
     }
 }
 
@@ -72,6 +72,8 @@ pub(super) fn readme(manifest: &Manifest, entries: &[Entry]) -> String {
         .filter(|entry| matches!(entry.data, Some(DataSpec::Table { .. })))
         .count();
     let encoding_option = quoted(&encoding);
+    let (toc, index) = (names::toc(codec), names::index(codec));
+    let (text, binary) = (format!("*.copy{ext}"), format!("*.copybin{ext}"));
     format!(
         r#"This is a dump of a PostgreSQL database, written by {tool}.
 
@@ -85,8 +87,8 @@ pub(super) fn readme(manifest: &Manifest, entries: &[Entry]) -> String {
     pgstow restore -d TARGET ARCHIVE       restores it
     pgstow verify ARCHIVE                  checks it
 
-It can be restored without pgstow, too: the archive is an ordinary tar file, and {needs} all
-that is needed.
+It can be restored without pgstow, too: the archive is an ordinary tar file.
+All that is needed is {needs}.
 
 1. Unpack it, and check that it is whole and undamaged. An archive that has no member
    "pgstow/trailer" at its end was never finished.
@@ -116,14 +118,14 @@ that is needed.
 What is where:
 
     pgstow/archive.json       what this archive is
-    pgstow/toc.jsonl{ext}     the table of contents: each object and its statements, one a line
+    {toc:<24}  the table of contents: each object and its statements, one a line
     schema/                   the same statements as scripts
     data/N.SCHEMA.TABLE/      rows of the table with number N in the table of contents
-        *.copy{ext}           some of its rows: a complete COPY stream in text format
-        *.copybin{ext}        the same in binary format
+        {text:<20}  some of its rows: a complete COPY stream in text format
+        {binary:<20}  the same in binary format
         complete.json         how many rows there are, and their checksums
     blobs/N/                  contents of large objects, as COPY rows of (oid, offset, bytes)
-    pgstow/index.jsonl{ext}   where each member is, and what is in each table
+    {index:<24}  where each member is, and what is in each table
     SHA256SUMS                SHA-256 of each member before it
     pgstow/trailer            written last
 

@@ -8,8 +8,10 @@
 )]
 
 mod damage;
+mod forge;
 mod interop;
 mod local;
+mod malformed;
 mod roundtrip;
 mod sample;
 mod specification;
