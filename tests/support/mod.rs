@@ -51,6 +51,7 @@ pub use fixture::{Fixture, fixture_path, fixtures};
 pub use pki::Pki;
 pub use process::{Output, pgstow, run, run_for, run_with_input};
 pub use referee::{
-    assert_same_data, assert_same_schema, assert_same_text, normalise, pg_dump_schema, table_hashes,
+    assert_same_data, assert_same_schema, assert_same_text, encoding_option, normalise,
+    pg_dump_schema, pg_dump_schema_by, table_hashes, text_of,
 };
 pub use server::{MAJORS, Server, ServerBuilder, server_bin, tool};

@@ -5,14 +5,43 @@
 use super::database::Db;
 use super::process::run;
 use std::collections::BTreeMap;
+use std::process::Command;
 
 /// `pg_dump --schema-only` of major 18, normalised. Owners and privileges are in it.
 #[track_caller]
 pub fn pg_dump_schema(db: &Db) -> String {
-    let mut command = db.tool("pg_dump");
+    pg_dump_schema_by(db, db.tool("pg_dump"))
+}
+
+/// The same by another pg_dump, given as a command that reaches the database's server.
+#[track_caller]
+pub fn pg_dump_schema_by(db: &Db, mut pg_dump: Command) -> String {
+    // What pg_dump itself leaves to the database's settings, though it shows in the output.
+    pg_dump.env("PGOPTIONS", "-c quote_all_identifiers=off -c timezone=UTC");
     // The key is random if not given, and would differ in every dump.
-    command.args(["--schema-only", "--restrict-key=test"]);
-    normalise(&run(&mut command).success().stdout)
+    pg_dump.args(["--schema-only", "--restrict-key=test"]);
+    pg_dump.args([&encoding_option(db), db.name()]);
+    normalise(&text_of(run(&mut pg_dump).success().stdout_bytes))
+}
+
+/// The `--encoding` with which pg_dump can say everything that the database holds: it takes the
+/// database's setting of `client_encoding` if not told.
+pub fn encoding_option(db: &Db) -> String {
+    let own = db.query_one("select getdatabaseencoding()");
+    format!(
+        "--encoding={}",
+        if own == "SQL_ASCII" {
+            "SQL_ASCII"
+        } else {
+            "UTF8"
+        }
+    )
+}
+
+/// Bytes that are no UTF-8 become one character each, so that none is lost to the comparison.
+pub fn text_of(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|e| e.into_bytes().into_iter().map(char::from).collect())
 }
 
 /// Takes out of a pg_dump script what does not belong to the database. The rules, all of them:
@@ -106,18 +135,26 @@ pub fn table_hashes(db: &Db) -> BTreeMap<String, (i64, String)> {
         select 'select json_build_array(''large objects'', count(*), coalesce(sum(hashtextextended('
                'oid || '':'' || md5(lo_get(oid)), 0)), 0)::text) from pg_catalog.pg_largeobject_metadata;';
     "#;
-    const SETTINGS: &str = "set timezone = 'UTC'; set row_security = off; set datestyle = 'ISO';
-        set search_path = ''; set extra_float_digits = 3; set intervalstyle = 'postgres';
-        set bytea_output = 'hex'; set lc_monetary = 'C'; set jit = off;\n";
-    let psql = |sql: &str| {
+    // Whatever the database sets for its sessions, the hashes are of the same texts.
+    const SETTINGS: &str = r"
+        select case getdatabaseencoding() when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end as encoding \gset
+        set client_encoding = :'encoding';
+        set timezone = 'UTC'; set datestyle = 'ISO'; set intervalstyle = 'postgres';
+        set extra_float_digits = 3; set bytea_output = 'hex'; set lc_monetary = 'C';
+        set quote_all_identifiers = off; set search_path = ''; set row_security = off;
+        set statement_timeout = 0; set lock_timeout = 0; set jit = off;
+    ";
+    let psql = |sql: &[u8]| {
         let mut command = db.tool("psql");
         command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-"]);
-        super::run_with_input(&mut command, sql.as_bytes())
+        super::run_with_input(&mut command, sql)
             .success()
-            .stdout
+            .stdout_bytes
     };
     let mut hashes = BTreeMap::new();
-    for line in psql(&format!("{SETTINGS}{}", psql(LIST))).lines() {
+    let mut script = SETTINGS.as_bytes().to_vec();
+    script.extend(psql(format!("{SETTINGS}{LIST}").as_bytes()));
+    for line in text_of(psql(&script)).lines() {
         let (name, rows, hash): (String, i64, String) =
             serde_json::from_str(line).unwrap_or_else(|e| panic!("{e} in {line}"));
         let old = hashes.insert(name, (rows, hash));
@@ -142,7 +179,7 @@ pub fn assert_same_text(left: &str, right: &str) {
     let (a, b) = (dir.path().join("source.sql"), dir.path().join("target.sql"));
     std::fs::write(&a, left).unwrap();
     std::fs::write(&b, right).unwrap();
-    let diff = run(std::process::Command::new("diff").arg("-u").arg(&a).arg(&b)).stdout;
+    let diff = run(Command::new("diff").arg("-u").arg(&a).arg(&b)).stdout;
     let shown: String = diff
         .lines()
         .take(200)
