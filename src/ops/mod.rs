@@ -19,6 +19,7 @@ mod list;
 mod restore;
 mod sql_script;
 mod verify;
+mod verify_against;
 
 pub use crate::archive::Sections;
 pub use crate::dump::{CopyFormatChoice, DumpOptions, DumpReport, SnapshotMode, default_jobs};

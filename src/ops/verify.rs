@@ -6,7 +6,8 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::Input;
-use crate::archive;
+use super::verify_against::compare;
+use crate::archive::{self, Archive};
 use crate::connect::Config;
 use crate::error::{Error, Kind, Result};
 use crate::report::Observer;
@@ -16,7 +17,7 @@ use crate::report::Observer;
 pub struct VerifyOptions {
     /// Also takes the fingerprint of each table from this live database and compares.
     pub against: Option<Config>,
-    /// Number of sessions that read the live database.
+    /// Number of sessions that read the live database, at least 1.
     pub jobs: usize,
     /// `SET ROLE` after connecting.
     pub role: Option<String>,
@@ -38,6 +39,12 @@ impl VerifyOptions {
     /// # Errors
     /// [`Kind::Usage`] for options of the comparison when there is none.
     pub fn validate(&self) -> Result<()> {
+        if self.jobs == 0 || self.jobs > 1000 {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("number of jobs must be from 1 to 1000, not {}", self.jobs),
+            ));
+        }
         if self.against.is_none() && self.role.is_some() {
             return Err(Error::new(
                 Kind::Usage,
@@ -107,10 +114,14 @@ pub async fn verify(
             "option --against needs an archive in a file, not from a pipe",
         ));
     }
+    let archived = match &input {
+        Input::Source(source) if options.against.is_some() => Some(Arc::clone(source)),
+        _ => None,
+    };
     let checking = async {
         match input {
-            Input::Source(source) => archive::verify(source, observer).await,
-            Input::Stream(stream) => archive::verify_stream(stream, observer).await,
+            Input::Source(source) => archive::verify(source, Arc::clone(&observer)).await,
+            Input::Stream(stream) => archive::verify_stream(stream, Arc::clone(&observer)).await,
         }
     };
     let checked = tokio::select! {
@@ -119,21 +130,19 @@ pub async fn verify(
             return Err(Error::new(Kind::Interrupted, "verify: interrupted"));
         }
     };
+    let compared = match (&options.against, archived) {
+        (Some(config), Some(source)) => {
+            let archive = Arc::new(Archive::open(source).await?);
+            compare(config, archive, options, Arc::clone(&observer), &cancel).await?
+        }
+        _ => Vec::new(),
+    };
     Ok(VerifyReport {
         members: checked.members,
         tables: checked.tables,
         frames: checked.frames,
         rows: checked.rows,
         bytes: checked.bytes,
-        compared: match &options.against {
-            Some(config) => compare(config, options).await?,
-            None => Vec::new(),
-        },
+        compared,
     })
-}
-
-/// Takes the fingerprints again from the live database.
-async fn compare(config: &Config, options: &VerifyOptions) -> Result<Vec<TableComparison>> {
-    let _ = (config, options);
-    todo!()
 }

@@ -13,7 +13,7 @@ use super::failure::{interrupted, is_fatal};
 use super::feed::{Feed, Happening};
 use super::frame::{ReadyFrame, Unpacker};
 use super::options::OnError;
-use super::outcome::{Loading, Outcome, Progress};
+use super::outcome::{Loading, Moved, Outcome, Progress};
 use super::serial::batches;
 use super::shared::Shared;
 use super::worker::{Job, Report, work};
@@ -432,10 +432,9 @@ impl<'s> Coordinator<'s> {
             }
             Report::Frame {
                 entry,
-                rows,
-                raw_bytes,
+                moved,
                 outcome,
-            } => self.take_frame(entry, rows, raw_bytes, outcome),
+            } => self.take_frame(entry, moved, outcome),
         }
     }
 
@@ -475,13 +474,7 @@ impl<'s> Coordinator<'s> {
         }
     }
 
-    fn take_frame(
-        &mut self,
-        entry: EntryId,
-        rows: u64,
-        raw_bytes: u64,
-        outcome: Result<()>,
-    ) -> Result<()> {
+    fn take_frame(&mut self, entry: EntryId, moved: Moved, outcome: Result<()>) -> Result<()> {
         let Some(progress) = self.loading.get_mut(&entry) else {
             return outcome;
         };
@@ -489,13 +482,13 @@ impl<'s> Coordinator<'s> {
         match outcome {
             Ok(()) => {
                 progress.loaded += 1;
-                progress.rows += rows;
-                progress.raw_bytes += raw_bytes;
-                self.outcome.rows(rows, raw_bytes);
+                progress.rows += moved.rows;
+                progress.raw_bytes += moved.raw_bytes;
+                self.outcome.frame(moved);
                 self.shared.event(&Event::TableProgress {
                     table: self.table_name(entry),
-                    rows,
-                    bytes: raw_bytes,
+                    rows: moved.rows,
+                    bytes: moved.raw_bytes,
                 });
             }
             Err(error) if self.shared.on_error == OnError::Exit || is_fatal(&error) => {

@@ -36,7 +36,7 @@ pub(super) fn of_entry(error: Error, entry: &Entry) -> Error {
 
 /// Whether going on makes no sense whatever the user wants: the connection or the archive is
 /// gone, the server is going down or has no room left.
-pub(super) fn is_fatal(error: &Error) -> bool {
+pub(crate) fn is_fatal(error: &Error) -> bool {
     match error.kind() {
         Kind::Server => error
             .sqlstate()

@@ -21,6 +21,14 @@ pub(super) struct ReadyFrame {
 }
 
 impl ReadyFrame {
+    /// Large objects that begin in it.
+    pub(super) fn objects(&self) -> u64 {
+        match &self.payload {
+            Payload::Copy(_) => 0,
+            Payload::LargeObjects { objects, .. } => *objects,
+        }
+    }
+
     pub(super) fn raw_bytes(&self) -> u64 {
         let bytes = match &self.payload {
             Payload::Copy(raw) => raw.len(),
@@ -38,6 +46,8 @@ pub(super) enum Payload {
     LargeObjects {
         pieces: Vec<[Bytes; 3]>,
         bytes: usize,
+        /// Objects that begin in this frame.
+        objects: u64,
     },
 }
 
@@ -120,7 +130,16 @@ impl Unpacker {
                     )));
                 }
                 let bytes = raw.len();
-                Ok((rows, Payload::LargeObjects { pieces, bytes }))
+                let begins = |piece: &&[Bytes; 3]| piece[1].iter().all(|byte| *byte == 0);
+                let objects = pieces.iter().filter(begins).count() as u64;
+                Ok((
+                    rows,
+                    Payload::LargeObjects {
+                        pieces,
+                        bytes,
+                        objects,
+                    },
+                ))
             }
             None => Err(damaged("it belongs to an entry without data".to_owned())),
         }
@@ -136,8 +155,11 @@ fn count_rows(format: CopyFormat, raw: &[u8]) -> Result<u64> {
     Ok(rows)
 }
 
-/// Each row as three parameters.
-fn large_object_pieces(raw: &Bytes) -> Result<Vec<[Bytes; 3]>> {
+/// Each row of a frame as (`oid`, offset, content), in the bytes of binary COPY.
+///
+/// # Errors
+/// [`Kind::Archive`] when it is not made of such rows.
+pub(crate) fn large_object_pieces(raw: &Bytes) -> Result<Vec<[Bytes; 3]>> {
     let damaged = || Error::new(Kind::Archive, "a row is not a piece of a large object");
     rows_of(CopyFormat::Binary, raw)
         .map(|row| {

@@ -28,6 +28,8 @@ mod target;
 mod triggers;
 mod worker;
 
+pub(crate) use failure::is_fatal;
+pub(crate) use frame::large_object_pieces;
 pub use options::{
     FailedEntry, OnError, PhaseTime, RestoreOptions, RestoreReport, SkippedEntry, TargetState,
 };

@@ -58,11 +58,6 @@ impl Outcome {
             return;
         };
         self.restored.insert(entry.id);
-        if matches!(entry.kind.as_str(), "LARGE OBJECTS" | "BLOB METADATA")
-            && step.work == Work::Statements
-        {
-            self.report.large_objects += entry.create.len() as u64;
-        }
         shared.event(&Event::Step {
             name: step.name.clone(),
             seconds,
@@ -156,9 +151,13 @@ impl Outcome {
     }
 
     /// Rows were committed.
-    pub(super) fn rows(&mut self, rows: u64, raw_bytes: u64) {
-        self.report.rows += rows;
-        self.report.raw_bytes += raw_bytes;
+    pub(super) fn frame(&mut self, moved: Moved) {
+        // A piece of a large object is no row.
+        if moved.work == Work::Rows {
+            self.report.rows += moved.rows;
+        }
+        self.report.raw_bytes += moved.raw_bytes;
+        self.report.large_objects += moved.objects;
     }
 
     /// All rows of an entry were loaded.
@@ -185,6 +184,15 @@ impl Outcome {
     pub(super) fn made(&mut self, entry: EntryId) {
         self.restored.insert(entry);
     }
+}
+
+/// What one frame brought.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moved {
+    pub(super) work: Work,
+    pub(super) rows: u64,
+    pub(super) raw_bytes: u64,
+    pub(super) objects: u64,
 }
 
 /// Rows of one entry under way.

@@ -193,9 +193,6 @@ async fn prepare(
         let canceller = wire.canceller();
         unless_cancelled(canceller, cancel, target::refuse_unless_empty(wire)).await??;
     }
-    if options.create {
-        set_up_database(wire, shared, cancel, outcome).await?;
-    }
     if !shared.plan.drops.is_empty() {
         outcome.phase("clean");
         drop_objects(wire, shared, cancel, outcome).await?;
@@ -224,8 +221,8 @@ async fn prepare(
     Ok(())
 }
 
-/// Owner, comment and settings of a database that was just made. Settings of the database do not
-/// touch this session, which set what matters itself.
+/// Settings, owner, comment of a database that was just made; from another one, so that sessions in
+/// it have the settings that functions may look at.
 async fn set_up_database(
     wire: &mut Wire,
     shared: &Shared,
@@ -238,7 +235,7 @@ async fn set_up_database(
         };
         let leave_out = shared.leave_out;
         let created = match entry.kind.as_str() {
-            "DATABASE" => &[][..],
+            "DATABASE" => entry.create.get(1..).unwrap_or_default(),
             _ => &entry.create,
         };
         let kept = [
@@ -310,6 +307,7 @@ impl Target<'_> {
         let database = &shared.plan.database;
         let creating = target::create_database(&mut wire, &shared.entries, database, drop_first);
         let name = unless_cancelled(canceller, self.cancel, creating).await??;
+        set_up_database(&mut wire, shared, self.cancel, outcome).await?;
         wire.close().await;
         self.config = self.config.with_database(&name);
         let wire = self.open("restore").await?;

@@ -173,8 +173,9 @@ pub(super) async fn create_database(
             }
         }
     }
-    // CREATE DATABASE stands alone: it cannot be in a transaction.
-    for statement in &made.create {
+    // CREATE DATABASE stands alone: it cannot be in a transaction. What else the entry has sets
+    // the database up.
+    if let Some(statement) = made.create.first() {
         run(wire, made, statement).await.map_err(|error| {
             if error.sqlstate() == Some(&SqlState::DUPLICATE_DATABASE) {
                 error

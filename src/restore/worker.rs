@@ -8,12 +8,13 @@ use tokio::sync::mpsc;
 use super::failure::{interrupted, lost_a_race, of_entry, of_statement};
 use super::feed::Happening;
 use super::frame::{Payload, ReadyFrame, Unpacker};
+use super::outcome::Moved;
 use super::shared::Shared;
 use super::statements::{Apart, pass_on_notices, run_apart, run_together};
 use crate::archive::{DataSpec, Entry};
 use crate::connect::{Param, TransactionStatus, Wire};
 use crate::error::{Error, Kind, Result};
-use crate::plan::StepId;
+use crate::plan::{StepId, Work};
 
 /// What a COPY is fed with at once; between pieces a session looks whether it must stop.
 const PIECE_BYTES: usize = 2 << 20;
@@ -45,8 +46,7 @@ pub(super) enum Report {
     },
     Frame {
         entry: crate::archive::EntryId,
-        rows: u64,
-        raw_bytes: u64,
+        moved: Moved,
         outcome: Result<()>,
     },
 }
@@ -83,15 +83,23 @@ pub(super) async fn work(
                 }
             }
             Job::Frame(frame) => {
-                let (entry, rows, raw_bytes) = (frame.entry, frame.rows, frame.raw_bytes());
+                let entry = frame.entry;
+                let moved = Moved {
+                    work: match frame.payload {
+                        Payload::Copy(_) => Work::Rows,
+                        Payload::LargeObjects { .. } => Work::LargeObjects,
+                    },
+                    rows: frame.rows,
+                    raw_bytes: frame.raw_bytes(),
+                    objects: frame.objects(),
+                };
                 let outcome = load_frame(&mut wire, &shared, &frame).await;
                 if let Payload::Copy(buffer) = frame.payload {
                     unpacker.give_back(buffer);
                 }
                 Report::Frame {
                     entry,
-                    rows,
-                    raw_bytes,
+                    moved,
                     outcome,
                 }
             }

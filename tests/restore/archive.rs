@@ -124,7 +124,11 @@ impl Build {
         for (frame, (oid, content)) in (0..).zip(objects) {
             let mut raw = BINARY_HEADER.to_vec();
             let mut rows = 0;
-            for (number, piece) in (0i64..).zip(content.chunks(2048)) {
+            // An empty object is one empty piece, as in a dump.
+            let empty: &[u8] = &[];
+            let pieces = content.chunks(2048);
+            let nothing = content.is_empty().then_some(empty);
+            for (number, piece) in (0i64..).zip(pieces.chain(nothing)) {
                 raw.extend(3i16.to_be_bytes());
                 raw.extend(4i32.to_be_bytes());
                 raw.extend(oid.to_be_bytes());

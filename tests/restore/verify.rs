@@ -1,1 +1,135 @@
 //! Archives compared with live databases.
+
+use std::sync::Arc;
+
+use pgstow::VerifyOptions;
+use pgstow::error::Kind;
+use tokio_util::sync::CancellationToken;
+
+use super::archive::{Build, Heard, config, file, jobs, restore, shop};
+use super::support::{Db, Server};
+
+async fn differences(db: &Db, path: &std::path::Path, jobs: usize) -> Vec<(String, String)> {
+    let options = VerifyOptions {
+        against: Some(config(db)),
+        jobs,
+        ..VerifyOptions::default()
+    };
+    let heard = Arc::new(Heard::default());
+    let report = pgstow::verify(file(path).await, &options, heard, CancellationToken::new())
+        .await
+        .unwrap();
+    assert_eq!(report.tables as usize, report.compared.len());
+    assert_eq!(
+        report.is_equal(),
+        report.compared.iter().all(|table| table.equal)
+    );
+    report
+        .compared
+        .into_iter()
+        .filter(|table| !table.equal)
+        .map(|table| (table.table, table.difference.unwrap()))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_restored_database_agrees_and_every_difference_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("shop.pgstow");
+    let mut build = shop(4000);
+    build.large_objects(&[(8001, vec![1; 5000]), (8002, Vec::new())]);
+    build.write(&path).await;
+    let pair = |table: &str, difference: &str| (table.to_owned(), difference.to_owned());
+    for major in [15, 18] {
+        let db = Server::start(major).create_db("compare");
+        restore(&db, file(&path).await, &jobs(3)).await.unwrap();
+        for jobs in [1, 4] {
+            assert_eq!(differences(&db, &path, jobs).await, []);
+        }
+        // The order of rows does not matter.
+        db.psql(
+            "CREATE TABLE copy AS SELECT * FROM customers ORDER BY id DESC; \
+                 ALTER TABLE orders DISABLE TRIGGER ALL; TRUNCATE customers CASCADE; \
+                 INSERT INTO customers SELECT * FROM copy",
+        );
+        assert_eq!(
+            differences(&db, &path, 2).await,
+            [pair(
+                "public.orders",
+                "4000 rows in the archive, 0 in the database"
+            )]
+        );
+        db.psql("UPDATE customers SET name = 'else' WHERE id = 7");
+        db.psql("DROP TABLE orders CASCADE; SELECT lo_put(8001, 4999, 'x')");
+        assert_eq!(
+            differences(&db, &path, 2).await,
+            [
+                pair("public.customers", "as many rows, with other content"),
+                pair("public.orders", "relation \"public.orders\" does not exist"),
+                pair("all", "large object 8001 is missing or has other content"),
+            ]
+        );
+        db.psql("ALTER TABLE customers DROP COLUMN name; SELECT lo_put(8001, 4999, '\\x01'), lo_put(8002, 0, 'x')");
+        let found = differences(&db, &path, 1).await;
+        assert_eq!(
+            found[0].1,
+            "column \"name\" of relation \"customers\" does not exist"
+        );
+        assert_eq!(found[2].1, "large object 8002 is longer");
+        db.psql("SELECT lo_unlink(8001)");
+        let found = differences(&db, &path, 1).await;
+        assert_eq!(
+            found[2].1,
+            "large object 8001 is missing or has other content"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_comparison_can_be_cancelled() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.pgstow");
+    let mut build = Build::new();
+    let table = build
+        .pre("TABLE", "t", "CREATE TABLE public.t (a integer)")
+        .id;
+    build.rows("t", table, "a", &["1\n".to_owned()]);
+    build.write(&path).await;
+    let db = Server::start(15).create_db("cancel");
+    db.psql("CREATE TABLE t (a integer)");
+    let client = db.connect().await;
+    // A lock that the comparison must wait for.
+    client
+        .batch_execute("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    let cancel = CancellationToken::new();
+    let watching = {
+        let cancel = cancel.clone();
+        tokio::spawn(async move {
+            let waiting =
+                "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 't'::regclass";
+            while client
+                .query_one(waiting, &[])
+                .await
+                .unwrap()
+                .get::<_, i64>(0)
+                == 0
+            {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+            cancel.cancel();
+            client
+        })
+    };
+    let options = VerifyOptions {
+        against: Some(config(&db)),
+        ..VerifyOptions::default()
+    };
+    let heard = Arc::new(Heard::default());
+    let error = pgstow::verify(file(&path).await, &options, heard, cancel)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), Kind::Interrupted);
+    drop(watching.await.unwrap());
+}

@@ -1,0 +1,483 @@
+//! Takes the fingerprints of an archive again from a live database.
+//!
+//! Every table is read under one snapshot, by several sessions, with the statement and the session
+//! settings of the dump, so that equal rows give equal bytes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::verify::{TableComparison, VerifyOptions};
+use crate::archive::{
+    Archive, BINARY_HEADER, BINARY_TRAILER, CopyFormat, DataSpec, Entry, EntryId, Fingerprint,
+    TableIndex, unseal,
+};
+use crate::connect::{Canceller, Config, CopyOut, TransactionStatus, Walk, Wire};
+use crate::error::{Context, Error, Kind, Result};
+use crate::report::{Event, Observer};
+use crate::restore::{is_fatal, large_object_pieces};
+use crate::sql::{ServerVersion, ident, literal};
+
+/// Pieces of large objects asked for in one statement.
+const PIECES: usize = 500;
+
+/// Rows between two events of progress.
+const PROGRESS_BYTES: u64 = 8 << 20;
+
+/// Compares every table of an archive with the database that `config` names.
+pub(super) async fn compare(
+    config: &Config,
+    archive: Arc<Archive>,
+    options: &VerifyOptions,
+    observer: Arc<dyn Observer>,
+    cancel: &CancellationToken,
+) -> Result<Vec<TableComparison>> {
+    let mut tables: Vec<&TableIndex> = archive.index().tables().collect();
+    let (count, bytes) = (tables.len(), tables.iter().map(|t| t.raw_bytes).sum());
+    observer.event(&Event::Phase {
+        name: "compare",
+        steps: Some(count as u64),
+    });
+    observer.event(&Event::DataTotal {
+        tables: count as u64,
+        bytes,
+        rows: Some(tables.iter().map(|table| table.rows).sum()),
+    });
+    // The longest first, so that no session is left with it at the end.
+    tables.sort_by_key(|table| (std::cmp::Reverse(table.raw_bytes), table.entry));
+    let queue: VecDeque<EntryId> = tables.iter().map(|table| table.entry).collect();
+    let queue = Arc::new(Mutex::new(queue));
+
+    let role = options.role.as_deref();
+    let encoding = &archive.manifest().encoding;
+    let setting_up = async {
+        let mut leader = open(config, "verify", encoding, role, None).await?;
+        let exported = leader
+            .query("SELECT pg_catalog.pg_export_snapshot()")
+            .await
+            .context_with(|| "export the snapshot")?;
+        let snapshot = exported
+            .into_iter()
+            .next()
+            .and_then(|row| row.into_iter().next().flatten())
+            .ok_or_else(|| Error::new(Kind::Failed, "the server exported no snapshot"))?;
+        let mut wires = Vec::new();
+        for number in 1..=options.jobs.clamp(1, count.max(1)) {
+            let part = format!("verify worker {number}");
+            wires.push(open(config, &part, encoding, role, Some(&snapshot)).await?);
+        }
+        Ok::<_, Error>((leader, wires))
+    };
+    let interrupted = || Error::new(Kind::Interrupted, "verify: interrupted");
+    let (leader, wires) = tokio::select! {
+        biased;
+        () = cancel.cancelled() => return Err(interrupted()),
+        ready = setting_up => ready?,
+    };
+
+    let cancellers: Vec<Canceller> = wires.iter().map(Wire::canceller).collect();
+    let mut readers = JoinSet::new();
+    for wire in wires {
+        let reader = Reader {
+            wire,
+            archive: Arc::clone(&archive),
+            observer: Arc::clone(&observer),
+        };
+        readers.spawn(reader.read(Arc::clone(&queue)));
+    }
+    let reading = async {
+        let mut compared = BTreeMap::new();
+        while let Some(read) = readers.join_next().await {
+            let read = read.map_err(|error| {
+                Error::new(Kind::Failed, format!("compare: {error}")).with_source(error)
+            })?;
+            compared.extend(read?);
+        }
+        Ok::<_, Error>(compared)
+    };
+    let compared = tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(interrupted()),
+        compared = reading => compared,
+    };
+    if compared.is_err() {
+        // Sessions that are only dropped would let the server read on until it next writes.
+        for canceller in cancellers {
+            if let Err(error) = canceller.cancel().await {
+                observer.warning(format!("a cancel request failed: {error}"));
+            }
+        }
+        readers.shutdown().await;
+    }
+    leader.close().await;
+    Ok(compared?.into_values().collect())
+}
+
+/// Opens a session with the settings of a dump, in a transaction: the one whose snapshot the others
+/// share, or one of the others.
+async fn open(
+    config: &Config,
+    part: &str,
+    encoding: &str,
+    role: Option<&str>,
+    snapshot: Option<&str>,
+) -> Result<Wire> {
+    let mut wire = config
+        .with_application_name_suffix(part)
+        .connect_wire()
+        .await?;
+    let mut settings = session_settings(wire.server_version(), role);
+    settings.push(format!("SET client_encoding = {}", literal(encoding)));
+    // A snapshot must be the first thing of its transaction, so settings go before.
+    let mut begin = vec!["BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY".to_owned()];
+    begin.extend(snapshot.map(|id| format!("SET TRANSACTION SNAPSHOT {}", literal(id))));
+    for statements in [settings, begin] {
+        let texts: Vec<&str> = statements.iter().map(String::as_str).collect();
+        wire.execute_all(&texts).await.map_err(|batch| {
+            let statement = statements.get(batch.index).cloned().unwrap_or_default();
+            let error = batch.error.context("set up session");
+            error.with_statement(statement)
+        })?;
+    }
+    Ok(wire)
+}
+
+/// One session that reads.
+struct Reader {
+    wire: Wire,
+    archive: Arc<Archive>,
+    observer: Arc<dyn Observer>,
+}
+
+impl Reader {
+    async fn read(
+        mut self,
+        queue: Arc<Mutex<VecDeque<EntryId>>>,
+    ) -> Result<BTreeMap<EntryId, TableComparison>> {
+        let mut compared = BTreeMap::new();
+        let next = || {
+            queue
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop_front()
+        };
+        let archive = Arc::clone(&self.archive);
+        while let Some(id) = next() {
+            let known = archive.table(id);
+            let entry = archive.entries().get(id as usize - 1);
+            let (Some(known), Some(entry)) = (known, entry) else {
+                continue;
+            };
+            compared.insert(id, self.table(entry, known).await?);
+        }
+        self.wire.close().await;
+        Ok(compared)
+    }
+
+    async fn table(&mut self, entry: &Entry, known: &TableIndex) -> Result<TableComparison> {
+        let label = label(entry);
+        self.observer.event(&Event::TableStarted {
+            table: label.clone(),
+            bytes: known.raw_bytes,
+        });
+        // A failure must not cost the transaction, which holds the snapshot.
+        self.wire.execute("SAVEPOINT pgstow").await?;
+        let found = match &entry.data {
+            Some(DataSpec::Table {
+                format, copy_out, ..
+            }) => self.rows(&label, *format, copy_out).await.map(Found::Rows),
+            Some(DataSpec::LargeObjects) => self.large_objects(known).await,
+            None => return Err(Error::new(Kind::Archive, format!("{label} has no data"))),
+        };
+        if !self.wire.is_broken() {
+            if self.wire.transaction_status() == TransactionStatus::Failed {
+                self.wire.execute("ROLLBACK TO SAVEPOINT pgstow").await?;
+            }
+            self.wire.execute("RELEASE SAVEPOINT pgstow").await?;
+        }
+        let (found_rows, difference) = match found {
+            Ok(Found::Rows(found)) if found == known.fingerprint => (Some(found.rows()), None),
+            Ok(Found::Rows(found)) if found.rows() == known.rows => (
+                Some(found.rows()),
+                Some("as many rows, with other content".to_owned()),
+            ),
+            Ok(Found::Rows(found)) => (
+                Some(found.rows()),
+                Some(format!(
+                    "{} rows in the archive, {} in the database",
+                    known.rows,
+                    found.rows()
+                )),
+            ),
+            Ok(Found::Pieces { equal, difference }) => (Some(equal), difference),
+            Err(error) if error.kind() == Kind::Server && !is_fatal(&error) => {
+                (None, Some(error.message().to_owned()))
+            }
+            Err(error) => return Err(error.context(format!("compare {label}"))),
+        };
+        self.observer.event(&Event::TableDone {
+            table: label.clone(),
+            rows: found_rows.unwrap_or(0),
+            bytes: known.raw_bytes,
+        });
+        Ok(TableComparison {
+            table: label,
+            rows: known.rows,
+            found_rows,
+            equal: difference.is_none(),
+            difference,
+        })
+    }
+
+    async fn rows(
+        &mut self,
+        label: &str,
+        format: CopyFormat,
+        copy_out: &str,
+    ) -> Result<Fingerprint> {
+        let copy = self.wire.copy_out(copy_out).await?;
+        let observer = &self.observer;
+        fingerprint(copy, format, |rows, bytes| {
+            observer.event(&Event::TableProgress {
+                table: label.to_owned(),
+                rows,
+                bytes,
+            });
+        })
+        .await
+    }
+
+    /// Asks for the same pieces that the archive has, and for one byte after each object's end.
+    async fn large_objects(&mut self, known: &TableIndex) -> Result<Found> {
+        let codec = self.archive.manifest().codec;
+        let mut ends: BTreeMap<u32, u64> = BTreeMap::new();
+        let mut equal = 0;
+        let mut difference = None;
+        for frame in &known.frames {
+            let stored = self.archive.read_frame(frame).await?;
+            let unpacked = tokio::task::spawn_blocking(move || {
+                let raw = unseal(&stored, codec, stored.raw_bytes)?;
+                large_object_pieces(&Bytes::from(raw))
+            });
+            let pieces = unpacked.await.unwrap_or_else(|error| {
+                Err(Error::new(Kind::Failed, format!("unpack a frame: {error}")))
+            })?;
+            for group in pieces.chunks(PIECES) {
+                equal += self.pieces(group, &mut ends, &mut difference).await?;
+            }
+        }
+        let ends: Vec<(u32, u64)> = ends.into_iter().collect();
+        for group in ends.chunks(PIECES) {
+            let values: Vec<String> = group
+                .iter()
+                .map(|(o, end)| format!("({o}, {end})"))
+                .collect();
+            let longer = self
+                .wire
+                .query(&format!(
+                    "SELECT v.o::text FROM (VALUES {}) AS v (o, p) \
+                     JOIN pg_catalog.pg_largeobject_metadata m ON m.oid = v.o::pg_catalog.oid \
+                     WHERE pg_catalog.length(pg_catalog.lo_get(m.oid, v.p::pg_catalog.int8, 1)) > 0",
+                    values.join(", ")
+                ))
+                .await?;
+            if let Some(oid) = longer.first().and_then(|row| row[0].clone()) {
+                difference.get_or_insert(format!("large object {oid} is longer"));
+            }
+        }
+        Ok(Found::Pieces { equal, difference })
+    }
+
+    /// How many of these pieces the database has too.
+    async fn pieces(
+        &mut self,
+        group: &[[Bytes; 3]],
+        ends: &mut BTreeMap<u32, u64>,
+        difference: &mut Option<String>,
+    ) -> Result<u64> {
+        let mut values = Vec::with_capacity(group.len());
+        let mut wanted = Vec::with_capacity(group.len());
+        for (number, [oid, offset, content]) in group.iter().enumerate() {
+            let oid = number_of(oid);
+            let offset = number_of(offset);
+            let end = ends.entry(u32::try_from(oid).unwrap_or(0)).or_default();
+            *end = (*end).max(offset + content.len() as u64);
+            values.push(format!("({number}, {oid}, {offset}, {})", content.len()));
+            wanted.push((oid, content));
+        }
+        let query = format!(
+            "COPY (SELECT v.n, pg_catalog.lo_get(m.oid, v.p::pg_catalog.int8, v.l) \
+             FROM (VALUES {}) AS v (n, o, p, l) \
+             JOIN pg_catalog.pg_largeobject_metadata m ON m.oid = v.o::pg_catalog.oid \
+             ORDER BY v.n) TO STDOUT (FORMAT binary)",
+            values.join(", ")
+        );
+        let mut equal = vec![false; group.len()];
+        let mut copy = self.wire.copy_out(&query).await?;
+        let mut first = true;
+        walk_binary(&mut copy, &mut first, |tuple| {
+            // Two fields: the number, four bytes long, and the content.
+            let (Some(number), Some(content)) = (tuple.get(6..10), tuple.get(14..)) else {
+                return;
+            };
+            let at = usize::try_from(number_of(number)).unwrap_or(usize::MAX);
+            if let (Some(equal), Some((_, wanted))) = (equal.get_mut(at), wanted.get(at)) {
+                *equal = content == wanted.as_ref();
+            }
+        })
+        .await?;
+        if let Some(at) = equal.iter().position(|equal| !equal) {
+            difference.get_or_insert_with(|| {
+                format!(
+                    "large object {} is missing or has other content",
+                    wanted[at].0
+                )
+            });
+        }
+        Ok(equal.into_iter().filter(|equal| *equal).count() as u64)
+    }
+}
+
+/// What the database holds.
+enum Found {
+    Rows(Fingerprint),
+    /// Pieces of large objects that are equal, and the first that is not.
+    Pieces {
+        equal: u64,
+        difference: Option<String>,
+    },
+}
+
+fn number_of(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+fn label(entry: &Entry) -> String {
+    let name = entry.relation.as_ref().unwrap_or(&entry.name);
+    let label = match &entry.schema {
+        Some(schema) => format!("{schema}.{name}"),
+        None => name.clone(),
+    };
+    label
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+/// The fingerprint of a COPY stream's rows, as a dump takes it.
+async fn fingerprint(
+    mut copy: CopyOut<'_>,
+    format: CopyFormat,
+    mut progress: impl FnMut(u64, u64) + Send,
+) -> Result<Fingerprint> {
+    let mut fingerprint = Fingerprint::new();
+    let (mut rows, mut bytes) = (0, 0);
+    let mut count = |length: usize| {
+        rows += 1;
+        bytes += length as u64;
+        if bytes >= PROGRESS_BYTES {
+            progress(rows, bytes);
+            (rows, bytes) = (0, 0);
+        }
+    };
+    let counted = match format {
+        CopyFormat::Text => {
+            let walk = copy.rows(|line| {
+                fingerprint.add_row(line.strip_suffix(b"\n").unwrap_or(line));
+                count(line.len());
+                ControlFlow::Continue(())
+            });
+            match walk.await? {
+                Walk::Done { rows } => rows,
+                Walk::Paused => return Err(ended_early()),
+            }
+        }
+        CopyFormat::Binary => {
+            let mut first = true;
+            walk_binary(&mut copy, &mut first, |tuple| {
+                fingerprint.add_row(tuple);
+                count(tuple.len());
+            })
+            .await?
+        }
+    };
+    if counted != fingerprint.rows() {
+        return Err(Error::new(
+            Kind::Failed,
+            format!(
+                "the server counted {counted} rows and sent {}",
+                fingerprint.rows()
+            ),
+        ));
+    }
+    Ok(fingerprint)
+}
+
+fn ended_early() -> Error {
+    Error::new(Kind::Failed, "the COPY stream was left before its end")
+}
+
+/// Calls `row` with each tuple of a binary COPY; how many the server counted.
+async fn walk_binary(
+    copy: &mut CopyOut<'_>,
+    first: &mut bool,
+    mut row: impl FnMut(&[u8]) + Send,
+) -> Result<u64> {
+    let mut malformed = false;
+    let walk = copy.rows(|payload| {
+        let mut tuple = payload;
+        if std::mem::take(first) {
+            match tuple.strip_prefix(BINARY_HEADER.as_slice()) {
+                Some(rest) => tuple = rest,
+                None => malformed = true,
+            }
+        }
+        if !tuple.is_empty() && tuple != BINARY_TRAILER {
+            row(tuple);
+        }
+        ControlFlow::Continue(())
+    });
+    match walk.await? {
+        Walk::Done { .. } if malformed => Err(Error::new(
+            Kind::Failed,
+            "the server sent a COPY stream without its header",
+        )),
+        Walk::Done { rows } => Ok(rows),
+        Walk::Paused => Err(ended_early()),
+    }
+}
+
+/// What changes how rows are written: as in a dump.
+fn session_settings(version: ServerVersion, role: Option<&str>) -> Vec<String> {
+    let mut statements: Vec<String> = [
+        "SELECT pg_catalog.set_config('search_path', '', false)",
+        "SET datestyle = 'ISO, YMD'",
+        "SET intervalstyle = postgres",
+        "SET extra_float_digits = 3",
+        "SET timezone = 'UTC'",
+        "SET lc_monetary = 'C'",
+        "SET bytea_output = hex",
+        "SET xmloption = content",
+        "SET max_parallel_workers_per_gather = 0",
+        "SET statement_timeout = 0",
+        "SET lock_timeout = 0",
+        "SET idle_in_transaction_session_timeout = 0",
+        "SET row_security = off",
+    ]
+    .map(str::to_owned)
+    .into();
+    if version.at_least(14) {
+        statements.push("SET idle_session_timeout = 0".to_owned());
+    }
+    if version.at_least(17) {
+        statements.push("SET transaction_timeout = 0".to_owned());
+    }
+    statements.extend(role.map(|role| format!("SET ROLE {}", ident(role))));
+    statements
+}
