@@ -91,7 +91,7 @@ pub(super) async fn refuse_unless_empty(wire: &mut Wire) -> Result<()> {
     )
     .with_hint(
         "restore into a new database (createdb, or --create), let --clean --if-exists drop \
-         what would be replaced, load only rows with --data-only, or allow it with --into-nonempty",
+         what would be replaced, load only rows with --data-only, or allow it with --allow-non-empty",
     ))
 }
 

@@ -193,7 +193,7 @@ async fn a_target_that_is_not_empty_is_refused_until_told_otherwise() {
         let error = restore(&db, file(&path).await, &jobs(2)).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Refused, "{sql}: {error}");
         assert!(error.message().contains(name), "{error}");
-        assert!(error.hint().unwrap().contains("--into-nonempty"));
+        assert!(error.hint().unwrap().contains("--allow-non-empty"));
         let options = RestoreOptions {
             target: TargetState::Any,
             ..jobs(2)
