@@ -335,11 +335,13 @@ impl Tls {
             .hba("hostssl all only_tls all trust")
             .hba("hostnossl all only_clear all trust")
             .hba("hostssl all only_clear all reject")
+            .hba("hostssl all neither all reject")
             .hba("hostssl all all all scram-sha-256")
             .hba("hostnossl all all all reject")
             .start();
         server.psql(
-            "CREATE ROLE cert_user LOGIN; CREATE ROLE only_tls LOGIN; CREATE ROLE only_clear LOGIN;",
+            "CREATE ROLE cert_user LOGIN; CREATE ROLE only_tls LOGIN; CREATE ROLE only_clear LOGIN;
+             CREATE ROLE neither LOGIN;",
         );
         Self { server }
     }
@@ -488,6 +490,17 @@ async fn allow_and_prefer_try_the_other_way() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_refusal_both_ways_is_told_both_ways() {
+    let tls = Tls::start();
+    let error = refused(&tls.config("user=neither sslmode=prefer"), "SSL encryption").await;
+    assert!(error.message().contains("no encryption"), "{error}");
+    assert_eq!(
+        error.sqlstate(),
+        Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
+    );
 }
 
 #[tokio::test]

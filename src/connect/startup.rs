@@ -228,8 +228,20 @@ async fn try_peer(
         (_, SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull) => (Encryption::Tls, None),
     };
     let mut attempt = try_encryption(config, host, peer, target, first).await;
-    if let (Err(Attempt::OtherEncryption(_)), Some(second)) = (&attempt, second) {
+    if let (Err(Attempt::OtherEncryption(first)), Some(second)) = (&attempt, second) {
+        let first = first.error.to_string();
         attempt = try_encryption(config, host, peer, target, second).await;
+        // Refused both ways: which of the two the user meant is not known.
+        if let Err(Attempt::OtherEncryption(failure)) = &mut attempt {
+            let mut both = Error::new(Kind::Connect, format!("{first}; {}", failure.error));
+            if let Some(state) = failure.error.sqlstate() {
+                both = both.with_sqlstate(state.clone());
+            }
+            if let Some(hint) = failure.error.hint() {
+                both = both.with_hint(hint.to_owned());
+            }
+            failure.error = both;
+        }
     }
     attempt.map_err(|attempt| match attempt {
         Attempt::Failed(failure) | Attempt::OtherEncryption(failure) => failure,
