@@ -1,0 +1,253 @@
+//! Frames on their way from the workers into the archive: sealed (compressed and hashed) on a
+//! pool as large as the machine, appended by one writer.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use crate::archive::{
+    Codec, Encoder, EntryId, Fingerprint, RawFrame, StoredFrame, Summary, Writer,
+};
+use crate::error::{Error, Kind, Result};
+use crate::report::{Event, Observer};
+use crate::task::{ByteBudget, Permit};
+
+use super::rows::{FRAME_BYTES, FRAME_SLACK};
+
+/// What reaches the writer.
+enum Delivery {
+    Frame {
+        frame: StoredFrame,
+        _permit: Permit,
+    },
+    ChunkDone {
+        entry: EntryId,
+        frames: u64,
+        fingerprint: Fingerprint,
+    },
+}
+
+/// Shared by all workers: buffers, encoders, and the way to the writer.
+#[derive(Clone)]
+pub(super) struct Pipeline {
+    codec: Codec,
+    budget: ByteBudget,
+    slots: Arc<Semaphore>,
+    encoders: Arc<Mutex<Vec<Encoder>>>,
+    buffers: Arc<Mutex<Vec<Vec<u8>>>>,
+    deliveries: mpsc::Sender<Delivery>,
+}
+
+/// The writer's end.
+pub(super) struct Receiver {
+    deliveries: mpsc::Receiver<Delivery>,
+}
+
+/// What the writer must have seen before an entry is complete.
+pub(super) struct Expected {
+    pub label: String,
+    pub chunks: usize,
+    pub bytes: u64,
+}
+
+/// A frame's buffer, with the memory it counts for.
+pub(super) struct Buffer {
+    pub bytes: Vec<u8>,
+    permit: Permit,
+}
+
+impl Pipeline {
+    pub fn new(codec: Codec, memory_bytes: u64) -> (Self, Receiver) {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let (deliveries, receiver) = mpsc::channel(64);
+        let pipeline = Self {
+            codec,
+            // A frame counts once: its compressed form is made while the raw one still exists,
+            // and is smaller; half of the bound is left for it and for the sockets' buffers.
+            budget: ByteBudget::new(memory_bytes / 2),
+            slots: Arc::new(Semaphore::new(threads)),
+            encoders: Arc::default(),
+            buffers: Arc::default(),
+            deliveries,
+        };
+        (
+            pipeline,
+            Receiver {
+                deliveries: receiver,
+            },
+        )
+    }
+
+    /// An empty frame buffer, once there is memory for it.
+    pub async fn buffer(&self) -> Result<Buffer> {
+        let permit = self
+            .budget
+            .acquire((FRAME_BYTES + FRAME_SLACK) as u64)
+            .await?;
+        let reused = lock(&self.buffers).pop();
+        Ok(Buffer {
+            bytes: reused.unwrap_or_else(|| Vec::with_capacity(FRAME_BYTES + FRAME_SLACK)),
+            permit,
+        })
+    }
+
+    /// Gives a buffer back unused.
+    pub fn give_back(&self, buffer: Buffer) {
+        self.keep(buffer.bytes);
+    }
+
+    fn keep(&self, mut bytes: Vec<u8>) {
+        // A giant row's buffer is not kept: memory would never come down again.
+        if bytes.capacity() <= 2 * FRAME_BYTES {
+            bytes.clear();
+            lock(&self.buffers).push(bytes);
+        }
+    }
+
+    /// Seals a frame on the pool and hands it to the writer.
+    pub async fn seal(
+        self,
+        entry: EntryId,
+        chunk: u32,
+        frame: u32,
+        rows: u64,
+        buffer: Buffer,
+    ) -> Result<()> {
+        let slot = Arc::clone(&self.slots)
+            .acquire_owned()
+            .await
+            .map_err(|_| closed())?;
+        let pool = self.clone();
+        let Buffer { bytes, permit } = buffer;
+        let sealed = tokio::task::spawn_blocking(move || {
+            let mut encoder = match lock(&pool.encoders).pop() {
+                Some(encoder) => encoder,
+                None => Encoder::new(pool.codec)?,
+            };
+            let (stored, raw) = encoder.seal(RawFrame {
+                entry,
+                chunk,
+                frame,
+                rows,
+                raw: bytes,
+            })?;
+            lock(&pool.encoders).push(encoder);
+            pool.keep(raw);
+            Ok::<_, Error>(stored)
+        })
+        .await
+        .map_err(|error| Error::new(Kind::Failed, format!("compression failed: {error}")))??;
+        drop(slot);
+        self.deliveries
+            .send(Delivery::Frame {
+                frame: sealed,
+                _permit: permit,
+            })
+            .await
+            .map_err(|_| closed())
+    }
+
+    /// Says that a chunk has been read to its end, in so many frames.
+    pub async fn chunk_done(
+        &self,
+        entry: EntryId,
+        frames: u64,
+        fingerprint: Fingerprint,
+    ) -> Result<()> {
+        self.deliveries
+            .send(Delivery::ChunkDone {
+                entry,
+                frames,
+                fingerprint,
+            })
+            .await
+            .map_err(|_| closed())
+    }
+}
+
+/// The writer has gone, for a reason that it reports itself.
+fn closed() -> Error {
+    Error::new(Kind::Failed, "the archive's writer has stopped")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // A panic while holding the lock leaves at worst one buffer fewer in the list.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Default)]
+struct Progress {
+    chunks: usize,
+    frames_expected: u64,
+    frames_written: u64,
+    fingerprint: Fingerprint,
+}
+
+impl Receiver {
+    /// Appends everything that comes until all workers have gone, then finishes the archive. An
+    /// entry that is not complete by then is an error, and the archive stays unfinished.
+    pub async fn write(
+        mut self,
+        mut writer: Writer,
+        mut expected: HashMap<EntryId, Expected>,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Summary> {
+        let mut open: HashMap<EntryId, Progress> = HashMap::new();
+        while let Some(delivery) = self.deliveries.recv().await {
+            let entry = match delivery {
+                Delivery::Frame { frame, _permit } => {
+                    let entry = frame.entry;
+                    writer.append(frame).await?;
+                    open.entry(entry).or_default().frames_written += 1;
+                    entry
+                }
+                Delivery::ChunkDone {
+                    entry,
+                    frames,
+                    fingerprint,
+                } => {
+                    let progress = open.entry(entry).or_default();
+                    progress.chunks += 1;
+                    progress.frames_expected += frames;
+                    progress.fingerprint.merge(&fingerprint);
+                    entry
+                }
+            };
+            let complete = match (open.get(&entry), expected.get(&entry)) {
+                (Some(progress), Some(expected)) => {
+                    progress.chunks == expected.chunks
+                        && progress.frames_written == progress.frames_expected
+                }
+                _ => false,
+            };
+            if complete
+                && let (Some(progress), Some(done)) = (open.remove(&entry), expected.remove(&entry))
+            {
+                let rows = progress.fingerprint.rows();
+                writer.complete(entry, progress.fingerprint).await?;
+                observer.event(&Event::TableDone {
+                    table: done.label,
+                    rows,
+                    bytes: done.bytes,
+                });
+            }
+        }
+        if let Some(left) = expected.values().next() {
+            return Err(Error::new(
+                Kind::Failed,
+                format!("data of {} was not read to its end", left.label),
+            ));
+        }
+        writer.finish().await
+    }
+}
+
+/// Waits for all of a worker's frames; the first error wins.
+pub(super) async fn settle(sealing: &mut JoinSet<Result<()>>) -> Result<()> {
+    while let Some(joined) = sealing.join_next().await {
+        joined.map_err(|error| Error::new(Kind::Failed, format!("worker failed: {error}")))??;
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! From a COPY stream to frames: rows are counted, fingerprinted and cut at frame boundaries.
+
+use std::ops::ControlFlow;
+
+use crate::archive::{BINARY_HEADER, BINARY_TRAILER, CopyFormat, Fingerprint};
+use crate::connect::{CopyOut, Walk};
+use crate::error::{Error, Kind, Result};
+
+/// Raw bytes at which a frame is cut.
+pub(super) const FRAME_BYTES: usize = 8 << 20;
+
+/// Room above [`FRAME_BYTES`] for the row that crosses the boundary.
+pub(super) const FRAME_SLACK: usize = 64 << 10;
+
+/// One chunk's COPY stream on its way into frames.
+///
+/// The server sends exactly one row per CopyData message (PostgreSQL documentation, "Message
+/// Formats": CopyData), with a binary header in front of the first one.
+pub(super) struct RowStream<'a> {
+    copy: CopyOut<'a>,
+    format: CopyFormat,
+    header_seen: bool,
+    fingerprint: Fingerprint,
+    done: bool,
+}
+
+impl<'a> RowStream<'a> {
+    pub fn new(copy: CopyOut<'a>, format: CopyFormat) -> Self {
+        Self {
+            copy,
+            format,
+            header_seen: format == CopyFormat::Text,
+            fingerprint: Fingerprint::new(),
+            done: false,
+        }
+    }
+
+    /// Fills `frame` (empty, to be overwritten) with a complete COPY stream of the next rows and
+    /// returns how many. Zero means that the stream is at its end and `frame` holds nothing.
+    pub async fn fill(&mut self, frame: &mut Vec<u8>) -> Result<u64> {
+        frame.clear();
+        if self.done {
+            return Ok(0);
+        }
+        if self.format == CopyFormat::Binary {
+            frame.extend_from_slice(BINARY_HEADER);
+        }
+        let mut rows = 0_u64;
+        let mut malformed = false;
+        let Self {
+            copy,
+            format,
+            header_seen,
+            fingerprint,
+            ..
+        } = self;
+        let walk = match format {
+            CopyFormat::Text => {
+                copy.rows(|payload| {
+                    let Some((b'\n', line)) = payload.split_last() else {
+                        malformed = true;
+                        return ControlFlow::Break(());
+                    };
+                    fingerprint.add_row(line);
+                    frame.extend_from_slice(payload);
+                    rows += 1;
+                    full(frame)
+                })
+                .await?
+            }
+            CopyFormat::Binary => {
+                copy.rows(|payload| {
+                    let mut tuple = payload;
+                    if !*header_seen {
+                        *header_seen = true;
+                        let Some(rest) = tuple.strip_prefix(BINARY_HEADER.as_slice()) else {
+                            malformed = true;
+                            return ControlFlow::Break(());
+                        };
+                        tuple = rest;
+                    }
+                    if tuple.is_empty() || tuple == BINARY_TRAILER {
+                        return ControlFlow::Continue(());
+                    }
+                    fingerprint.add_row(tuple);
+                    frame.extend_from_slice(tuple);
+                    rows += 1;
+                    full(frame)
+                })
+                .await?
+            }
+        };
+        if malformed {
+            return Err(Error::new(
+                Kind::Failed,
+                "the server sent COPY data that is not one row per message",
+            ));
+        }
+        if let Walk::Done { rows: counted } = walk {
+            self.done = true;
+            let walked = self.fingerprint.rows();
+            if counted != walked {
+                return Err(Error::new(
+                    Kind::Failed,
+                    format!("the server counted {counted} rows and sent {walked}"),
+                ));
+            }
+        }
+        if rows == 0 {
+            frame.clear();
+        } else if self.format == CopyFormat::Binary {
+            frame.extend_from_slice(BINARY_TRAILER);
+        }
+        Ok(rows)
+    }
+
+    /// The fingerprint of all rows; only once the stream has ended.
+    pub fn finish(self) -> Result<Fingerprint> {
+        if self.done {
+            Ok(self.fingerprint)
+        } else {
+            Err(Error::new(Kind::Failed, "COPY stream left before its end"))
+        }
+    }
+}
+
+fn full(frame: &[u8]) -> ControlFlow<()> {
+    if frame.len() >= FRAME_BYTES {
+        ControlFlow::Break(())
+    } else {
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,156 @@
+//! Session set-up of a dump: every setting that could change what the server answers is pinned,
+//! whatever the role's or the database's own settings say; then the snapshot.
+
+use crate::connect::{Session, Wire};
+use crate::error::{Context, Error, Kind, Result};
+use crate::report::Observer;
+use crate::sql::{ServerVersion, ident, literal};
+
+use super::SnapshotMode;
+
+/// The settings, each one statement. The control plane and the data plane send the same ones.
+///
+/// `TimeZone` and `lc_monetary` are in the list because they change how `timestamptz` and `money`
+/// are written as text, and so the content fingerprint of a table.
+fn settings(version: ServerVersion) -> Vec<&'static str> {
+    let mut statements = vec![
+        "SELECT pg_catalog.set_config('search_path', '', false)",
+        "SET datestyle = 'ISO, YMD'",
+        "SET intervalstyle = postgres",
+        "SET extra_float_digits = 3",
+        "SET timezone = 'UTC'",
+        "SET lc_monetary = 'C'",
+        "SET bytea_output = hex",
+        "SET xmloption = content",
+        "SET array_nulls = on",
+        "SET standard_conforming_strings = on",
+        "SET quote_all_identifiers = off",
+        "SET synchronize_seqscans = off",
+        "SET max_parallel_workers_per_gather = 0",
+        "SET jit = off",
+        "SET statement_timeout = 0",
+        "SET lock_timeout = 0",
+        "SET idle_in_transaction_session_timeout = 0",
+        "SET row_security = off",
+        // Exists since the minor releases of August 2024: asked for, not assumed. It keeps the
+        // server from evaluating a view or foreign table that was put in a table's place.
+        "SELECT pg_catalog.set_config(name, 'view, foreign-table', false) \
+         FROM pg_catalog.pg_settings WHERE name = 'restrict_nonsystem_relation_kind'",
+    ];
+    if version.at_least(14) {
+        statements.push("SET idle_session_timeout = 0");
+    }
+    if version.at_least(17) {
+        statements.push("SET transaction_timeout = 0");
+    }
+    statements
+}
+
+/// Prepares the leader's session and opens its transaction. Returns the exported snapshot's id.
+pub(super) async fn begin_leader(
+    session: &Session,
+    mode: &SnapshotMode,
+    role: Option<&str>,
+    observer: &dyn Observer,
+) -> Result<String> {
+    let client = session.client();
+    let version = session.server_version();
+    if version.major() > ServerVersion::NEWEST_MAJOR {
+        observer.warning(format!(
+            "server version {version} is newer than the newest known major {}: \
+             objects of kinds that it introduced are not seen",
+            ServerVersion::NEWEST_MAJOR
+        ));
+    }
+    if version.major() < ServerVersion::OLDEST_MAJOR {
+        return Err(Error::new(
+            Kind::Refused,
+            format!(
+                "server version {version} is older than the oldest supported major {}",
+                ServerVersion::OLDEST_MAJOR
+            ),
+        ));
+    }
+    for statement in settings(version) {
+        client
+            .batch_execute(statement)
+            .await
+            .context_with(|| "set up session")?;
+    }
+    if let Some(role) = role {
+        client
+            .batch_execute(&format!("SET ROLE {}", ident(role)))
+            .await
+            .context_with(|| format!("set role {role}"))?;
+    }
+    let begin = match mode {
+        SnapshotMode::SerializableDeferrable => {
+            "BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY, DEFERRABLE"
+        }
+        SnapshotMode::RepeatableRead | SnapshotMode::Exported(_) => {
+            "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+        }
+    };
+    client
+        .batch_execute(begin)
+        .await
+        .context_with(|| "begin the dump's transaction")?;
+    if let SnapshotMode::Exported(id) = mode {
+        client
+            .batch_execute(&format!("SET TRANSACTION SNAPSHOT {}", literal(id)))
+            .await
+            .context_with(|| format!("use snapshot {id}"))?;
+    }
+    let row = client
+        .query_one("SELECT pg_catalog.pg_export_snapshot()", &[])
+        .await
+        .context_with(|| "export the snapshot")?;
+    Ok(row.try_get(0)?)
+}
+
+/// Opens a worker's transaction on the leader's snapshot.
+pub(super) async fn begin_worker(
+    wire: &mut Wire,
+    snapshot: &str,
+    mode: &SnapshotMode,
+    role: Option<&str>,
+) -> Result<()> {
+    let mut statements: Vec<String> = settings(wire.server_version())
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    if let Some(role) = role {
+        statements.push(format!("SET ROLE {}", ident(role)));
+    }
+    run(wire, &statements).await?;
+    // The snapshot must be the first thing of its transaction, and the isolation level must match.
+    let level = match mode {
+        SnapshotMode::SerializableDeferrable => "SERIALIZABLE",
+        SnapshotMode::RepeatableRead | SnapshotMode::Exported(_) => "REPEATABLE READ",
+    };
+    run(
+        wire,
+        &[
+            format!("BEGIN TRANSACTION ISOLATION LEVEL {level}, READ ONLY"),
+            format!("SET TRANSACTION SNAPSHOT {}", literal(snapshot)),
+        ],
+    )
+    .await
+    .map_err(|error| {
+        error.with_hint(
+            "workers share the leader's snapshot: connect straight to the server, \
+             not through a pooler that hands out transactions",
+        )
+    })
+}
+
+async fn run(wire: &mut Wire, statements: &[String]) -> Result<()> {
+    let statements: Vec<&str> = statements.iter().map(String::as_str).collect();
+    wire.execute_all(&statements).await.map_err(|failed| {
+        let statement = statements.get(failed.index).copied().unwrap_or_default();
+        failed
+            .error
+            .with_statement(statement)
+            .context("set up worker session")
+    })
+}
