@@ -76,7 +76,11 @@ impl TableCopy {
             }
         };
         let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
-        let column_list = names.iter().map(|name| ident(name)).collect::<Vec<_>>().join(", ");
+        let column_list = names
+            .iter()
+            .map(|name| ident(name))
+            .collect::<Vec<_>>()
+            .join(", ");
         let options = match format {
             CopyFormat::Binary => " WITH (FORMAT binary)".to_owned(),
             CopyFormat::Text if utf8 => String::new(),

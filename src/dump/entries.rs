@@ -188,7 +188,10 @@ fn table_task(
         &database.properties.encoding,
     )?;
     // Ranges of ctid are quick from 14 on (TID range scan), and mean pages only in the heap.
-    let heap = relation.access_method.as_deref().is_none_or(|am| am == "heap");
+    let heap = relation
+        .access_method
+        .as_deref()
+        .is_none_or(|am| am == "heap");
     let ranges = if database.version.at_least(14) && heap && copy.can_be_cut() {
         chunk::cut(relation.heap_bytes, relation.bytes, jobs)
     } else {

@@ -1,5 +1,24 @@
 //! The way down: lock, snapshot, read the catalogs, copy the rows, write the archive.
+//!
+//! One leader session holds an exported snapshot and ACCESS SHARE locks on every table; it reads
+//! the catalogs, from which the table of contents is made. Workers share the snapshot and copy
+//! rows out, biggest pieces first, large tables in ranges of pages. Frames are compressed and
+//! hashed on a pool and appended by one writer.
+//!
+//! Promises: what is in the archive is the state of one snapshot; memory is bounded by a budget in
+//! bytes; after any error the archive lacks its trailer and the sink is aborted.
+//! Leaves to others: what SQL looks like (`ddl`), what the file looks like (`archive`), where it
+//! goes (`storage`).
 
+mod chunk;
+mod conductor;
+mod copy;
+mod entries;
 mod options;
+mod pipeline;
+mod rows;
+mod session;
+mod work;
 
+pub use conductor::run;
 pub use options::{CopyFormatChoice, DumpOptions, DumpReport, SnapshotMode, default_jobs};

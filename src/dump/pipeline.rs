@@ -7,9 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use crate::archive::{
-    Codec, Encoder, EntryId, Fingerprint, RawFrame, StoredFrame, Summary, Writer,
-};
+use crate::archive::{Codec, Encoder, EntryId, Fingerprint, RawFrame, StoredFrame, Writer};
 use crate::error::{Error, Kind, Result};
 use crate::report::{Event, Observer};
 use crate::task::{ByteBudget, Permit};
@@ -47,9 +45,9 @@ pub(super) struct Receiver {
 
 /// What the writer must have seen before an entry is complete.
 pub(super) struct Expected {
-    pub label: String,
+    /// For messages; none for what is no table.
+    pub table: Option<String>,
     pub chunks: usize,
-    pub bytes: u64,
 }
 
 /// A frame's buffer, with the memory it counts for.
@@ -149,6 +147,11 @@ impl Pipeline {
             .map_err(|_| closed())
     }
 
+    /// Whether the writer has stopped, so that what fails now fails for its reason.
+    pub fn is_closed(&self) -> bool {
+        self.deliveries.is_closed()
+    }
+
     /// Says that a chunk has been read to its end, in so many frames.
     pub async fn chunk_done(
         &self,
@@ -182,25 +185,29 @@ struct Progress {
     chunks: usize,
     frames_expected: u64,
     frames_written: u64,
+    raw_bytes: u64,
     fingerprint: Fingerprint,
 }
 
 impl Receiver {
-    /// Appends everything that comes until all workers have gone, then finishes the archive. An
-    /// entry that is not complete by then is an error, and the archive stays unfinished.
+    /// Appends everything that comes until all workers have gone, and gives the writer back, still
+    /// unfinished. An entry that is not complete by then is an error.
     pub async fn write(
         mut self,
         mut writer: Writer,
         mut expected: HashMap<EntryId, Expected>,
         observer: Arc<dyn Observer>,
-    ) -> Result<Summary> {
+    ) -> Result<Writer> {
         let mut open: HashMap<EntryId, Progress> = HashMap::new();
         while let Some(delivery) = self.deliveries.recv().await {
             let entry = match delivery {
                 Delivery::Frame { frame, _permit } => {
                     let entry = frame.entry;
+                    let raw_bytes = frame.raw_bytes;
                     writer.append(frame).await?;
-                    open.entry(entry).or_default().frames_written += 1;
+                    let progress = open.entry(entry).or_default();
+                    progress.frames_written += 1;
+                    progress.raw_bytes += raw_bytes;
                     entry
                 }
                 Delivery::ChunkDone {
@@ -227,20 +234,23 @@ impl Receiver {
             {
                 let rows = progress.fingerprint.rows();
                 writer.complete(entry, progress.fingerprint).await?;
-                observer.event(&Event::TableDone {
-                    table: done.label,
-                    rows,
-                    bytes: done.bytes,
-                });
+                if let Some(table) = done.table {
+                    observer.event(&Event::TableDone {
+                        table,
+                        rows,
+                        bytes: progress.raw_bytes,
+                    });
+                }
             }
         }
         if let Some(left) = expected.values().next() {
+            let what = left.table.as_deref().unwrap_or("large objects");
             return Err(Error::new(
                 Kind::Failed,
-                format!("data of {} was not read to its end", left.label),
+                format!("data of {what} was not read to its end"),
             ));
         }
-        writer.finish().await
+        Ok(writer)
     }
 }
 

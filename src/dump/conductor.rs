@@ -1,0 +1,337 @@
+//! The dump from end to end: snapshot, locks, catalogs, table of contents, rows, trailer.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::archive::{ArchiveId, Manifest, Scripts, Summary, Timestamp, Writer};
+use crate::catalog::{self, ReadRequest};
+use crate::connect::{Canceller, Config, Session};
+use crate::ddl;
+use crate::error::{Context, Error, Kind, Result};
+use crate::graph;
+use crate::model::Database;
+use crate::report::{Event, Observer};
+use crate::storage::Sink;
+
+use super::entries::{Contents, contents};
+use super::pipeline::{Expected, Pipeline};
+use super::work::Work;
+use super::{DumpOptions, DumpReport, session, work};
+
+/// Dumps the database of `config` into `sink`.
+///
+/// # Errors
+/// See [`ops::dump`](crate::ops::dump).
+pub async fn run(
+    config: &Config,
+    sink: Box<dyn Sink>,
+    options: &DumpOptions,
+    observer: Arc<dyn Observer>,
+    cancel: CancellationToken,
+) -> Result<DumpReport> {
+    options.validate()?;
+    let dump = Dump {
+        config,
+        options,
+        observer,
+        cancellers: Cancellers::default(),
+        stop: CancellationToken::new(),
+        started: Instant::now(),
+    };
+    let mut running = std::pin::pin!(dump.run(sink));
+    tokio::select! {
+        result = &mut running => return result,
+        () = cancel.cancelled() => dump.stop.cancel(),
+    }
+    // A cancel request reaches only a statement that is running: one may have begun just after.
+    for _ in 0..CANCEL_ATTEMPTS {
+        dump.cancellers.cancel_all().await;
+        if let Ok(result) = tokio::time::timeout(CANCEL_INTERVAL, &mut running).await {
+            // It may have been done a moment before.
+            return result.map_err(|_| Error::new(Kind::Interrupted, "dump interrupted"));
+        }
+    }
+    // Whatever it still waits for (a reader of the pipe, perhaps) is given up; its tasks end and
+    // the sink is aborted when it is dropped.
+    Err(Error::new(Kind::Interrupted, "dump interrupted"))
+}
+
+/// How often server work is asked to end after an interrupt, and how long each time is given.
+const CANCEL_ATTEMPTS: usize = 10;
+const CANCEL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Ways to end what is running on the server, gathered as connections are made.
+#[derive(Clone, Default)]
+struct Cancellers(Arc<Mutex<Vec<Canceller>>>);
+
+impl Cancellers {
+    fn add(&self, canceller: Canceller) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(canceller);
+    }
+
+    async fn cancel_all(&self) {
+        let all = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        // A session that has ended by itself in the meantime cannot be cancelled: no matter.
+        let requests = futures::future::join_all(all.iter().map(Canceller::cancel));
+        drop(tokio::time::timeout(CANCEL_INTERVAL, requests).await);
+    }
+}
+
+struct Dump<'a> {
+    config: &'a Config,
+    options: &'a DumpOptions,
+    observer: Arc<dyn Observer>,
+    cancellers: Cancellers,
+    stop: CancellationToken,
+    started: Instant,
+}
+
+impl Dump<'_> {
+    fn phase(&self, name: &'static str, steps: Option<u64>) {
+        self.observer.event(&Event::Phase { name, steps });
+    }
+
+    /// Ends the dump here when it was interrupted.
+    fn checkpoint(&self) -> Result<()> {
+        if self.stop.is_cancelled() {
+            return Err(Error::new(Kind::Interrupted, "dump interrupted"));
+        }
+        Ok(())
+    }
+
+    async fn run(&self, sink: Box<dyn Sink>) -> Result<DumpReport> {
+        self.phase("connect", None);
+        let config = self.config.with_application_name_suffix("dump");
+        let leader = config.connect().await?;
+        self.cancellers.add(leader.canceller());
+        let role = self.options.role.as_deref();
+        let created = Timestamp::now();
+        let snapshot =
+            session::begin_leader(&leader, &self.options.snapshot, role, &*self.observer).await?;
+        let lsn = current_lsn(&leader).await?;
+
+        self.checkpoint()?;
+        self.phase("catalog", None);
+        let request = ReadRequest {
+            selection: self.options.selection.clone(),
+            lock_wait_timeout: self.options.lock_wait_timeout,
+        };
+        let database = catalog::read(&leader, &request, &*self.observer).await?;
+        self.checkpoint()?;
+        let order = graph::order(&database)?;
+        let rendered = ddl::render(&database, &order, &ddl::Options::default());
+        let Contents {
+            entries,
+            tables,
+            large_objects,
+        } = contents(
+            &database,
+            &order,
+            rendered,
+            self.options.copy_format,
+            self.options.jobs,
+        )?;
+        let scripts = Scripts {
+            pre_data: ddl::script::pre_data(&entries_of(
+                &entries,
+                crate::archive::Section::PreData,
+            )),
+            post_data: ddl::script::post_data(&entries_of(
+                &entries,
+                crate::archive::Section::PostData,
+            )),
+        };
+        let manifest = self.manifest(&leader, &database, created, &snapshot, lsn)?;
+        let archive_id = manifest.archive_id;
+        let writer = Writer::create(sink, manifest, &entries, scripts).await?;
+
+        let work = Arc::new(Work::new(tables, large_objects));
+        let (table_count, bytes) = work.totals();
+        self.observer.event(&Event::DataTotal {
+            tables: table_count,
+            bytes,
+            rows: None,
+        });
+        self.phase("data", Some(work.len() as u64));
+        let writer = self.copy_rows(&config, writer, work, &snapshot).await?;
+
+        // Everything was read under the leader's snapshot and locks: they must have held so far.
+        leader
+            .client()
+            .batch_execute("COMMIT")
+            .await
+            .context_with(|| "the session that held the snapshot and the locks was lost")?;
+        self.checkpoint()?;
+        self.phase("finish", None);
+        let summary = writer.finish().await?;
+        leader.close().await;
+        Ok(self.report(&database, entries.len(), table_count, archive_id, &summary))
+    }
+
+    /// Runs the workers and the writer; gives the writer back when all data is in it.
+    async fn copy_rows(
+        &self,
+        config: &Config,
+        writer: Writer,
+        work: Arc<Work>,
+        snapshot: &str,
+    ) -> Result<Writer> {
+        let (pipeline, receiver) = Pipeline::new(self.options.codec, self.options.memory_bytes);
+        let expected: HashMap<_, _> = work
+            .chunks()
+            .map(|(entry, table, chunks)| (entry, Expected { table, chunks }))
+            .collect();
+        let mut writing = JoinSet::new();
+        writing.spawn(receiver.write(writer, expected, Arc::clone(&self.observer)));
+        let stop = self.stop.clone();
+        let mut workers = JoinSet::new();
+        let mut failure = None;
+        for number in 1..=self.options.jobs.min(work.len()) {
+            let opened = self.open_worker(config, snapshot, number).await;
+            match opened {
+                Ok(wire) => {
+                    workers.spawn(work::run(
+                        wire,
+                        Arc::clone(&work),
+                        pipeline.clone(),
+                        Arc::clone(&self.observer),
+                        stop.clone(),
+                    ));
+                }
+                Err(error) => {
+                    failure = Some(error);
+                    stop.cancel();
+                    break;
+                }
+            }
+        }
+        if failure.is_some() {
+            self.cancellers.cancel_all().await;
+        }
+        while let Some(joined) = workers.join_next().await {
+            let result = joined
+                .map_err(|error| Error::new(Kind::Failed, format!("worker failed: {error}")))
+                .and_then(|result| result);
+            if let Err(error) = result
+                && failure.is_none()
+            {
+                failure = Some(error);
+                stop.cancel();
+                // The others may sit in a long COPY: nothing of theirs is wanted any more.
+                self.cancellers.cancel_all().await;
+            }
+        }
+        let writer_failed_first = pipeline.is_closed();
+        drop(pipeline);
+        let written = match writing.join_next().await {
+            Some(joined) => joined
+                .map_err(|error| Error::new(Kind::Failed, format!("writer failed: {error}")))
+                .and_then(|result| result),
+            None => Err(Error::new(Kind::Failed, "the archive's writer has stopped")),
+        };
+        match (failure, written) {
+            (None, written) => {
+                self.checkpoint()?;
+                written
+            }
+            (Some(_), Err(error)) if writer_failed_first => Err(error),
+            (Some(error), _) => Err(error),
+        }
+    }
+
+    async fn open_worker(
+        &self,
+        config: &Config,
+        snapshot: &str,
+        number: usize,
+    ) -> Result<crate::connect::Wire> {
+        let open = async {
+            let mut wire = config
+                .with_application_name_suffix(&format!("worker {number}"))
+                .connect_wire()
+                .await?;
+            self.cancellers.add(wire.canceller());
+            session::begin_worker(
+                &mut wire,
+                snapshot,
+                &self.options.snapshot,
+                self.options.role.as_deref(),
+            )
+            .await?;
+            Ok(wire)
+        };
+        open.await
+            .map_err(|error: Error| error.context(format!("connect worker {number}")))
+    }
+
+    fn manifest(
+        &self,
+        leader: &Session,
+        database: &Database,
+        created: Timestamp,
+        snapshot: &str,
+        lsn: Option<String>,
+    ) -> Result<Manifest> {
+        let properties = &database.properties;
+        let mut manifest = Manifest::new(ArchiveId::random()?, created, self.options.codec);
+        manifest.server_version = database.version.num();
+        manifest.server_version_text = leader.parameter("server_version").unwrap_or_default();
+        manifest.database = properties.header.name.clone();
+        manifest.encoding = properties.encoding.clone();
+        manifest.collate = Some(properties.collate.clone());
+        manifest.ctype = Some(properties.ctype.clone());
+        manifest.locale_provider = Some(properties.locale_provider.clone());
+        manifest.locale = properties.locale.clone();
+        manifest.icu_rules = properties.icu_rules.clone();
+        manifest.lsn = lsn;
+        manifest.snapshot = Some(snapshot.to_owned());
+        Ok(manifest)
+    }
+
+    fn report(
+        &self,
+        database: &Database,
+        entries: usize,
+        tables: u64,
+        archive_id: ArchiveId,
+        summary: &Summary,
+    ) -> DumpReport {
+        DumpReport {
+            database: database.properties.header.name.clone(),
+            entries: entries as u64,
+            tables,
+            rows: summary.rows,
+            raw_bytes: summary.raw_bytes,
+            archive_bytes: summary.bytes,
+            frames: summary.frames,
+            archive_id: archive_id.to_string(),
+            seconds: self.started.elapsed().as_secs_f64(),
+        }
+    }
+}
+
+/// Where in the write-ahead log the snapshot stands, about: read just after it was taken.
+async fn current_lsn(leader: &Session) -> Result<Option<String>> {
+    let row = leader
+        .client()
+        .query_one(
+            "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() \
+             THEN pg_catalog.pg_last_wal_replay_lsn() \
+             ELSE pg_catalog.pg_current_wal_lsn() END::pg_catalog.text",
+            &[],
+        )
+        .await
+        .context_with(|| "read the position in the write-ahead log")?;
+    Ok(row.try_get(0)?)
+}

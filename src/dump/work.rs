@@ -1,0 +1,267 @@
+//! What one worker does: take the next piece of work, copy it out, cut it into frames.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::archive::{CopyFormat, EntryId};
+use crate::connect::Wire;
+use crate::error::{Context, Error, Kind, Result};
+use crate::model::Oid;
+use crate::report::{Event, Observer};
+
+use super::entries::{LargeObjectTask, TableTask};
+use super::pipeline::{Pipeline, settle};
+use super::rows::RowStream;
+
+/// Large objects read by one statement: one generation of its recursion is at most this many
+/// pieces of [`PIECE_BYTES`].
+const OBJECTS_PER_CHUNK: usize = 100;
+
+/// A large object is read, and written back, in pieces of this size.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// Everything there is to read, and who has started it.
+pub(super) struct Work {
+    tables: Vec<(TableTask, AtomicBool)>,
+    large_objects: Vec<LargeObjectTask>,
+    queue: Mutex<VecDeque<Piece>>,
+}
+
+/// One statement's worth of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Piece {
+    Table { task: usize, chunk: usize },
+    LargeObjects { task: usize, chunk: usize },
+}
+
+impl Work {
+    /// Biggest pieces first, so that no long one is left for the end.
+    pub fn new(tables: Vec<TableTask>, large_objects: Vec<LargeObjectTask>) -> Self {
+        let mut pieces = Vec::new();
+        for (task, table) in tables.iter().enumerate() {
+            let bytes = table.bytes / table.ranges.len().max(1) as u64;
+            for chunk in 0..table.ranges.len() {
+                pieces.push((bytes, Piece::Table { task, chunk }));
+            }
+        }
+        for (task, group) in large_objects.iter().enumerate() {
+            for chunk in 0..chunks_of(group) {
+                // Their size is not known without reading them; the middle of the queue is no
+                // worse than any other place.
+                pieces.push((
+                    (OBJECTS_PER_CHUNK * PIECE_BYTES) as u64,
+                    Piece::LargeObjects { task, chunk },
+                ));
+            }
+        }
+        pieces.sort_by_key(|&(bytes, _)| std::cmp::Reverse(bytes));
+        Self {
+            tables: tables
+                .into_iter()
+                .map(|table| (table, AtomicBool::new(false)))
+                .collect(),
+            large_objects,
+            queue: Mutex::new(pieces.into_iter().map(|(_, piece)| piece).collect()),
+        }
+    }
+
+    /// Number of pieces not yet taken.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Number of chunks of each entry, with its table's name.
+    pub fn chunks(&self) -> impl Iterator<Item = (EntryId, Option<String>, usize)> + '_ {
+        self.tables
+            .iter()
+            .map(|(table, _)| (table.entry, Some(table.label.clone()), table.ranges.len()))
+            .chain(
+                self.large_objects
+                    .iter()
+                    .map(|group| (group.entry, None, chunks_of(group))),
+            )
+    }
+
+    /// Tables, and bytes that their data is expected to have.
+    pub fn totals(&self) -> (u64, u64) {
+        let bytes = self.tables.iter().map(|(table, _)| table.bytes).sum();
+        (self.tables.len() as u64, bytes)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Piece>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self) -> Option<Piece> {
+        self.lock().pop_front()
+    }
+}
+
+fn chunks_of(group: &LargeObjectTask) -> usize {
+    group.oids.len().div_ceil(OBJECTS_PER_CHUNK)
+}
+
+/// Works until nothing is left, or until `stop` fires.
+pub(super) async fn run(
+    mut wire: Wire,
+    work: Arc<Work>,
+    pipeline: Pipeline,
+    observer: Arc<dyn Observer>,
+    stop: CancellationToken,
+) -> Result<()> {
+    let mut sealing = JoinSet::new();
+    let mut locked = HashSet::new();
+    while !stop.is_cancelled()
+        && let Some(piece) = work.next()
+    {
+        match piece {
+            Piece::Table { task, chunk } => {
+                let (table, started) = &work.tables[task];
+                if !started.swap(true, Ordering::Relaxed) {
+                    observer.event(&Event::TableStarted {
+                        table: table.label.clone(),
+                        bytes: table.bytes,
+                    });
+                }
+                let read = async {
+                    if locked.insert(table.entry) {
+                        relock(&mut wire, table).await?;
+                    }
+                    let copy = Copy {
+                        entry: table.entry,
+                        chunk,
+                        statement: table.statement(chunk),
+                        format: table.format(),
+                        table: Some(&table.label),
+                    };
+                    copy.run(&mut wire, &pipeline, &mut sealing, &*observer, &stop)
+                        .await
+                };
+                read.await
+                    .context_with(|| format!("dump table {}", table.label))?;
+            }
+            Piece::LargeObjects { task, chunk } => {
+                let group = &work.large_objects[task];
+                let first = chunk * OBJECTS_PER_CHUNK;
+                let last = (first + OBJECTS_PER_CHUNK).min(group.oids.len());
+                let copy = Copy {
+                    entry: group.entry,
+                    chunk,
+                    statement: read_large_objects(&group.oids[first..last]),
+                    format: CopyFormat::Binary,
+                    table: None,
+                };
+                copy.run(&mut wire, &pipeline, &mut sealing, &*observer, &stop)
+                    .await
+                    .context_with(|| "dump large objects")?;
+            }
+        }
+        while let Some(joined) = sealing.try_join_next() {
+            joined
+                .map_err(|error| Error::new(Kind::Failed, format!("worker failed: {error}")))??;
+        }
+    }
+    settle(&mut sealing).await?;
+    wire.close().await;
+    Ok(())
+}
+
+/// The leader holds the lock already. If somebody has queued for an exclusive lock since, a plain
+/// request would wait behind him, and he waits for the leader: NOWAIT makes that an error instead
+/// of a deadlock that nobody sees.
+async fn relock(wire: &mut Wire, table: &TableTask) -> Result<()> {
+    wire.execute(&format!(
+        "LOCK TABLE ONLY {} IN ACCESS SHARE MODE NOWAIT",
+        table.sql_name
+    ))
+    .await
+    .map_err(|error| {
+        let error = error.context("lock");
+        if error.sqlstate() == Some(&crate::error::SqlState::LOCK_NOT_AVAILABLE) {
+            error.with_hint("another session waits for an exclusive lock on it: run the dump again when that is done")
+        } else {
+            error
+        }
+    })?;
+    Ok(())
+}
+
+/// Reads large objects in pieces without knowing their sizes, with nothing but the right to read
+/// them: each round of the recursion reads the next piece of those that were full so far. Holes
+/// read as zeros. An empty object gives one empty piece.
+fn read_large_objects(oids: &[Oid]) -> String {
+    let list = oids
+        .iter()
+        .map(Oid::to_string)
+        .collect::<Vec<_>>()
+        .join(",");
+    format!(
+        "COPY (WITH RECURSIVE piece(loid, pos, data) AS (\
+         SELECT o, 0::pg_catalog.int8, pg_catalog.lo_get(o, 0, {PIECE_BYTES}) \
+         FROM pg_catalog.unnest('{{{list}}}'::pg_catalog.oid[]) AS o \
+         UNION ALL \
+         SELECT loid, pos + {PIECE_BYTES}, pg_catalog.lo_get(loid, pos + {PIECE_BYTES}, {PIECE_BYTES}) \
+         FROM piece WHERE pg_catalog.length(data) = {PIECE_BYTES}) \
+         SELECT loid, pos, data FROM piece WHERE pos = 0 OR pg_catalog.length(data) > 0) \
+         TO STDOUT WITH (FORMAT binary)"
+    )
+}
+
+/// One COPY TO on its way into frames.
+struct Copy<'a> {
+    entry: EntryId,
+    chunk: usize,
+    statement: String,
+    format: CopyFormat,
+    table: Option<&'a str>,
+}
+
+impl Copy<'_> {
+    async fn run(
+        &self,
+        wire: &mut Wire,
+        pipeline: &Pipeline,
+        sealing: &mut JoinSet<Result<()>>,
+        observer: &dyn Observer,
+        stop: &CancellationToken,
+    ) -> Result<()> {
+        let too_many = |_| Error::new(Kind::Failed, "more chunks or frames than an archive counts");
+        let chunk = u32::try_from(self.chunk).map_err(too_many)?;
+        let mut stream = RowStream::new(wire.copy_out(&self.statement).await?, self.format);
+        let mut frames = 0_u32;
+        loop {
+            if stop.is_cancelled() {
+                return Err(Error::new(Kind::Interrupted, "dump interrupted"));
+            }
+            let mut buffer = pipeline.buffer().await?;
+            let rows = stream.fill(&mut buffer.bytes).await?;
+            if rows == 0 {
+                pipeline.give_back(buffer);
+                break;
+            }
+            if let Some(table) = self.table {
+                observer.event(&Event::TableProgress {
+                    table: table.to_owned(),
+                    rows,
+                    bytes: buffer.bytes.len() as u64,
+                });
+            }
+            sealing.spawn(
+                pipeline
+                    .clone()
+                    .seal(self.entry, chunk, frames, rows, buffer),
+            );
+            frames = frames.checked_add(1).ok_or_else(|| {
+                Error::new(Kind::Failed, "more chunks or frames than an archive counts")
+            })?;
+        }
+        let fingerprint = stream.finish()?;
+        pipeline
+            .chunk_done(self.entry, u64::from(frames), fingerprint)
+            .await
+    }
+}
