@@ -1,0 +1,210 @@
+//! The rooms of the house and who may call whom, as docs/ARCHITECTURE.md states it. Read from the
+//! imports, so that an arrow in the wrong direction is seen the day it is drawn.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Room, and the rooms below it that it may use. `error`, `report`, `sql` and `task` are the
+/// cellar.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("error", &[]),
+    ("report", &["error"]),
+    ("task", &["error"]),
+    ("sql", &["error"]),
+    ("dag", &["error"]),
+    ("storage", &["error", "task"]),
+    ("connect", &["error", "task", "sql"]),
+    ("model", &["error", "sql"]),
+    (
+        "catalog",
+        &["error", "report", "task", "sql", "connect", "model"],
+    ),
+    ("graph", &["error", "dag", "model"]),
+    ("ddl", &["error", "sql", "model", "graph"]),
+    ("archive", &["error", "report", "task", "sql", "storage"]),
+    ("plan", &["error", "sql", "dag", "archive"]),
+    (
+        "dump",
+        &[
+            "error", "report", "task", "sql", "connect", "model", "catalog", "graph", "ddl",
+            "archive", "storage",
+        ],
+    ),
+    (
+        "restore",
+        &[
+            "error", "report", "task", "sql", "dag", "connect", "archive", "storage", "plan",
+        ],
+    ),
+    (
+        "ops",
+        &[
+            "error", "report", "task", "sql", "connect", "catalog", "ddl", "archive", "storage",
+            "plan", "dump", "restore",
+        ],
+    ),
+];
+
+/// Rooms that do no I/O and read no clock, environment or randomness.
+const PURE: &[&str] = &["sql", "dag", "model", "graph", "ddl", "plan"];
+
+fn sources(room: &str) -> Vec<(PathBuf, String)> {
+    fn walk(path: &Path, files: &mut Vec<PathBuf>) {
+        if path.is_dir() {
+            for entry in fs::read_dir(path).unwrap() {
+                walk(&entry.unwrap().path(), files);
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path.to_owned());
+        }
+    }
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    let single = src.join(format!("{room}.rs"));
+    walk(
+        if single.exists() {
+            &single
+        } else {
+            &src.join(room)
+        }
+        .as_path(),
+        &mut files,
+    );
+    files
+        .into_iter()
+        .map(|file| {
+            let text = fs::read_to_string(&file).unwrap();
+            // Tests at the end of a file may use what they like.
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let code = code
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .collect::<Vec<_>>()
+                .join("\n");
+            (file, code)
+        })
+        .collect()
+}
+
+/// Every `crate::room` that a text names, also in braces: `use crate::{a, b::c}`.
+fn rooms_named(code: &str) -> BTreeSet<String> {
+    let mut named = BTreeSet::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        if let Some(group) = rest.strip_prefix('{') {
+            let mut depth = 0;
+            let mut word = String::new();
+            let mut fresh = true;
+            for c in group.chars() {
+                match c {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => fresh = true,
+                    c if fresh && depth == 0 && (c.is_alphanumeric() || c == '_') => word.push(c),
+                    _ if !word.is_empty() => {
+                        named.insert(std::mem::take(&mut word));
+                        fresh = false;
+                    }
+                    _ => {}
+                }
+            }
+            if !word.is_empty() {
+                named.insert(word);
+            }
+        } else {
+            named.insert(
+                rest.chars()
+                    .take_while(|c| c.is_alphanumeric() || *c == '_')
+                    .collect(),
+            );
+        }
+    }
+    named
+}
+
+#[test]
+fn rooms_use_only_what_is_below_them() {
+    let rooms: BTreeMap<_, _> = MAY_USE.iter().copied().collect();
+    let mut wrong = Vec::new();
+    for (room, allowed) in &rooms {
+        for (file, code) in sources(room) {
+            for named in rooms_named(&code) {
+                if named != *room
+                    && rooms.contains_key(named.as_str())
+                    && !allowed.contains(&named.as_str())
+                {
+                    wrong.push(format!("{} uses {named}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_room_is_in_the_table() {
+    let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    for line in lib.lines() {
+        if let Some(module) = line
+            .trim()
+            .strip_prefix("pub mod ")
+            .or(line.trim().strip_prefix("mod "))
+        {
+            let module = module.trim_end_matches(';');
+            assert!(
+                MAY_USE.iter().any(|(room, _)| *room == module),
+                "{module} is not in the table of rooms"
+            );
+        }
+    }
+}
+
+#[test]
+fn pure_rooms_touch_nothing_outside() {
+    const OUTSIDE: &[&str] = &[
+        "std::fs",
+        "std::net",
+        "std::env",
+        "std::process",
+        "std::time::Instant",
+        "SystemTime",
+        "std::io",
+        "tokio::",
+        "tokio_postgres::Client",
+        "getrandom",
+        "rand::",
+    ];
+    for room in PURE {
+        for (file, code) in sources(room) {
+            for word in OUTSIDE {
+                assert!(!code.contains(word), "{} uses {word}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_library_never_prints_nor_exits() {
+    for (room, _) in MAY_USE {
+        for (file, code) in sources(room) {
+            for word in [
+                "println!",
+                "eprintln!",
+                "print!(",
+                "process::exit",
+                "signal::",
+            ] {
+                assert!(!code.contains(word), "{} has {word}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_parser_of_imports_sees_what_it_should() {
+    let code = "use crate::a::B;\nuse crate::{c, d::{E, F}, g};\nfn f() { crate::h::i() }";
+    let expected: BTreeSet<String> = ["a", "c", "d", "g", "h"].map(str::to_owned).into();
+    assert_eq!(rooms_named(code), expected);
+}

@@ -1,0 +1,331 @@
+//! What goes out of one database comes back in another: objects, rows, and the archive of the
+//! copy is the archive of the original.
+
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use pretty_assertions::assert_eq;
+use support::{Db, Server, assert_same_data, assert_same_schema, pgstow, run};
+
+/// Dumps `source`, restores into a new database, and holds both against each other in every way.
+fn round_trip(source: &Db, dump_options: &[&str], restore_options: &[&str]) -> Db {
+    let dir = tempfile::tempdir().unwrap();
+    let first = dir.path().join("first.pgstow");
+    run(pgstow()
+        .args(["dump", "-d", &source.url(), "-f"])
+        .arg(&first)
+        .args(dump_options))
+    .success();
+    run(pgstow().arg("verify").arg(&first)).success();
+    let target = source.server().create_db("copy");
+    run(pgstow()
+        .args(["restore", "-d", &target.url()])
+        .args(restore_options)
+        .arg(&first))
+    .success();
+    assert_same_schema(source, &target);
+    assert_same_data(source, &target);
+    run(pgstow()
+        .args(["verify", "--against", &target.url()])
+        .arg(&first))
+    .success();
+
+    let second = dir.path().join("second.pgstow");
+    run(pgstow()
+        .args(["dump", "-d", &target.url(), "-f"])
+        .arg(&second)
+        .args(dump_options))
+    .success();
+    assert_eq!(
+        toc(&first),
+        toc(&second),
+        "the copy's table of contents differs"
+    );
+    assert_eq!(fingerprints(&first), fingerprints(&second));
+    target
+}
+
+/// The table of contents as it is stored, a line per entry.
+fn toc(archive: &Path) -> String {
+    let listing = run(Command::new("tar").arg("tf").arg(archive))
+        .success()
+        .stdout;
+    let member = listing
+        .lines()
+        .find(|name| name.starts_with("pgstow/toc.jsonl"))
+        .expect("an archive has a table of contents")
+        .to_owned();
+    let mut tar = Command::new("tar")
+        .arg("xOf")
+        .arg(archive)
+        .arg(&member)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = Command::new("zstd")
+        .args(["-dc"])
+        .stdin(tar.stdout.take().unwrap())
+        .output()
+        .unwrap();
+    assert!(tar.wait().unwrap().success() && output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Table, rows and content fingerprint of everything with data, from `pgstow list --json`.
+fn fingerprints(archive: &Path) -> Vec<(String, u64, String)> {
+    let listed = run(pgstow().args(["list", "--json"]).arg(archive))
+        .success()
+        .stdout;
+    let mut tables = Vec::new();
+    for line in listed.lines() {
+        let value: serde_json::Value = serde_json::from_str(line).unwrap();
+        let Some(list) = value.get("tables").and_then(|tables| tables.as_array()) else {
+            continue;
+        };
+        for table in list {
+            tables.push((
+                table["table"].to_string(),
+                table["rows"].as_u64().unwrap(),
+                table["fingerprint"].to_string(),
+            ));
+        }
+    }
+    tables.sort();
+    tables
+}
+
+fn every_feature(major: u32) {
+    let source = Server::start(major).create_db("features");
+    source.load_fixtures();
+    round_trip(&source, &[], &["-j", "3"]);
+}
+
+#[test]
+fn every_feature_on_13() {
+    every_feature(13);
+}
+
+#[test]
+fn every_feature_on_14() {
+    every_feature(14);
+}
+
+#[test]
+fn every_feature_on_15() {
+    every_feature(15);
+}
+
+#[test]
+fn every_feature_on_16() {
+    every_feature(16);
+}
+
+#[test]
+fn every_feature_on_17() {
+    every_feature(17);
+}
+
+#[test]
+fn every_feature_on_18() {
+    every_feature(18);
+}
+
+#[test]
+fn text_format_and_every_codec() {
+    for (codec, format) in [
+        ("gzip:1", "text"),
+        ("lz4", "text"),
+        ("none", "auto"),
+        ("zstd:9", "text"),
+    ] {
+        let source = Server::start(18).create_db("codecs");
+        source.load_fixture("data");
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a");
+        let compress = format!("--compress={codec}");
+        let format = format!("--copy-format={format}");
+        run(pgstow()
+            .args(["dump", &source.url(), &compress, &format, "-f"])
+            .arg(&file))
+        .success();
+        run(pgstow().arg("verify").arg(&file)).success();
+        let target = source.server().create_db("copy");
+        run(pgstow()
+            .args(["restore", "-j2", "-d", &target.url()])
+            .arg(&file))
+        .success();
+        assert_same_schema(&source, &target);
+        assert_same_data(&source, &target);
+    }
+}
+
+#[test]
+fn an_empty_database() {
+    for major in [15, 18] {
+        let source = Server::start(major).create_db("empty");
+        round_trip(&source, &[], &[]);
+    }
+}
+
+#[test]
+fn the_shop() {
+    for major in [15, 18] {
+        let source = Server::start(major).create_db("shop");
+        source.psql_file(&support::fixture_path("shop"));
+        round_trip(&source, &["-j", "2"], &["-j", "2"]);
+    }
+}
+
+#[test]
+fn two_thousand_tables() {
+    let source = Server::start(18).create_db("many");
+    source.psql(
+        "do $$ begin for i in 1..2000 loop execute format(
+            'create table t%s (id int primary key, v text); insert into t%s values (1, %L)', i, i, i);
+            if i % 250 = 0 then commit; end if;
+         end loop; end $$",
+    );
+    round_trip(&source, &[], &["-j", "4"]);
+}
+
+#[test]
+fn a_table_far_larger_than_a_chunk() {
+    for major in [15, 18] {
+        let source = Server::start(major).create_db("large");
+        source.psql(
+            "create table big (id bigint primary key, a int, b numeric, c text);
+             insert into big select i, i % 97, i * 1.25, repeat('x', 100) || i
+               from generate_series(1, 1500000) i;
+             delete from big where id % 7 = 0;",
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a");
+        run(pgstow()
+            .args(["dump", "-j4", &source.url(), "-f"])
+            .arg(&file))
+        .success();
+        let members = run(Command::new("tar").arg("tf").arg(&file))
+            .success()
+            .stdout;
+        let chunks: std::collections::BTreeSet<_> = members
+            .lines()
+            .filter(|name| name.starts_with("data/"))
+            .filter_map(|name| name.rsplit('/').next()?.split('-').next())
+            .collect();
+        assert!(chunks.len() > 1, "the table was not cut: {chunks:?}");
+        let target = source.server().create_db("copy");
+        run(pgstow()
+            .args(["restore", "-j3", "-d", &target.url()])
+            .arg(&file))
+        .success();
+        assert_same_data(&source, &target);
+        run(pgstow()
+            .args(["verify", "--against", &target.url()])
+            .arg(&file))
+        .success();
+    }
+}
+
+#[test]
+fn values_over_a_hundred_megabytes() {
+    let source = Server::start(18).create_db("giant");
+    source.psql(
+        "create table giant (id int, t text, b bytea);
+         alter table giant alter t set storage external, alter b set storage external;
+         insert into giant values (1, repeat('pgstow', 20000000), null),
+           (2, 'small', decode(repeat('00ff5c0a', 30000000), 'hex')), (3, null, null);",
+    );
+    for format in ["auto", "text"] {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a");
+        let format = format!("--copy-format={format}");
+        run(pgstow()
+            .args(["dump", &source.url(), &format, "-f"])
+            .arg(&file))
+        .success();
+        let target = source.server().create_db("copy");
+        run(pgstow().args(["restore", "-d", &target.url()]).arg(&file)).success();
+        assert_same_data(&source, &target);
+    }
+}
+
+#[test]
+fn through_a_pipe_in_parallel() {
+    let source = Server::start(18).create_db("pipe");
+    source.load_fixtures();
+    source.psql(
+        "create table public.wide as select i, md5(i::text) as a, repeat(md5(i::text), 10) as b
+           from generate_series(1, 200000) i; alter table public.wide add primary key (i);",
+    );
+    let target = source.server().create_db("copy");
+    let mut dump = pgstow()
+        .args(["dump", "-j2", &source.url(), "-f", "-"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let restore = pgstow()
+        .args(["restore", "-j3", "-d", &target.url(), "-"])
+        .stdin(dump.stdout.take().unwrap())
+        .output()
+        .unwrap();
+    assert!(dump.wait().unwrap().success());
+    assert!(
+        restore.status.success(),
+        "{}",
+        String::from_utf8_lossy(&restore.stderr)
+    );
+    assert_same_schema(&source, &target);
+    assert_same_data(&source, &target);
+}
+
+#[test]
+fn from_a_hot_standby() {
+    for major in [15, 18] {
+        let primary = Server::builder(major).start();
+        let source = primary.create_db("standby");
+        source.load_fixture("tables");
+        source.load_fixture("partitions");
+        source.psql("drop table if exists unlogged_here");
+        let standby = primary.standby();
+        standby.wait_for(&primary);
+        let replica = standby.db(source.name());
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a");
+        run(pgstow()
+            .args([
+                "dump",
+                "-j2",
+                "--no-unlogged-table-data",
+                &replica.url(),
+                "-f",
+            ])
+            .arg(&file))
+        .success();
+        let target = primary.create_db("copy");
+        run(pgstow().args(["restore", "-d", &target.url()]).arg(&file)).success();
+        assert_same_schema(&source, &target);
+    }
+}
+
+#[test]
+fn a_database_that_is_not_utf8() {
+    let server = Server::start(18);
+    let source = server.create_db_with("latin", "encoding 'LATIN1' locale 'C' template template0");
+    source.psql(
+        "create table t (id int primary key, \"größe\" text); \
+         insert into t values (1, 'Käse'), (2, E'tab\\tnew\\nline\\\\');",
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a");
+    run(pgstow().args(["dump", &source.url(), "-f"]).arg(&file)).success();
+    for options in [
+        "encoding 'LATIN1' locale 'C' template template0",
+        "template template0",
+    ] {
+        let target = server.create_db_with("copy", options);
+        run(pgstow().args(["restore", "-d", &target.url()]).arg(&file)).success();
+        assert_same_data(&source, &target);
+    }
+}
