@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::codec::Codec;
 use super::digest::{Digest, hex, unhex};
 use crate::error::{Error, Kind, Result};
+use super::entry::Entry;
+use crate::error::{Error, Result};
 
 /// Version of the format that this library writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -210,6 +212,10 @@ pub struct Manifest {
     /// The snapshot's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<String>,
+    /// The database itself: kinds `DATABASE` and `DATABASE PROPERTIES`, numbered after the entries
+    /// of the table of contents. Only a restore that makes the database uses them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub database_entries: Vec<Entry>,
     /// The options of the dump that decide what is in it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<String, serde_json::Value>,
@@ -237,6 +243,7 @@ impl Manifest {
             collation_version: None,
             lsn: None,
             snapshot: None,
+            database_entries: Vec::new(),
             options: BTreeMap::new(),
         }
     }

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::archive::{ArchiveId, Manifest, Scripts, Summary, Timestamp, Writer};
+use crate::archive::{
+    ArchiveId, Entry, EntryId, Manifest, Pass, Scripts, Section, Summary, Timestamp, Writer,
+};
 use crate::catalog::{self, ReadRequest};
 use crate::connect::{Canceller, Config, Session};
 use crate::ddl;
@@ -15,12 +17,13 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::graph;
 use crate::model::Database;
 use crate::report::{Event, Observer};
+use crate::sql::ident;
 use crate::storage::Sink;
 
 use super::entries::{Contents, contents};
 use super::pipeline::{Expected, Pipeline};
 use super::work::Work;
-use super::{DumpOptions, DumpReport, session, work};
+use super::{DumpOptions, DumpReport, scripts, session, work};
 
 /// Dumps the database of `config` into `sink`.
 ///
@@ -130,7 +133,7 @@ impl Dump<'_> {
         let database = catalog::read(&leader, &request, &*self.observer).await?;
         self.checkpoint()?;
         let order = graph::order(&database)?;
-        let rendered = ddl::render(&database, &order, &ddl::Options::default());
+        let rendered = ddl::render(&database, &order, &ddl::Options::default())?;
         let Contents {
             entries,
             tables,
@@ -142,17 +145,13 @@ impl Dump<'_> {
             self.options.copy_format,
             self.options.jobs,
         )?;
+        let header = ddl::script::header(database.version, CLIENT_ENCODING);
         let scripts = Scripts {
-            pre_data: ddl::script::pre_data(&entries_of(
-                &entries,
-                crate::archive::Section::PreData,
-            )),
-            post_data: ddl::script::post_data(&entries_of(
-                &entries,
-                crate::archive::Section::PostData,
-            )),
+            pre_data: header.clone() + &scripts::pre_data(&entries),
+            post_data: header + &scripts::post_data(&entries),
         };
-        let manifest = self.manifest(&leader, &database, created, &snapshot, lsn)?;
+        let mut manifest = self.manifest(&leader, &database, created, &snapshot, lsn)?;
+        manifest.database_entries = database_entries(&database, &entries)?;
         let archive_id = manifest.archive_id;
         let writer = Writer::create(sink, manifest, &entries, scripts).await?;
 
@@ -288,7 +287,7 @@ impl Dump<'_> {
         manifest.server_version = database.version.num();
         manifest.server_version_text = leader.parameter("server_version").unwrap_or_default();
         manifest.database = properties.header.name.clone();
-        manifest.encoding = properties.encoding.clone();
+        manifest.encoding = CLIENT_ENCODING.to_owned();
         manifest.collate = Some(properties.collate.clone());
         manifest.ctype = Some(properties.ctype.clone());
         manifest.locale_provider = Some(properties.locale_provider.clone());
@@ -334,4 +333,52 @@ async fn current_lsn(leader: &Session) -> Result<Option<String>> {
         .await
         .context_with(|| "read the position in the write-ahead log")?;
     Ok(row.try_get(0)?)
+}
+
+/// Encoding of all statements, and of frames whose COPY statement does not name another one.
+const CLIENT_ENCODING: &str = "UTF8";
+
+/// The database itself as entries, numbered after all others. They are part of the manifest and
+/// not of the table of contents: two databases of the same content have different names.
+fn database_entries(database: &Database, entries: &[Entry]) -> Result<Vec<Entry>> {
+    let properties = &database.properties;
+    let name = &properties.header.name;
+    let first = EntryId::try_from(entries.len() + 1)
+        .map_err(|_| Error::new(Kind::Failed, "more than four thousand million objects"))?;
+    let blank = |id, kind: &str| Entry {
+        id,
+        kind: kind.to_owned(),
+        schema: None,
+        name: name.clone(),
+        relation: None,
+        owner: None,
+        section: Section::PreData,
+        pass: Pass::Main,
+        depends_on: Vec::new(),
+        locks: Vec::new(),
+        tablespace: None,
+        access_method: None,
+        create: Vec::new(),
+        drop: Vec::new(),
+        set_owner: Vec::new(),
+        privileges: Vec::new(),
+        comments: Vec::new(),
+        labels: Vec::new(),
+        data: None,
+    };
+    let definition = Entry {
+        owner: properties.header.owner.clone(),
+        create: ddl::database::create(properties, name, database.version),
+        drop: vec![format!("DROP DATABASE IF EXISTS {}", ident(name))],
+        set_owner: ddl::database::owner(properties, name),
+        privileges: ddl::database::acl(properties, name, database.version),
+        comments: ddl::database::descriptions(properties, name),
+        ..blank(first, "DATABASE")
+    };
+    let settings = Entry {
+        create: ddl::database::properties(properties, name),
+        depends_on: vec![first],
+        ..blank(first + 1, "DATABASE PROPERTIES")
+    };
+    Ok(vec![definition, settings])
 }

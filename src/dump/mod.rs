@@ -17,6 +17,7 @@ mod entries;
 mod options;
 mod pipeline;
 mod rows;
+mod scripts;
 mod session;
 mod work;
 

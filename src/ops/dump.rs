@@ -23,7 +23,5 @@ pub async fn dump(
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
 ) -> Result<DumpReport> {
-    options.validate()?;
-    let _ = (config, sink, observer, cancel);
-    todo!()
+    crate::dump::run(config, sink, options, observer, cancel).await
 }

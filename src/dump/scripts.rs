@@ -1,0 +1,60 @@
+//! The schema as scripts: the entries' statements in the order in which a restore runs them.
+
+use crate::archive::{Entry, Pass, Section};
+use crate::ddl::script::{Item, section};
+
+/// What must run before rows are loaded: definitions with owners, comments and labels.
+pub(crate) fn pre_data(entries: &[Entry]) -> String {
+    definitions(entries, Section::PreData)
+}
+
+/// What must run after: definitions of the post-data section, then privileges (which may take away
+/// what is still needed before), then event triggers and refreshes.
+pub(crate) fn post_data(entries: &[Entry]) -> String {
+    let mut script = definitions(entries, Section::PostData);
+    let granting = entries
+        .iter()
+        .filter(|entry| entry.pass == Pass::Privileges);
+    let default_privileges = granting.map(|entry| item(entry, statements(entry)));
+    script.push_str(&section(
+        entries
+            .iter()
+            .map(|entry| item(entry, entry.privileges.iter().map(String::as_str).collect()))
+            .chain(default_privileges),
+    ));
+    let last = entries.iter().filter(|entry| entry.pass == Pass::Last);
+    script.push_str(&section(last.map(|entry| item(entry, statements(entry)))));
+    script
+}
+
+fn definitions(entries: &[Entry], wanted: Section) -> String {
+    section(
+        entries
+            .iter()
+            .filter(|entry| entry.section == wanted && entry.pass == Pass::Main)
+            .map(|entry| item(entry, statements(entry))),
+    )
+}
+
+/// What makes an entry, its privileges apart.
+fn statements(entry: &Entry) -> Vec<&str> {
+    [
+        &entry.create,
+        &entry.set_owner,
+        &entry.comments,
+        &entry.labels,
+    ]
+    .into_iter()
+    .flatten()
+    .map(String::as_str)
+    .collect()
+}
+
+fn item<'a>(entry: &'a Entry, statements: Vec<&'a str>) -> Item<'a> {
+    Item {
+        title: entry.describe(),
+        statements,
+        tablespace: entry.tablespace.as_deref(),
+        access_method: entry.access_method.as_deref(),
+    }
+}
