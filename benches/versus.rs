@@ -90,7 +90,9 @@ fn number(variable: &str, default: f64) -> f64 {
 /// Loads one kind of data.
 fn load(db: &Db, set: &str) {
     match set {
-        "tpch" => support::tpch::load(db, number("PGSTOW_BENCH_SCALE", 1.0)),
+        "tpch" => {
+            support::tpch::load(number("PGSTOW_BENCH_SCALE", 1.0), db, 1);
+        }
         "narrow" => {
             db.psql(
                 "create table narrow as select i as id, i % 1000 as a, i * 3 as b, (i % 7)::smallint as c

@@ -13,6 +13,7 @@ pub mod ops;
 pub mod plan;
 pub mod report;
 pub mod restore;
+pub mod select;
 pub mod sql;
 pub mod storage;
 pub mod task;

@@ -12,36 +12,40 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("report", &["error"]),
     ("task", &["error"]),
     ("sql", &["error"]),
+    ("select", &["error"]),
     ("dag", &["error"]),
     ("storage", &["error", "task"]),
     ("connect", &["error", "task", "sql"]),
     ("model", &["error", "sql"]),
     (
         "catalog",
-        &["error", "report", "task", "sql", "connect", "model"],
+        &[
+            "error", "select", "report", "task", "sql", "connect", "model",
+        ],
     ),
     ("graph", &["error", "dag", "model"]),
     ("ddl", &["error", "sql", "model", "graph"]),
     ("archive", &["error", "report", "task", "sql", "storage"]),
-    ("plan", &["error", "sql", "dag", "archive"]),
+    ("plan", &["error", "select", "sql", "dag", "archive"]),
     (
         "dump",
         &[
-            "error", "report", "task", "sql", "connect", "model", "catalog", "graph", "ddl",
-            "archive", "storage",
+            "error", "select", "report", "task", "sql", "connect", "model", "catalog", "graph",
+            "ddl", "archive", "storage",
         ],
     ),
     (
         "restore",
         &[
-            "error", "report", "task", "sql", "dag", "connect", "archive", "storage", "plan",
+            "error", "select", "report", "task", "sql", "dag", "connect", "archive", "storage",
+            "plan",
         ],
     ),
     (
         "ops",
         &[
-            "error", "report", "task", "sql", "connect", "catalog", "ddl", "archive", "storage",
-            "plan", "dump", "restore",
+            "error", "select", "report", "task", "sql", "connect", "catalog", "ddl", "archive",
+            "storage", "plan", "dump", "restore",
         ],
     ),
 ];
@@ -62,15 +66,12 @@ fn sources(room: &str) -> Vec<(PathBuf, String)> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     let single = src.join(format!("{room}.rs"));
-    walk(
-        if single.exists() {
-            &single
-        } else {
-            &src.join(room)
-        }
-        .as_path(),
-        &mut files,
-    );
+    let root = if single.exists() {
+        single
+    } else {
+        src.join(room)
+    };
+    walk(&root, &mut files);
     files
         .into_iter()
         .map(|file| {
@@ -87,6 +88,15 @@ fn sources(room: &str) -> Vec<(PathBuf, String)> {
         .collect()
 }
 
+fn first_word(text: &str) -> Option<String> {
+    let word: String = text
+        .trim_start()
+        .chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect();
+    (!word.is_empty()).then_some(word)
+}
+
 /// Every `crate::room` that a text names, also in braces: `use crate::{a, b::c}`.
 fn rooms_named(code: &str) -> BTreeSet<String> {
     let mut named = BTreeSet::new();
@@ -94,31 +104,19 @@ fn rooms_named(code: &str) -> BTreeSet<String> {
         let rest = &code[at + "crate::".len()..];
         if let Some(group) = rest.strip_prefix('{') {
             let mut depth = 0;
-            let mut word = String::new();
-            let mut fresh = true;
+            let mut item = String::new();
             for c in group.chars() {
                 match c {
                     '{' => depth += 1,
                     '}' if depth == 0 => break,
                     '}' => depth -= 1,
-                    ',' if depth == 0 => fresh = true,
-                    c if fresh && depth == 0 && (c.is_alphanumeric() || c == '_') => word.push(c),
-                    _ if !word.is_empty() => {
-                        named.insert(std::mem::take(&mut word));
-                        fresh = false;
-                    }
-                    _ => {}
+                    ',' if depth == 0 => named.extend(first_word(&std::mem::take(&mut item))),
+                    c => item.push(c),
                 }
             }
-            if !word.is_empty() {
-                named.insert(word);
-            }
+            named.extend(first_word(&item));
         } else {
-            named.insert(
-                rest.chars()
-                    .take_while(|c| c.is_alphanumeric() || *c == '_')
-                    .collect(),
-            );
+            named.extend(first_word(rest));
         }
     }
     named

@@ -8,9 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::Codec;
 use super::digest::{Digest, hex, unhex};
-use crate::error::{Error, Kind, Result};
 use super::entry::Entry;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 /// Version of the format that this library writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;

@@ -48,4 +48,4 @@ mod types;
 mod unsupported;
 
 pub use read::{ReadRequest, all_queries, read};
-pub use selection::{Content, Selection};
+pub use selection::Selection;

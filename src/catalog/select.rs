@@ -9,11 +9,12 @@ use super::context::Reader;
 use super::extensions::Members;
 use super::pattern::{Pattern, Subject};
 use super::schemas;
-use super::selection::{Content, Selection};
+use super::selection::Selection;
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{
     Components, Database, Extension, Header, Oid, Persistence, Relation, RelationKind, Schema,
 };
+use crate::select::Content;
 use crate::sql::ServerVersion;
 use std::collections::{HashMap, HashSet};
 

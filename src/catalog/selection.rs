@@ -1,5 +1,7 @@
 //! What the user wants of a database.
 
+use crate::select::Content;
+
 /// Selection by pattern and by section of work, as pg_dump's options of the same names.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
@@ -21,16 +23,4 @@ pub struct Selection {
     pub no_unlogged_table_data: bool,
     /// `--strict-names`: every pattern must match something.
     pub strict_names: bool,
-}
-
-/// Schema, data or both.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Content {
-    /// Both.
-    #[default]
-    All,
-    /// `-s`
-    SchemaOnly,
-    /// `-a`
-    DataOnly,
 }

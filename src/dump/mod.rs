@@ -22,4 +22,4 @@ mod session;
 mod work;
 
 pub use conductor::run;
-pub use options::{CopyFormatChoice, DumpOptions, DumpReport, SnapshotMode, default_jobs};
+pub use options::{CopyFormatChoice, DumpOptions, DumpReport, SnapshotMode};

@@ -5,8 +5,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::archive::{Codec, Sections};
-use crate::catalog::{Content, Selection};
+use crate::catalog::Selection;
 use crate::error::{Error, Kind, Result};
+use crate::select::Content;
+use crate::task::default_jobs;
 
 /// Which COPY format the rows of a table travel in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,13 +114,6 @@ impl DumpOptions {
 
 /// Below this a dump could not hold one frame per worker.
 const MIN_MEMORY_BYTES: u64 = 32 << 20;
-
-/// The number of cores, at most 8.
-pub fn default_jobs() -> usize {
-    std::thread::available_parallelism()
-        .map_or(2, std::num::NonZero::get)
-        .min(8)
-}
 
 /// What a dump did.
 #[derive(Clone, Debug, Serialize)]

@@ -366,12 +366,8 @@ impl<'a> Collector<'a> {
     fn collect(&mut self) {
         let database = self.database;
         let header = &database.properties.header;
-        self.object(
-            Item::Database(header),
-            header,
-            Key::pre(0, header),
-            header.wanted.has(Components::DEFINITION),
-        );
+        // Never ordered: its statements stand apart, and a restore runs them first or not at all.
+        self.object(Item::Database(header), header, Key::pre(0, header), false);
         for schema in &database.schemas {
             let header = &schema.header;
             self.object(

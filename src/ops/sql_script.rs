@@ -13,11 +13,11 @@ use crate::archive::{
     Archive, CopyFormat, DataSpec, Decoder, Entry, EntryId, Manifest, StoredFrame, StreamItem,
     StreamReader, rows_of,
 };
-use crate::catalog::Content;
 use crate::ddl::script;
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::{Barrier, Choices, LeaveOut, Parts, Plan, RowOrder, Step, Work, build};
 use crate::report::Observer;
+use crate::select::Content;
 use crate::sql::{ServerVersion, ident};
 use crate::storage::Sink;
 

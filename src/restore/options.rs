@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use crate::archive::Sections;
-use crate::catalog::Content;
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Choices, EntryFilter, LeaveOut, Omitted, Parts};
+use crate::select::Content;
 
 /// What a failed entry means for the rest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl Default for RestoreOptions {
             filter: EntryFilter::default(),
             content: Content::All,
             sections: Sections::ALL,
-            jobs: crate::dump::default_jobs(),
+            jobs: crate::task::default_jobs(),
             create: false,
             clean: false,
             if_exists: false,
