@@ -91,7 +91,7 @@ fn number(variable: &str, default: f64) -> f64 {
 fn load(db: &Db, set: &str) {
     match set {
         "tpch" => {
-            support::tpch::load(number("PGSTOW_BENCH_SCALE", 1.0), db, 1);
+            support::tpch::load(number("PGSTOW_BENCH_SCALE", 1.0), 2, &|| db.tool("psql"));
         }
         "narrow" => {
             db.psql(
