@@ -207,7 +207,7 @@ async fn rows_that_the_target_swallows_are_an_error() {
          CREATE TRIGGER s BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION s()",
     );
     let options = RestoreOptions {
-        content: pgstow::catalog::Content::DataOnly,
+        content: pgstow::select::Content::DataOnly,
         ..jobs(2)
     };
     let error = restore(&db, file(&path).await, &options).await.unwrap_err();

@@ -323,7 +323,7 @@ async fn rows_alone_and_triggers_get_their_states_back() {
     let server = Server::start(15);
     let db = server.create_db("rows");
     let definitions = RestoreOptions {
-        content: pgstow::catalog::Content::SchemaOnly,
+        content: pgstow::select::Content::SchemaOnly,
         ..jobs(2)
     };
     restore(&db, file(&path).await, &definitions).await.unwrap();
@@ -338,7 +338,7 @@ async fn rows_alone_and_triggers_get_their_states_back() {
                   WHERE tgrelid = 'orders'::regclass";
     let before = db.query_one(states);
     let rows = RestoreOptions {
-        content: pgstow::catalog::Content::DataOnly,
+        content: pgstow::select::Content::DataOnly,
         ..jobs(3)
     };
     let error = restore(&db, file(&path).await, &rows).await.unwrap_err();
