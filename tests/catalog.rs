@@ -4,20 +4,12 @@
 
 mod support;
 
-<<<<<<< HEAD
-use pgstow::catalog::{self, Content, ReadRequest, Selection, all_queries};
+use pgstow::catalog::{self, ReadRequest, Selection, all_queries};
 use pgstow::connect::{Config, ConfigSource, ProcessEnv, Session};
 use pgstow::error::{Error, Kind};
 use pgstow::model::{Address, Class, Components, Database, FunctionBody, Header, TypeDefinition};
 use pgstow::report::{Event, Level, Observer};
-=======
-use pgstow::catalog::{ReadRequest, Selection, all_queries, read_with};
-use pgstow::error::{Error, Kind};
-use pgstow::model::{Address, Class, Components, Database, FunctionBody, Header, TypeDefinition};
-use pgstow::report::{Event, Level, Observer};
 use pgstow::select::Content;
-use pgstow::sql::ServerVersion;
->>>>>>> bf63323 (Point the tests at the shared vocabulary)
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use support::{Db, MAJORS, Server};
