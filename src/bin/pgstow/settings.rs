@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pgstow::EntryFilter;
 use pgstow::archive::{Codec, Section, Sections};
-use pgstow::catalog::{Content, Selection};
+use pgstow::catalog::Selection;
 use pgstow::connect::{Config, ConfigSource, Environment, PasswordPrompt, ProcessEnv};
 use pgstow::error::{Error, Kind, Result};
 use pgstow::ops::{
@@ -12,6 +12,7 @@ use pgstow::ops::{
     VerifyOptions, default_jobs,
 };
 use pgstow::plan::LeaveOut;
+use pgstow::select::Content;
 
 use super::args;
 
