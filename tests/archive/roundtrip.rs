@@ -298,3 +298,24 @@ proptest! {
         runtime.block_on(check(codec, &entries, &pieces));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_a_hundred_thousand_members_are_no_trouble() {
+    let entries: Vec<Entry> = (1..=20_000)
+        .map(|id| table_data(id, "public", &format!("t{id}"), CopyFormat::Text))
+        .collect();
+    let pieces: Vec<Piece> = (0..90_000)
+        .map(|n| piece(1 + n % 3, n / 30_000, n % 30_000 / 3, &["1"]))
+        .collect();
+    let (bytes, summary) = write(Codec::None, &entries, &pieces[..]).await;
+    assert_eq!((summary.tables, summary.frames), (20_000, 90_000));
+    let silent = || std::sync::Arc::new(Silent);
+    let report = verify(MemorySource::new(bytes.clone()), silent())
+        .await
+        .unwrap();
+    assert_eq!(report.members, 90_000 + 20_000 + 9);
+    assert_eq!(
+        verify_stream(bytes.as_slice(), silent()).await.unwrap(),
+        report
+    );
+}

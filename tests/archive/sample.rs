@@ -1,5 +1,6 @@
 //! Archives in memory, small and with everything in them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -202,14 +203,14 @@ pub async fn write(codec: Codec, entries: &[Entry], pieces: &[Piece]) -> (Vec<u8
         .await
         .unwrap();
     let mut encoder = Encoder::new(codec).unwrap();
-    let mut sums = std::collections::BTreeMap::new();
+    let mut sums = BTreeMap::new();
     for entry in entries.iter().filter(|entry| entry.data.is_some()) {
-        let left = pieces
-            .iter()
-            .filter(|piece| piece.entry == entry.id)
-            .count();
-        sums.insert(entry.id, (left, Fingerprint::new(), format_of(entry)));
+        sums.insert(entry.id, (0usize, Fingerprint::new(), format_of(entry)));
     }
+    for piece in pieces {
+        sums.get_mut(&piece.entry).unwrap().0 += 1;
+    }
+    let with_frames: BTreeSet<EntryId> = pieces.iter().map(|piece| piece.entry).collect();
     for piece in pieces {
         let (left, sum, format) = sums.get_mut(&piece.entry).unwrap();
         let (frame, raw) = seal(&mut encoder, *format, piece);
@@ -221,7 +222,7 @@ pub async fn write(codec: Codec, entries: &[Entry], pieces: &[Piece]) -> (Vec<u8
         }
     }
     for (id, (_, sum, _)) in sums {
-        if pieces.iter().all(|piece| piece.entry != id) {
+        if !with_frames.contains(&id) {
             writer.complete(id, sum).await.unwrap();
         }
     }
