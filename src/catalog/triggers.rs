@@ -13,9 +13,16 @@ use std::collections::BTreeSet;
 /// Copies on partitions are marked internal up to 14 and not from 15 on; both have a parent. They
 /// are of interest where their state differs from the parent's. Triggers that the server made for
 /// a constraint are listed only when disabled, to be able to say so. Always the exact form of the
-/// definition: the pretty one leaves out parentheses of WHEN.
+/// definition: the pretty one leaves out parentheses of WHEN. The ancestors of a copy come nearest
+/// first, since those between it and the trigger itself are often as usual and not listed.
 const TRIGGERS: &str = "\
-SELECT t.tgrelid, t.oid, t.tgname::text, t.tgparentid,
+SELECT t.tgrelid, t.oid, t.tgname::text,
+       ARRAY(WITH RECURSIVE up AS (
+           SELECT t.tgparentid AS oid, 1 AS distance WHERE t.tgparentid <> 0
+           UNION ALL
+           SELECT a.tgparentid, up.distance + 1 FROM up
+             JOIN pg_catalog.pg_trigger a ON a.oid = up.oid WHERE a.tgparentid <> 0)
+           SELECT up.oid FROM up ORDER BY up.distance),
        t.tgisinternal AND COALESCE(co.contype, '?') NOT IN ('t', '?') AS systems,
        CASE WHEN NOT t.tgisinternal AND t.tgparentid = 0
             THEN pg_catalog.pg_get_triggerdef(t.oid, false) END,
@@ -54,6 +61,7 @@ pub(crate) async fn read(reader: &Reader<'_>, relations: &[Relation]) -> Result<
         return Ok(triggers);
     }
     let index = by_oid(relations);
+    let mut of_copies = Vec::new();
     let mut without_checks = BTreeSet::new();
     for row in reader.rows("triggers", TRIGGERS, &[&tables]).await? {
         let mut fields = Fields::of(&row);
@@ -63,12 +71,12 @@ pub(crate) async fn read(reader: &Reader<'_>, relations: &[Relation]) -> Result<
         let table = &relations[at];
         let oid = fields.next()?;
         let header = parts::header(table, Class::Trigger, oid, fields.next()?);
-        let parent: Oid = fields.next()?;
+        let ancestors: Vec<Oid> = fields.next()?;
         if fields.next()? {
             without_checks.insert(table.header.sql_name());
             continue;
         }
-        let definition = if parent == 0 {
+        let definition = if ancestors.is_empty() {
             Some(fields.deparsed(|| {
                 format!(
                     "trigger {} of {}",
@@ -84,9 +92,14 @@ pub(crate) async fn read(reader: &Reader<'_>, relations: &[Relation]) -> Result<
             header,
             table: table.header.address.oid,
             definition,
-            parent: (parent != 0).then_some(parent),
+            parent: ancestors.first().copied(),
             enabled: parts::enabled(&mut fields)?,
         });
+        of_copies.push(ancestors);
+    }
+    let listed: BTreeSet<Oid> = triggers.iter().map(|t| t.header.address.oid).collect();
+    for (trigger, ancestors) in triggers.iter_mut().zip(of_copies) {
+        trigger.parent = ancestors.into_iter().find(|oid| listed.contains(oid));
     }
     for table in without_checks {
         reader.observer.warning_with_hint(

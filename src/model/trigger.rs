@@ -11,7 +11,8 @@ pub struct Trigger {
     pub table: Oid,
     /// `pg_get_triggerdef`; none for a partition's copy, of which only the state is written.
     pub definition: Option<String>,
-    /// For a copy: the trigger on the parent that makes it.
+    /// For a copy: the nearest ancestor that is itself written, at last the trigger that all are
+    /// copies of.
     pub parent: Option<Oid>,
     /// When it fires.
     pub enabled: EnabledState,
