@@ -289,6 +289,7 @@ impl Selected {
             .collect();
         follow_owners(relations, &index);
         self.mark_configuration(relations, &index, extensions);
+        self.warn_of_unlogged(reader, relations);
         for relation in &mut *relations {
             relation.header.wanted = self.content(self.data_of(reader, relation));
         }
@@ -362,6 +363,27 @@ impl Selected {
                     relation.configuration_condition = Some(table.condition.clone());
                 }
             }
+        }
+    }
+
+    /// What a standby does not have is not left out in silence.
+    fn warn_of_unlogged(&self, reader: &Reader<'_>, relations: &[Relation]) {
+        let lost = relations.iter().filter(|relation| {
+            relation.persistence == Persistence::Unlogged
+                && matches!(relation.kind, RelationKind::Table | RelationKind::Sequence)
+                && self.content(relation.header.wanted).has(Components::DATA)
+                && !self.excluded_data.contains(&relation.header.address.oid)
+                && !(self.no_unlogged && relation.kind == RelationKind::Table)
+        });
+        let count = lost.count();
+        if reader.in_recovery && count > 0 {
+            reader.observer.warning_with_hint(
+                format!(
+                    "{count} unlogged tables or sequences cannot be read on a standby: \
+                     their rows and values are left out"
+                ),
+                "dump from the primary",
+            );
         }
     }
 

@@ -6,7 +6,7 @@
 use super::context::{Fields, Reader};
 use super::relations::by_oid;
 use crate::error::{Error, Kind, Result};
-use crate::model::{Components, Oid, Persistence, Relation, RelationKind};
+use crate::model::{Components, Oid, Relation, RelationKind};
 use crate::sql::ServerVersion;
 use std::fmt::Write as _;
 
@@ -37,7 +37,8 @@ pub(crate) fn queries(version: ServerVersion) -> Vec<(&'static str, String)> {
     queries
 }
 
-/// Fills the values of sequences whose data is wanted.
+/// Fills the values of sequences whose data is wanted (not wanted of an unlogged one on a standby,
+/// where it cannot be read).
 ///
 /// # Errors
 /// The server's; sequences that may not be read, by name.
@@ -46,13 +47,6 @@ pub(crate) async fn read(reader: &Reader<'_>, relations: &mut [Relation]) -> Res
     for relation in relations.iter() {
         if relation.kind != RelationKind::Sequence || !relation.header.wanted.has(Components::DATA)
         {
-            continue;
-        }
-        if reader.in_recovery && relation.persistence == Persistence::Unlogged {
-            reader.observer.warning(format!(
-                "the value of unlogged sequence {} cannot be read on a standby and is left out",
-                relation.header.sql_name()
-            ));
             continue;
         }
         wanted.push(relation.header.address.oid);

@@ -194,10 +194,6 @@ impl<'s> Coordinator<'s> {
                 Feed::Pipe(_) => self.announced.remove(&entry),
             };
             self.steps_of_rows.insert(entry, (step.id, step.work));
-            self.shared.event(&Event::TableStarted {
-                table: self.table_name(entry),
-                bytes: step.cost,
-            });
             let progress = Progress {
                 expected,
                 ..Progress::default()
@@ -245,6 +241,12 @@ impl<'s> Coordinator<'s> {
         };
         self.steps_of_rows.remove(&entry);
         if !progress.failed {
+            if !progress.started {
+                self.shared.event(&Event::TableStarted {
+                    table: self.table_name(entry),
+                    bytes: 0,
+                });
+            }
             if let Some(of) = self.shared.entry(entry) {
                 self.outcome.loaded(of, work);
             }
@@ -351,10 +353,22 @@ impl<'s> Coordinator<'s> {
                 .is_some_and(|progress| progress.under_way == 0 || !self.one_at_a_time(frame.entry))
         })?;
         let frame = self.ready.remove(at)?;
-        if let Some(progress) = self.loading.get_mut(&frame.entry) {
-            progress.under_way += 1;
+        let progress = self.loading.get_mut(&frame.entry)?;
+        progress.under_way += 1;
+        if !progress.started {
+            progress.started = true;
+            self.say_started(frame.entry);
         }
         Some(frame)
+    }
+
+    fn say_started(&self, entry: EntryId) {
+        let step = self.steps_of_rows.get(&entry);
+        let step = step.and_then(|&(step, _)| self.shared.step(step));
+        self.shared.event(&Event::TableStarted {
+            table: self.table_name(entry),
+            bytes: step.map_or(0, |step| step.cost),
+        });
     }
 
     /// Two sessions must not write into one large object, nor switch the triggers of one table.

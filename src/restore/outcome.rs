@@ -206,6 +206,8 @@ pub(super) struct Progress {
     /// Sessions that load a frame of it now.
     pub(super) under_way: u64,
     pub(super) failed: bool,
+    /// Whether its beginning was told.
+    pub(super) started: bool,
 }
 
 impl Progress {

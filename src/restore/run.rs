@@ -98,6 +98,7 @@ pub async fn restore(
         triggers: HashMap::new(),
     };
 
+    tell_selection(&shared, options);
     let mut target = Target {
         config: config.clone(),
         options,
@@ -158,6 +159,28 @@ pub async fn restore(
     .run(cancel)
     .await?;
     Ok(outcome.finish(&shared, name))
+}
+
+/// Most names that are told one by one.
+const TOLD: usize = 20;
+
+/// With a selection by name: what is left out, and what the target must have.
+fn tell_selection(shared: &Shared, options: &RestoreOptions) {
+    if options.filter.is_all() {
+        return;
+    }
+    let (omitted, needed) = (&shared.plan.omitted, &shared.plan.needed);
+    shared
+        .observer
+        .info(format!("{} entries are left out", omitted.len()));
+    for needed in needed.iter().take(TOLD) {
+        let text = format!("not restored, must be there already: {}", needed.name);
+        shared.observer.info(text);
+    }
+    if needed.len() > TOLD {
+        let more = needed.len() - TOLD;
+        shared.observer.info(format!("and {more} others"));
+    }
 }
 
 /// Says how much is coming, where that is known.
@@ -321,10 +344,22 @@ impl Target<'_> {
         Ok((wire, setup))
     }
 
+    /// More sessions than there are things to do would idle; but one table can keep any number.
+    fn useful_sessions(&self, steps: usize, shared: &Shared) -> usize {
+        match shared.plan.steps_of(Work::Rows).next() {
+            Some(_) => self.options.jobs,
+            None => steps.max(1),
+        }
+    }
+
     /// The other sessions; fewer than asked for when the server has no room for all.
     async fn more_sessions(&self, shared: &Shared, setup: &Setup) -> Result<Vec<Wire>> {
         let mut opening = JoinSet::new();
-        for number in 2..=self.options.jobs {
+        let is_done_before = |work: Work| work == Work::Barrier(Barrier::Definitions);
+        let steps = &shared.plan.steps;
+        let later = steps.iter().skip_while(|step| !is_done_before(step.work));
+        let useful = later.filter(|step| step.entry.is_some()).count();
+        for number in 2..=self.options.jobs.min(self.useful_sessions(useful, shared)) {
             let (config, setup) = (self.config.clone(), setup.clone());
             opening.spawn(async move {
                 let part = format!("restore worker {number}");

@@ -74,7 +74,8 @@ impl Setup {
         };
         let mut statements = vec![set("client_encoding", encoding)];
         for (name, value) in FIXED {
-            if value_of(name).is_some() {
+            // What is as it should be is left alone: some servers do not let it be set at all.
+            if value_of(name).is_some_and(|current| current != value) {
                 statements.push(set(name, value));
             }
         }

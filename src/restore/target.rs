@@ -77,7 +77,7 @@ pub(super) async fn refuse_unless_empty(wire: &mut Wire) -> Result<()> {
         .iter()
         .map(|row| match (text(&row[0]), text(&row[1]).as_str()) {
             (class, "1") => format!("{class} {}", text(&row[2])),
-            (class, count) => format!("{count} of class {class} ({}, …)", text(&row[2])),
+            (class, count) => format!("{count} {} ({}, …)", plural(&class), text(&row[2])),
         })
         .map(|line| line.chars().map(visible).collect())
         .collect();
@@ -93,6 +93,14 @@ pub(super) async fn refuse_unless_empty(wire: &mut Wire) -> Result<()> {
         "restore into a new database (createdb, or --create), let --clean --if-exists drop \
          what would be replaced, load only rows with --data-only, or allow it with --allow-non-empty",
     ))
+}
+
+fn plural(class: &str) -> String {
+    match class.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None if class.ends_with('s') => format!("{class}es"),
+        None => format!("{class}s"),
+    }
 }
 
 fn visible(character: char) -> char {

@@ -94,6 +94,8 @@ pub(super) async fn work(
                     objects: frame.objects(),
                 };
                 let outcome = load_frame(&mut wire, &shared, &frame).await;
+                // What triggers of the target say while rows are loaded can quote rows.
+                wire.take_notices();
                 if let Payload::Copy(buffer) = frame.payload {
                     unpacker.give_back(buffer);
                 }
@@ -139,7 +141,6 @@ async fn load_frame(wire: &mut Wire, shared: &Shared, frame: &ReadyFrame) -> Res
                 .await
                 .map_err(|error| of_entry(error, entry))?;
         }
-        pass_on_notices(wire, shared, &entry.describe());
         races += 1;
         if !lost_a_race(&error) || races > RACES {
             return Err(error);

@@ -102,6 +102,28 @@ async fn a_file_is_restored_by_any_number_of_sessions() {
 }
 
 #[tokio::test]
+async fn every_major_is_a_target() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("shop.pgstow");
+    let mut build = shop(1500);
+    build.large_objects(&[(9001, vec![1; 3000])]);
+    build.write(&path).await;
+    for major in super::support::MAJORS {
+        let db = Server::start(major).create_db("major");
+        let report = restore(&db, file(&path).await, &jobs(2)).await.unwrap();
+        check_shop(&db, 1500);
+        // The archive says that it is of 15.
+        assert_eq!(report.warnings, u64::from(major < 15));
+        let again = restore(&db, file(&path).await, &jobs(2)).await.unwrap_err();
+        assert_eq!(again.kind(), Kind::Refused);
+        assert!(
+            again.message().contains("2 tables (public.customers, …)"),
+            "{again}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn large_objects_and_binary_rows_arrive_unchanged() {
     let mut build = Build::new();
     let content: Vec<u8> = (0..100_000u32)
