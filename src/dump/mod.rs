@@ -23,3 +23,4 @@ mod work;
 
 pub use conductor::run;
 pub use options::{CopyFormatChoice, DumpOptions, DumpReport, SnapshotMode};
+pub(crate) use session::settings as session_settings;

@@ -12,7 +12,7 @@ use super::SnapshotMode;
 ///
 /// `TimeZone` and `lc_monetary` are in the list because they change how `timestamptz` and `money`
 /// are written as text, and so the content fingerprint of a table.
-fn settings(version: ServerVersion) -> Vec<&'static str> {
+pub(crate) fn settings(version: ServerVersion) -> Vec<&'static str> {
     let mut statements = vec![
         "SELECT pg_catalog.set_config('search_path', '', false)",
         "SET datestyle = 'ISO, YMD'",

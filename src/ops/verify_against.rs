@@ -20,7 +20,7 @@ use crate::connect::{Canceller, Config, CopyOut, TransactionStatus, Walk, Wire};
 use crate::error::{Context, Error, Kind, Result};
 use crate::report::{Event, Observer};
 use crate::restore::{is_fatal, large_object_pieces};
-use crate::sql::{ServerVersion, ident, literal};
+use crate::sql::{ident, literal};
 
 /// Pieces of large objects asked for in one statement.
 const PIECES: usize = 500;
@@ -114,7 +114,94 @@ pub(super) async fn compare(
         readers.shutdown().await;
     }
     leader.close().await;
-    Ok(compared?.into_values().collect())
+    Ok(together(&archive, compared?))
+}
+
+/// Partitions whose rows are loaded through their root need not get the same rows again (the hash
+/// of an enum's label is the cluster's own), so they are compared as one.
+fn together(
+    archive: &Archive,
+    mut compared: BTreeMap<EntryId, Comparison>,
+) -> Vec<TableComparison> {
+    let mut loaded_by: BTreeMap<&str, Vec<EntryId>> = BTreeMap::new();
+    for entry in archive.entries() {
+        if let Some(DataSpec::Table { copy_in, .. }) = &entry.data {
+            loaded_by.entry(copy_in).or_default().push(entry.id);
+        }
+    }
+    for group in loaded_by.into_values().filter(|group| group.len() > 1) {
+        let mut known = Fingerprint::new();
+        let mut found = Some(Fingerprint::new());
+        let mut table = String::new();
+        let mut failures = Vec::new();
+        let mut first = None;
+        for id in group {
+            let (Some(index), Some(one)) = (archive.table(id), compared.remove(&id)) else {
+                continue;
+            };
+            first.get_or_insert(id);
+            known.merge(&index.fingerprint);
+            let more = if table.is_empty() { "" } else { ", " };
+            table = format!("{table}{more}{}", one.table);
+            match (&mut found, &one.found) {
+                (Some(all), Ok(Found::Rows(found))) => all.merge(found),
+                _ => found = None,
+            }
+            failures.extend(
+                one.found
+                    .err()
+                    .map(|error| format!("{}: {error}", one.table)),
+            );
+        }
+        let Some(first) = first else { continue };
+        let all = Comparison {
+            table,
+            known,
+            found: match found {
+                Some(found) => Ok(Found::Rows(found)),
+                None => Err(failures.join("; ")),
+            },
+        };
+        compared.insert(first, all);
+    }
+    compared.into_values().map(Comparison::conclude).collect()
+}
+
+/// What was found for a table, before judgement.
+struct Comparison {
+    table: String,
+    known: Fingerprint,
+    found: Result<Found, String>,
+}
+
+impl Comparison {
+    fn conclude(self) -> TableComparison {
+        let known = self.known;
+        let (found_rows, difference) = match self.found {
+            Ok(Found::Rows(found)) if found == known => (Some(found.rows()), None),
+            Ok(Found::Rows(found)) if found.rows() == known.rows() => (
+                Some(found.rows()),
+                Some("as many rows, with other content".to_owned()),
+            ),
+            Ok(Found::Rows(found)) => (
+                Some(found.rows()),
+                Some(format!(
+                    "{} rows in the archive, {} in the database",
+                    known.rows(),
+                    found.rows()
+                )),
+            ),
+            Ok(Found::Pieces { equal, difference }) => (Some(equal), difference),
+            Err(why) => (None, Some(why)),
+        };
+        TableComparison {
+            table: self.table,
+            rows: known.rows(),
+            found_rows,
+            equal: difference.is_none(),
+            difference,
+        }
+    }
 }
 
 /// Opens a session with the settings of a dump, in a transaction: the one whose snapshot the others
@@ -130,7 +217,9 @@ async fn open(
         .with_application_name_suffix(part)
         .connect_wire()
         .await?;
-    let mut settings = session_settings(wire.server_version(), role);
+    let settings = crate::dump::session_settings(wire.server_version());
+    let mut settings: Vec<String> = settings.into_iter().map(str::to_owned).collect();
+    settings.extend(role.map(|role| format!("SET ROLE {}", ident(role))));
     settings.push(format!("SET client_encoding = {}", literal(encoding)));
     // A snapshot must be the first thing of its transaction, so settings go before.
     let mut begin = vec!["BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY".to_owned()];
@@ -157,7 +246,7 @@ impl Reader {
     async fn read(
         mut self,
         queue: Arc<Mutex<VecDeque<EntryId>>>,
-    ) -> Result<BTreeMap<EntryId, TableComparison>> {
+    ) -> Result<BTreeMap<EntryId, Comparison>> {
         let mut compared = BTreeMap::new();
         let next = || {
             queue
@@ -178,7 +267,7 @@ impl Reader {
         Ok(compared)
     }
 
-    async fn table(&mut self, entry: &Entry, known: &TableIndex) -> Result<TableComparison> {
+    async fn table(&mut self, entry: &Entry, known: &TableIndex) -> Result<Comparison> {
         let label = label(entry);
         self.observer.event(&Event::TableStarted {
             table: label.clone(),
@@ -199,37 +288,22 @@ impl Reader {
             }
             self.wire.execute("RELEASE SAVEPOINT pgstow").await?;
         }
-        let (found_rows, difference) = match found {
-            Ok(Found::Rows(found)) if found == known.fingerprint => (Some(found.rows()), None),
-            Ok(Found::Rows(found)) if found.rows() == known.rows => (
-                Some(found.rows()),
-                Some("as many rows, with other content".to_owned()),
-            ),
-            Ok(Found::Rows(found)) => (
-                Some(found.rows()),
-                Some(format!(
-                    "{} rows in the archive, {} in the database",
-                    known.rows,
-                    found.rows()
-                )),
-            ),
-            Ok(Found::Pieces { equal, difference }) => (Some(equal), difference),
+        let found = match found {
             Err(error) if error.kind() == Kind::Server && !is_fatal(&error) => {
-                (None, Some(error.message().to_owned()))
+                Err(error.message().to_owned())
             }
             Err(error) => return Err(error.context(format!("compare {label}"))),
+            Ok(found) => Ok(found),
         };
         self.observer.event(&Event::TableDone {
             table: label.clone(),
-            rows: found_rows.unwrap_or(0),
+            rows: known.rows,
             bytes: known.raw_bytes,
         });
-        Ok(TableComparison {
+        Ok(Comparison {
             table: label,
-            rows: known.rows,
-            found_rows,
-            equal: difference.is_none(),
-            difference,
+            known: known.fingerprint,
+            found,
         })
     }
 
@@ -451,33 +525,4 @@ async fn walk_binary(
         Walk::Done { rows } => Ok(rows),
         Walk::Paused => Err(ended_early()),
     }
-}
-
-/// What changes how rows are written: as in a dump.
-fn session_settings(version: ServerVersion, role: Option<&str>) -> Vec<String> {
-    let mut statements: Vec<String> = [
-        "SELECT pg_catalog.set_config('search_path', '', false)",
-        "SET datestyle = 'ISO, YMD'",
-        "SET intervalstyle = postgres",
-        "SET extra_float_digits = 3",
-        "SET timezone = 'UTC'",
-        "SET lc_monetary = 'C'",
-        "SET bytea_output = hex",
-        "SET xmloption = content",
-        "SET max_parallel_workers_per_gather = 0",
-        "SET statement_timeout = 0",
-        "SET lock_timeout = 0",
-        "SET idle_in_transaction_session_timeout = 0",
-        "SET row_security = off",
-    ]
-    .map(str::to_owned)
-    .into();
-    if version.at_least(14) {
-        statements.push("SET idle_session_timeout = 0".to_owned());
-    }
-    if version.at_least(17) {
-        statements.push("SET transaction_timeout = 0".to_owned());
-    }
-    statements.extend(role.map(|role| format!("SET ROLE {}", ident(role))));
-    statements
 }

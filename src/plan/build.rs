@@ -298,8 +298,10 @@ impl Builder<'_> {
                 // waited for, whatever an archive says.
                 Some(&(_, other))
                     if other != stage && (other, stage) != (Stage::Rows, Stage::AfterRows) => {}
-                Some(&(_, Stage::Rows))
-                    if stage == Stage::Rows && self.row_order == RowOrder::AsTheyCome => {}
+                Some(&(step, Stage::Rows))
+                    if stage == Stage::Rows
+                        && self.row_order == RowOrder::AsTheyCome
+                        && self.loads(step) => {}
                 Some(&(step, _)) => {
                     before.insert(step);
                 }
@@ -327,6 +329,12 @@ impl Builder<'_> {
             Stage::Last => self.barrier_id(Barrier::Privileges),
         });
         before.into_iter().collect()
+    }
+
+    /// Whether a step waits for frames, and not only for its session.
+    fn loads(&self, step: StepId) -> bool {
+        let step = self.steps.get(step as usize);
+        step.is_some_and(|step| matches!(step.work, Work::Rows | Work::LargeObjects))
     }
 
     /// Entries with rows that a step reads, scans or must not disturb: those of the relations it

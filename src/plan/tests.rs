@@ -344,6 +344,29 @@ fn a_table_of_contents_that_lies_is_refused() {
 }
 
 #[test]
+fn a_pipe_holds_rows_back_for_statements_but_not_for_other_rows() {
+    let mut blobs = rows(3, "blobs", 2);
+    blobs.kind = "BLOBS".to_owned();
+    blobs.data = Some(DataSpec::LargeObjects);
+    let mut later = rows(4, "t", 1);
+    later.depends_on = vec![1, 3];
+    let entries = vec![
+        entry(1, "TABLE", "t", Section::PreData),
+        entry(2, "BLOB METADATA", "blobs", Section::Data),
+        blobs,
+        later,
+    ];
+    for (order, waits) in [(RowOrder::AsTheyCome, false), (RowOrder::Free, true)] {
+        let plan = build(&entries, |_| None, order, &Choices::default()).unwrap();
+        let made = step_of(&plan, 2, Work::Statements).id;
+        let filled = step_of(&plan, 3, Work::LargeObjects);
+        assert!(filled.depends_on.contains(&made));
+        let loaded = step_of(&plan, 4, Work::Rows);
+        assert_eq!(loaded.depends_on.contains(&filled.id), waits);
+    }
+}
+
+#[test]
 fn plans_are_shown() {
     let mut choices = Choices::default();
     choices.filter.tables = vec!["orders".to_owned()];
