@@ -120,7 +120,7 @@ pub(crate) async fn read(
         relation.columns.sort_by_key(|column| column.number);
     }
     warn_of_system_columns(reader, relations, &index, &whole).await?;
-    judge_not_nulls(reader.version, relations, &index);
+    judge_not_nulls(relations, &index);
     binary_safe::mark(reader, relations).await
 }
 
@@ -257,22 +257,17 @@ async fn warn_of_system_columns(
 }
 
 /// Before 18 the catalogs do not say where a NOT NULL was declared: it counts as inherited when a
-/// parent has it. From 18 on they do, but a valid one below parents that are all not valid must be
-/// written with the table, since the parents' come after the data.
-fn judge_not_nulls(
-    version: ServerVersion,
-    relations: &mut [Relation],
-    index: &HashMap<Oid, usize>,
-) {
-    let mut local = Vec::new();
+/// parent has it.
+fn judge_not_nulls(relations: &mut [Relation], index: &HashMap<Oid, usize>) {
+    let mut inherited = Vec::new();
     for (at, relation) in relations.iter().enumerate() {
         if relation.parents.is_empty() {
             continue;
         }
         for (place, column) in relation.columns.iter().enumerate() {
-            let Some(own) = &column.not_null else {
+            if column.not_null.as_ref().is_none_or(|own| own.oid.is_some()) {
                 continue;
-            };
+            }
             let mut parents = relation
                 .parents
                 .iter()
@@ -281,18 +276,15 @@ fn judge_not_nulls(
                     let mut columns = relations[at].columns.iter();
                     columns.find(|candidate| candidate.name == column.name)
                 })
-                .filter_map(|column| column.not_null.as_ref());
-            let is_local = if version.at_least(18) && own.oid.is_some() {
-                own.local || own.validated && !parents.any(|inherited| inherited.validated)
-            } else {
-                parents.next().is_none()
-            };
-            local.push((at, place, is_local));
+                .filter(|column| column.not_null.is_some());
+            if parents.next().is_some() {
+                inherited.push((at, place));
+            }
         }
     }
-    for (at, place, is_local) in local {
+    for (at, place) in inherited {
         if let Some(not_null) = &mut relations[at].columns[place].not_null {
-            not_null.local = is_local;
+            not_null.local = false;
         }
     }
 }

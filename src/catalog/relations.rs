@@ -11,6 +11,9 @@ use crate::model::{
 use crate::sql::ServerVersion;
 use std::collections::{HashMap, HashSet};
 
+/// Bytes of a page, for estimates.
+const USUAL_BLOCK: u64 = 8192;
+
 /// All relations outside temporary and TOAST schemas. Calls nothing that looks at a relation's
 /// current definition, for nothing is locked yet.
 const LIST: &str = "\
@@ -304,6 +307,11 @@ fn relation(reader: &Reader<'_>, fields: &mut Fields<'_>) -> Result<Relation> {
         populated,
         rule,
     });
+    // Of tables the file system is asked later. Others are not locked: asking could mean to wait.
+    let bytes = match kind {
+        RelationKind::MaterializedView => pages * USUAL_BLOCK,
+        _ => 0,
+    };
     let server: Option<String> = fields.next()?;
     let mut server_options = options(fields.next()?);
     server_options.sort();
@@ -333,7 +341,7 @@ fn relation(reader: &Reader<'_>, fields: &mut Fields<'_>) -> Result<Relation> {
         sequence,
         foreign: server.map(|server| (server, server_options)),
         pages,
-        bytes: 0,
+        bytes,
         heap_bytes: 0,
         configuration_condition: None,
     })

@@ -109,7 +109,8 @@ pub struct Parent {
 /// A view's or materialized view's query.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// `pg_get_viewdef`, without the closing semicolon.
+    /// `pg_get_viewdef`, without the closing semicolon. Empty where the definition is not wanted:
+    /// then only the rule is of use, for the dependencies that run through it.
     pub query: String,
     /// `LOCAL` or `CASCADED` check option.
     pub check_option: Option<String>,
