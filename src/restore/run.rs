@@ -42,11 +42,17 @@ impl ArchiveReader {
         }
     }
 
-    fn entries(&self) -> &[Entry] {
-        match self {
+    /// What the table of contents lists, and the database itself if it is to be made.
+    fn entries(&self, options: &RestoreOptions) -> Vec<Entry> {
+        let listed = match self {
             Self::File(archive) => archive.entries(),
             Self::Pipe(reader) => reader.entries(),
+        };
+        let mut entries = listed.to_vec();
+        if options.create {
+            entries.extend_from_slice(&self.manifest().database_entries);
         }
+        entries
     }
 
     /// What a restore with these options would do.
@@ -54,15 +60,19 @@ impl ArchiveReader {
     /// # Errors
     /// As [`build`].
     pub fn plan(&self, options: &RestoreOptions) -> Result<Plan> {
+        self.plan_of(&self.entries(options), options)
+    }
+
+    fn plan_of(&self, entries: &[Entry], options: &RestoreOptions) -> Result<Plan> {
         let choices = options.choices();
         match self {
             Self::File(archive) => build(
-                archive.entries(),
+                entries,
                 |id| archive.table(id).map(|table| table.raw_bytes),
                 RowOrder::Free,
                 &choices,
             ),
-            Self::Pipe(reader) => build(reader.entries(), |_| None, RowOrder::AsTheyCome, &choices),
+            Self::Pipe(_) => build(entries, |_| None, RowOrder::AsTheyCome, &choices),
         }
     }
 }
@@ -78,7 +88,8 @@ pub async fn restore(
     observer: Arc<dyn Observer>,
     cancel: &CancellationToken,
 ) -> Result<RestoreReport> {
-    let plan = archive.plan(options)?;
+    let entries = archive.entries(options);
+    let plan = archive.plan_of(&entries, options)?;
     let mut outcome = Outcome::new();
     outcome.phase("connect");
     observer.event(&Event::Phase {
@@ -88,7 +99,7 @@ pub async fn restore(
     let archived = ServerVersion::from_num(archive.manifest().server_version);
     let encoding = archive.manifest().encoding.clone();
     let mut shared = Shared {
-        entries: archive.entries().to_vec(),
+        entries,
         leave_out: options.choices().leave_out,
         plan,
         on_error: options.on_error,

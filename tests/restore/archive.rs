@@ -21,6 +21,8 @@ pub struct Build {
     pub entries: Vec<Entry>,
     pub frames: Vec<RawFrame>,
     pub codec: Codec,
+    /// Entries that make the database itself; numbered when the archive is written.
+    pub database: Vec<Entry>,
 }
 
 impl Build {
@@ -29,6 +31,7 @@ impl Build {
             entries: Vec::new(),
             frames: Vec::new(),
             codec: Codec::Zstd(1),
+            database: Vec::new(),
         }
     }
 
@@ -157,6 +160,14 @@ impl Build {
         manifest.server_version = 150_000;
         manifest.database = "source".to_owned();
         manifest.encoding = "UTF8".to_owned();
+        manifest.database_entries = self.database.clone();
+        for (entry, id) in manifest
+            .database_entries
+            .iter_mut()
+            .zip(self.entries.len() + 1..)
+        {
+            entry.id = EntryId::try_from(id).unwrap();
+        }
         let sink = Box::new(LocalSink::create(path, Overwrite::Replace).await.unwrap());
         let scripts = Scripts::default();
         let mut writer = Writer::create(sink, manifest, &self.entries, scripts)

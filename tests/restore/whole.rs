@@ -269,9 +269,9 @@ async fn create_makes_the_database_under_its_own_name() {
         &format!("ALTER DATABASE {quoted} SET search_path = 'nowhere'"),
     );
     properties.schema = None;
-    properties.depends_on = vec![1];
+    build.database = std::mem::take(&mut build.entries);
     build.pre("TABLE", "t", "CREATE TABLE public.t (a integer)");
-    build.rows("t", 3, "a", &["1\n2\n".to_owned()]);
+    build.rows("t", 1, "a", &["1\n2\n".to_owned()]);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("db.pgstow");
     build.write(&path).await;
