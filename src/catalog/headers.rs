@@ -97,6 +97,7 @@ fn all(database: &mut Database) -> impl Iterator<Item = &mut Header> {
     std::iter::once(&mut database.properties.header)
         .chain(database.schemas.iter_mut().map(|o| &mut o.header))
         .chain(database.extensions.iter_mut().map(|o| &mut o.header))
+        .chain(database.languages.iter_mut().map(|o| &mut o.header))
         .chain(database.types.iter_mut().map(|o| &mut o.header))
         .chain(database.functions.iter_mut().map(|o| &mut o.header))
         .chain(relations.map(|o| &mut o.header))

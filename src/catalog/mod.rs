@@ -29,6 +29,7 @@ mod headers;
 mod indexes;
 mod init_privs;
 mod labels;
+mod languages;
 mod large_objects;
 mod locks;
 mod parts;

@@ -10,7 +10,7 @@ use super::select::Selected;
 use super::selection::Selection;
 use super::{
     comments, database, default_acls, dependencies, detail, extensions, functions, headers, labels,
-    large_objects, locks, relations, roles, schemas, select, types, unsupported,
+    languages, large_objects, locks, relations, roles, schemas, select, types, unsupported,
 };
 use crate::connect::Session;
 use crate::error::{Error, Kind, Result};
@@ -84,6 +84,7 @@ pub async fn read(
         properties: database::read(&reader, &selected).await?,
         schemas,
         extensions,
+        languages: languages::read(&reader, &selected).await?,
         types: types::read(&reader, &selected).await?,
         functions: functions::read(&reader, &selected).await?,
         relations,
@@ -131,6 +132,7 @@ pub fn all_queries(version: ServerVersion) -> Vec<(&'static str, String)> {
         schemas::queries,
         select::queries,
         database::queries,
+        languages::queries,
         types::queries,
         functions::queries,
         default_acls::queries,

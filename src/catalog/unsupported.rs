@@ -28,7 +28,6 @@ const CLASSES: &[Unsupported] = &[
     class("pg_ts_config", Some("cfgnamespace"), "true"),
     class("pg_cast", None, "true"),
     class("pg_transform", None, "true"),
-    class("pg_language", None, "true"),
     class("pg_am", None, "true"),
     class("pg_foreign_data_wrapper", None, "true"),
     class("pg_foreign_server", None, "true"),

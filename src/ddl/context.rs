@@ -118,6 +118,7 @@ impl<'a> Context<'a> {
         add!(
             schemas,
             extensions,
+            languages,
             functions,
             foreign_keys,
             statistics,

@@ -16,6 +16,7 @@ mod foreign_key;
 mod function;
 mod index;
 mod label;
+mod language;
 mod large_object;
 mod policy;
 mod privileges;

@@ -21,6 +21,7 @@ pub(super) enum GrantKind {
     Type,
     Schema,
     Database,
+    Language,
     LargeObject,
 }
 
@@ -33,7 +34,7 @@ impl GrantKind {
             Self::Column => "arwx",
             Self::Sequence => "rwU",
             Self::Function => "X",
-            Self::Type => "U",
+            Self::Type | Self::Language => "U",
             Self::Schema => "UC",
             Self::Database => "CTc",
             Self::LargeObject => "rw",

@@ -7,8 +7,8 @@ use crate::model::{Address, Class, Database, LargeObjectGroup, RelationKind};
 use super::context::{Context, Separable, missing};
 use super::rendered::{Options, Rendered};
 use super::{
-    extension, foreign_key, function, index, large_object, policy, privileges, rule, schema,
-    sequence, statistics, table, trigger, types, view,
+    extension, foreign_key, function, index, language, large_object, policy, privileges, rule,
+    schema, sequence, statistics, table, trigger, types, view,
 };
 
 /// The statements of every node of `order`, in its order.
@@ -95,6 +95,10 @@ fn object(context: &Context<'_>, node: Node, address: Address) -> Result<Rendere
         Class::Extension => {
             let object = context.object(&database.extensions, address)?;
             Ok(extension::render(node, object))
+        }
+        Class::Language => {
+            let object = context.object(&database.languages, address)?;
+            Ok(language::render(context, node, object))
         }
         Class::Constraint => match context.try_index_of_constraint(address.oid) {
             Some(index) => match &index.constraint {

@@ -89,6 +89,7 @@ impl Edges<'_> {
             Item::Database(_) | Item::LargeObjects(_) => {}
             Item::Schema(schema) => self.member(node, &schema.header),
             Item::Extension(extension) => self.in_schema(node, Some(&extension.schema)),
+            Item::Language(language) => self.member(node, &language.header),
             Item::Type(ty) => {
                 self.in_schema(node, ty.header.schema.as_deref());
                 self.member(node, &ty.header);

@@ -6,8 +6,8 @@ use super::key::Key;
 use super::node::{Node, Section};
 use crate::model::{
     Acl, Address, Check, Class, Column, Components, Database, DefaultAcl, DomainConstraint,
-    ExtendedStatistics, Extension, ForeignKey, Function, Header, Index, Oid, Policy, Relation,
-    RelationKind, Rule, Schema, Trigger, Type, TypeDefinition,
+    ExtendedStatistics, Extension, ForeignKey, Function, Header, Index, Language, Oid, Policy,
+    Relation, RelationKind, Rule, Schema, Trigger, Type, TypeDefinition,
 };
 
 /// What a node stands for.
@@ -16,6 +16,7 @@ pub(super) enum Item<'a> {
     Database(&'a Header),
     Schema(&'a Schema),
     Extension(&'a Extension),
+    Language(&'a Language),
     Type(&'a Type),
     Function(&'a Function),
     Relation(&'a Relation),
@@ -50,6 +51,7 @@ impl<'a> Item<'a> {
             Self::Database(header) => header,
             Self::Schema(x) => &x.header,
             Self::Extension(x) => &x.header,
+            Self::Language(x) => &x.header,
             Self::Type(x) | Self::ShellType(x) | Self::DomainConstraint(x, _) => &x.header,
             Self::Function(x) => &x.header,
             Self::Relation(x)
@@ -300,6 +302,7 @@ impl<'a> Inventory<'a> {
 
 /// The headers of all objects that may be members of an extension.
 fn headers(database: &Database) -> impl Iterator<Item = &Header> {
+    let languages = database.languages.iter().map(|x| &x.header);
     let types = database.types.iter().map(|x| &x.header);
     let functions = database.functions.iter().map(|x| &x.header);
     let relations = database.relations.iter().map(|x| &x.header);
@@ -308,7 +311,8 @@ fn headers(database: &Database) -> impl Iterator<Item = &Header> {
     let foreign_keys = database.foreign_keys.iter().map(|x| &x.header);
     let triggers = database.triggers.iter().map(|x| &x.header);
     let rules = database.rules.iter().map(|x| &x.header);
-    types
+    languages
+        .chain(types)
         .chain(functions)
         .chain(relations)
         .chain(schemas)
@@ -383,6 +387,15 @@ impl<'a> Collector<'a> {
                 Item::Extension(extension),
                 header,
                 Key::pre(5, header),
+                is_shown(header),
+            );
+        }
+        for language in &database.languages {
+            let header = &language.header;
+            self.object(
+                Item::Language(language),
+                header,
+                Key::pre(2, header),
                 is_shown(header),
             );
         }

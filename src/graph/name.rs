@@ -9,6 +9,7 @@ pub(super) fn describe(item: Item<'_>) -> String {
         Item::Database(header) => format!("database {}", plain(header)),
         Item::Schema(x) => format!("schema {}", plain(&x.header)),
         Item::Extension(x) => format!("extension {}", plain(&x.header)),
+        Item::Language(x) => format!("language {}", plain(&x.header)),
         Item::Type(x) => format!("type {}", plain(&x.header)),
         Item::ShellType(x) => format!("shell of type {}", plain(&x.header)),
         Item::Function(x) => format!("function {}({})", plain(&x.header), x.identity_arguments),

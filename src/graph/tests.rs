@@ -56,6 +56,7 @@ impl Model {
                 rules: Vec::new(),
                 triggers: Vec::new(),
                 policies: Vec::new(),
+                languages: Vec::new(),
                 default_acls: Vec::new(),
                 large_objects: Vec::new(),
                 dependencies: Vec::new(),

@@ -2,7 +2,7 @@
 
 use super::{
     DefaultAcl, Dependency, ExtendedStatistics, Extension, ForeignKey, Function, Header, Index,
-    LargeObjectGroup, Policy, Relation, Rule, Schema, Trigger, Type,
+    Language, LargeObjectGroup, Policy, Relation, Rule, Schema, Trigger, Type,
 };
 use crate::sql::ServerVersion;
 
@@ -17,6 +17,8 @@ pub struct Database {
     pub schemas: Vec<Schema>,
     /// Extensions.
     pub extensions: Vec<Extension>,
+    /// Languages, those of the server and of extensions among them.
+    pub languages: Vec<Language>,
     /// Types of every sort, also the rowtypes and arrays that exist only to carry dependencies.
     pub types: Vec<Type>,
     /// Functions and procedures.

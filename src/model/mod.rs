@@ -9,6 +9,7 @@ mod database;
 mod extension;
 mod function;
 mod index;
+mod language;
 mod large_object;
 mod privileges;
 mod relation;
@@ -24,6 +25,7 @@ pub use database::{Database, DatabaseProperties};
 pub use extension::{ConfigurationTable, Extension};
 pub use function::{Function, FunctionBody, FunctionKind, Parallel, Volatility};
 pub use index::{Index, IndexConstraint, IndexConstraintKind};
+pub use language::Language;
 pub use large_object::{LargeObject, LargeObjectGroup};
 pub use privileges::{Acl, AclItem, DefaultAcl, Privilege};
 pub use relation::{
