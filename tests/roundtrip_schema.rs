@@ -18,9 +18,9 @@ use futures::FutureExt;
 use pgstow::catalog::{self, ReadRequest};
 use pgstow::connect::{Config, ConfigSource, ProcessEnv};
 use pgstow::ddl::{self, Rendered, script};
-use pgstow::graph::{self, Node};
+use pgstow::graph::{self, Node, Section};
 use pgstow::report::{Event, Observer};
-use pgstow::sql::{ServerVersion, ident};
+use pgstow::sql::{LockMode, ServerVersion, ident};
 use support::{Db, Server, assert_same_schema, fixtures};
 use tokio_postgres::Client;
 
@@ -33,6 +33,15 @@ impl Observer for Silent {
 
 /// A session that reads as a dump does.
 async fn render(db: &Db) -> Vec<Rendered> {
+    render_with_sections(db)
+        .await
+        .into_iter()
+        .map(|(rendered, _)| rendered)
+        .collect()
+}
+
+/// What a dump would write, and the section of each node.
+async fn render_with_sections(db: &Db) -> Vec<(Rendered, Section)> {
     let source = ConfigSource {
         conninfo: Some(db.url()),
         ..ConfigSource::default()
@@ -50,14 +59,17 @@ async fn render(db: &Db) -> Vec<Rendered> {
         .unwrap();
     session.close().await;
     let order = graph::order(&database).unwrap();
-    let mut rendered = ddl::render(&database, &order, &ddl::Options::default()).unwrap();
+    let rendered = ddl::render(&database, &order, &ddl::Options::default()).unwrap();
     assert_eq!(rendered.len(), order.nodes.len());
     for (rendered, ordered) in rendered.iter().zip(&order.nodes) {
         assert_eq!(rendered.node, ordered.node);
     }
     // Databases differ in their names, and are made by the harness.
-    rendered.retain(|rendered| rendered.kind != "DATABASE");
     rendered
+        .into_iter()
+        .zip(order.nodes.iter().map(|ordered| ordered.section))
+        .filter(|(rendered, _)| rendered.kind != "DATABASE")
+        .collect()
 }
 
 /// Sends one statement by itself; the protocol takes no second one.
@@ -352,4 +364,112 @@ async fn older_sources_restore_on_newer_servers() {
         };
         assert_eq!(privileges(&source), privileges(&target), "{from} to {to}");
     }
+}
+
+const MODES: [(&str, LockMode); 8] = [
+    ("AccessShareLock", LockMode::AccessShare),
+    ("RowShareLock", LockMode::RowShare),
+    ("RowExclusiveLock", LockMode::RowExclusive),
+    ("ShareUpdateExclusiveLock", LockMode::ShareUpdateExclusive),
+    ("ShareLock", LockMode::Share),
+    ("ShareRowExclusiveLock", LockMode::ShareRowExclusive),
+    ("ExclusiveLock", LockMode::Exclusive),
+    ("AccessExclusiveLock", LockMode::AccessExclusive),
+];
+
+/// Whether whoever waits for `told` also waits for `taken`.
+fn covers(told: LockMode, taken: LockMode) -> bool {
+    MODES
+        .iter()
+        .all(|(_, other)| !taken.conflicts(*other) || told.conflicts(*other))
+}
+
+/// A parallel restore relies on the locks that are told: where a statement takes one more, two
+/// workers can deadlock. Only reading (ACCESS SHARE) goes untold.
+async fn locks_taken_are_told(major: u32) {
+    let server = Server::start(major);
+    let source = server.create_db("source");
+    source.load_fixtures();
+    source.psql("REVOKE ALL ON LANGUAGE plpgsql FROM fx_writer;");
+    let rendered = render_with_sections(&source).await;
+    let target = server.create_db("target");
+    let client = target.connect().await;
+    client
+        .batch_execute(
+            "SET search_path = ''; SET check_function_bodies = off;
+             SET client_min_messages = warning;",
+        )
+        .await
+        .unwrap();
+    let names = source.query_rows(
+        "SELECT c.oid::text, n.nspname || '.' || c.relname
+           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace",
+    );
+    let name_of = |oid: u32| {
+        let row = names.iter().find(|row| row[0] == Some(oid.to_string()));
+        row.and_then(|row| row[1].clone()).unwrap()
+    };
+    let mut checked = 0;
+    let mut untold = Vec::new();
+    for (item, section) in &rendered {
+        client.batch_execute("BEGIN").await.unwrap();
+        for statement in &item.create {
+            run(&client, item, statement).await;
+        }
+        let post_data = *section == Section::PostData;
+        // Only what other sessions could see, and so wait for.
+        let taken = client
+            .query(
+                "SELECT n.nspname || '.' || c.relname, l.mode FROM pg_locks l
+                   JOIN pg_class c ON c.oid = l.relation
+                   JOIN pg_namespace n ON n.oid = c.relnamespace
+                  WHERE l.pid = pg_backend_pid() AND l.granted AND c.relkind IN ('r', 'p', 'v', 'm')
+                    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                    AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'",
+                &[],
+            )
+            .await
+            .unwrap();
+        for row in taken.iter().filter(|_| post_data) {
+            let (relation, mode): (String, String) = (row.get(0), row.get(1));
+            // What it makes, nobody else can see yet.
+            if format!(
+                "{}.{}",
+                item.schema.as_deref().unwrap_or_default(),
+                item.name
+            ) == relation
+                && item.kind == "MATERIALIZED VIEW"
+            {
+                continue;
+            }
+            let (_, taken) = MODES.iter().find(|(name, _)| *name == mode).unwrap();
+            let told = item.locks.iter().find(|l| name_of(l.relation) == relation);
+            if told.is_none_or(|told| !covers(told.mode, *taken)) && *taken != LockMode::AccessShare
+            {
+                untold.push(format!(
+                    "{} {} takes {mode} on {relation}, told {:?}",
+                    item.kind,
+                    item.name,
+                    told.map(|told| told.mode)
+                ));
+            }
+            checked += 1;
+        }
+        for statement in &item.set_owner {
+            run(&client, item, statement).await;
+        }
+        client.batch_execute("COMMIT").await.unwrap();
+    }
+    assert!(checked > 200, "{checked} locks looked at");
+    assert_eq!(untold, Vec::<String>::new(), "on PostgreSQL {major}");
+}
+
+#[tokio::test]
+async fn locks_taken_are_told_on_13() {
+    locks_taken_are_told(13).await;
+}
+
+#[tokio::test]
+async fn locks_taken_are_told_on_18() {
+    locks_taken_are_told(18).await;
 }

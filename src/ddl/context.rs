@@ -33,6 +33,7 @@ pub(super) struct Context<'a> {
     children: HashMap<Oid, Vec<Oid>>,
     positions: HashMap<Address, usize>,
     adopted: HashSet<Oid>,
+    written: HashMap<Address, Vec<Oid>>,
 }
 
 impl<'a> Context<'a> {
@@ -50,6 +51,7 @@ impl<'a> Context<'a> {
             children: HashMap::new(),
             positions: HashMap::new(),
             adopted: HashSet::new(),
+            written: HashMap::new(),
         };
         for relation in &database.relations {
             context.add_relation(relation);
@@ -64,6 +66,14 @@ impl<'a> Context<'a> {
             context.add_type(type_);
         }
         context.add_positions();
+        for dependency in &database.dependencies {
+            let object = dependency.object;
+            let may_write = object.class == Class::Rule || order.splits.postponed.contains(&object);
+            if may_write && dependency.on.class == Class::Relation {
+                let relations = context.written.entry(object).or_default();
+                relations.push(dependency.on.oid);
+            }
+        }
         let adopted = database
             .relations
             .iter()
@@ -198,6 +208,12 @@ impl<'a> Context<'a> {
     /// Whether a view first stands as a dummy.
     pub fn is_dummy_view(&self, oid: Oid) -> bool {
         self.order.splits.dummy_views.contains(&oid)
+    }
+
+    /// The relations that the statements inside a rule, or inside a function that moved behind the
+    /// data, may write to: making it locks them. Those that it only reads are among them.
+    pub fn maybe_written(&self, object: Address) -> &[Oid] {
+        self.written.get(&object).map_or(&[], Vec::as_slice)
     }
 
     /// The direct parents that the model knows.

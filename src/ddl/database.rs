@@ -133,3 +133,98 @@ pub fn descriptions(database: &DatabaseProperties, name: &str) -> Vec<String> {
         .map(|(_, provider, label)| label::on(&object, provider, label));
     comment.chain(labels).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::model::{Address, Class, Header};
+
+    const fn version(major: u32) -> ServerVersion {
+        ServerVersion::from_num(major * 10_000)
+    }
+
+    fn database(provider: &str, locale: Option<&str>) -> DatabaseProperties {
+        let address = Address::new(Class::Database, 5);
+        DatabaseProperties {
+            header: Header {
+                owner: Some(String::from("Boss")),
+                ..Header::new(address, None, String::from("shop"))
+            },
+            encoding: String::from("UTF8"),
+            locale_provider: provider.to_owned(),
+            collate: String::from("C.UTF-8"),
+            ctype: String::from("C.UTF-8"),
+            locale: locale.map(str::to_owned),
+            icu_rules: None,
+            tablespace: None,
+            connection_limit: None,
+            is_template: false,
+            settings: Vec::new(),
+        }
+    }
+
+    fn created(database: &DatabaseProperties, major: u32) -> String {
+        create(database, "My \"shop\"", version(major)).concat()
+    }
+
+    #[test]
+    fn the_target_is_not_asked_for_what_it_does_not_know() {
+        let start =
+            "CREATE DATABASE \"My \"\"shop\"\"\" WITH TEMPLATE = template0 ENCODING = 'UTF8'";
+        let libc = database("libc", None);
+        assert_eq!(created(&libc, 14), format!("{start} LOCALE = 'C.UTF-8'"));
+        assert_eq!(
+            created(&libc, 15),
+            format!("{start} LOCALE_PROVIDER = libc LOCALE = 'C.UTF-8'")
+        );
+        let builtin = database("builtin", Some("C.UTF-8"));
+        assert_eq!(created(&builtin, 16), format!("{start} LOCALE = 'C.UTF-8'"));
+        assert_eq!(
+            created(&builtin, 17),
+            format!(
+                "{start} LOCALE_PROVIDER = builtin LOCALE = 'C.UTF-8' BUILTIN_LOCALE = 'C.UTF-8'"
+            )
+        );
+        let mut icu = database("icu", Some("de"));
+        icu.ctype = String::from("C");
+        icu.icu_rules = Some(String::from("& V << w"));
+        icu.tablespace = Some(String::from("Fast"));
+        assert_eq!(
+            created(&icu, 15),
+            format!(
+                "{start} LOCALE_PROVIDER = icu LC_COLLATE = 'C.UTF-8' LC_CTYPE = 'C' \
+                 ICU_LOCALE = 'de' TABLESPACE = \"Fast\""
+            )
+        );
+        assert!(created(&icu, 16).contains(" ICU_RULES = '& V << w'"));
+    }
+
+    #[test]
+    fn properties_name_the_new_database() {
+        let mut shop = database("libc", None);
+        shop.connection_limit = Some(7);
+        shop.is_template = true;
+        let setting = |role: Option<&str>, name: &str, value: &str| {
+            (role.map(str::to_owned), name.to_owned(), value.to_owned())
+        };
+        shop.settings = vec![
+            setting(None, "search_path", "app, \"$user\""),
+            setting(Some("Boss"), "work_mem", "64MB"),
+        ];
+        assert_eq!(
+            properties(&shop, "New"),
+            [
+                "ALTER DATABASE \"New\" CONNECTION LIMIT = 7",
+                "ALTER DATABASE \"New\" IS_TEMPLATE = true",
+                "ALTER DATABASE \"New\" SET search_path TO 'app', '$user'",
+                "ALTER ROLE \"Boss\" IN DATABASE \"New\" SET work_mem TO '64MB'",
+            ]
+        );
+        assert_eq!(
+            owner(&shop, "New"),
+            ["ALTER DATABASE \"New\" OWNER TO \"Boss\""]
+        );
+    }
+}

@@ -2,7 +2,7 @@
 
 use crate::graph::Node;
 use crate::model::{Components, Function, FunctionBody, FunctionKind, Parallel, Volatility};
-use crate::sql::{dollar_quoted, ident, literal};
+use crate::sql::{LockMode, dollar_quoted, ident, literal};
 
 use super::context::Context;
 use super::privileges::GrantKind;
@@ -23,6 +23,9 @@ pub(super) fn render(context: &Context<'_>, node: Node, function: &Function) -> 
     let object = format!("{kind} {address}");
     if header.wanted.has(Components::DEFINITION) {
         rendered.create.push(create(kind, function));
+        for relation in context.maybe_written(header.address) {
+            rendered.lock(*relation, LockMode::RowExclusive);
+        }
         for extension in &header.depends_on_extensions {
             rendered.create.push(format!(
                 "ALTER {object} DEPENDS ON EXTENSION {}",

@@ -32,6 +32,9 @@ pub(super) fn render(context: &Context<'_>, node: Node, rule: &Rule) -> Result<R
         rendered
             .drop
             .push(format!("DROP RULE IF EXISTS {name} ON {relation_name}"));
+        for relation in context.maybe_written(header.address) {
+            rendered.lock(*relation, LockMode::RowExclusive);
+        }
         rendered.lock(rule.relation, LockMode::AccessExclusive);
     }
     rendered.comments = comment::of(header, &format!("RULE {name} ON {relation_name}"));

@@ -92,3 +92,47 @@ fn comment_line(text: &str) -> String {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn settings_are_those_that_the_source_knows() {
+        let old = header(ServerVersion::from_num(160_004), "UTF8");
+        assert!(!old.contains("transaction_timeout"));
+        assert!(old.contains("SET client_encoding = 'UTF8';\n"));
+        assert!(header(ServerVersion::from_num(170_000), "UTF8").contains("transaction_timeout"));
+    }
+
+    #[test]
+    fn a_name_cannot_leave_its_comment_and_state_is_set_where_it_changes() {
+        let item = |title: &str, tablespace, access_method| Item {
+            title: title.to_owned(),
+            statements: vec!["SELECT 1"],
+            tablespace,
+            access_method,
+        };
+        let script = section([
+            item("TABLE a\r\n; DROP TABLE b\u{2028}", Some(""), Some("heap")),
+            item("VIEW v", None, None),
+            item("TABLE c", Some("Fast"), Some("heap")),
+            Item {
+                title: String::from("nothing"),
+                ..Item::default()
+            },
+            item("INDEX d", Some(""), None),
+        ]);
+        assert_eq!(
+            script,
+            "--\n-- TABLE a  ; DROP TABLE b \n--\n\n\
+             SET default_tablespace = '';\n\nSET default_table_access_method = heap;\n\n\
+             SELECT 1;\n\n\
+             --\n-- VIEW v\n--\n\nSELECT 1;\n\n\
+             --\n-- TABLE c\n--\n\nSET default_tablespace = \"Fast\";\n\nSELECT 1;\n\n\
+             --\n-- INDEX d\n--\n\nSET default_tablespace = '';\n\nSELECT 1;\n\n"
+        );
+    }
+}
