@@ -215,8 +215,6 @@ async fn there_and_back(major: u32, load: impl FnOnce(&Db)) {
     let server = Server::start(major);
     let source = server.create_db("source");
     load(&source);
-    // Languages are not yet a class of their own.
-    source.psql("REVOKE ALL ON LANGUAGE plpgsql FROM fx_writer;");
     let rendered = render(&source).await;
 
     let target = server.create_db("target");
@@ -347,7 +345,6 @@ async fn older_sources_restore_on_newer_servers() {
     for (from, to) in [(13, 18), (13, 14), (14, 16), (15, 17), (17, 18)] {
         let source = Server::start(from).create_db("source");
         source.load_fixtures();
-        source.psql("REVOKE ALL ON LANGUAGE plpgsql FROM fx_writer;");
         let rendered = render(&source).await;
         let target = Server::start(to).create_db("target");
         target.psql_file(&support::fixture_path("00-roles"));
@@ -390,7 +387,6 @@ async fn locks_taken_are_told(major: u32) {
     let server = Server::start(major);
     let source = server.create_db("source");
     source.load_fixtures();
-    source.psql("REVOKE ALL ON LANGUAGE plpgsql FROM fx_writer;");
     let rendered = render_with_sections(&source).await;
     let target = server.create_db("target");
     let client = target.connect().await;
