@@ -331,3 +331,42 @@ fn a_database_that_is_not_utf8() {
         assert_eq!(source.query_rows(rows), target.query_rows(rows));
     }
 }
+
+#[test]
+fn what_a_dump_is_told_to_leave_out() {
+    let source = Server::start(18).create_db("left_out");
+    source.load_fixture("privileges");
+    source.psql("create table public.filled as select 1 as i");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a");
+    let script = |options: &[&str]| {
+        run(pgstow()
+            .args(["dump", &source.url(), "--copy-format=text", "-f"])
+            .arg(&file)
+            .args(options))
+        .success();
+        run(pgstow().arg("verify").arg(&file)).success();
+        run(pgstow().arg("sql").arg(&file)).success().stdout
+    };
+    let has = |script: &str, start: &str| script.lines().any(|line| line.starts_with(start));
+    let all = script(&[]);
+    for start in [
+        "GRANT ",
+        "ALTER DEFAULT PRIVILEGES ",
+        "CREATE TABLE ",
+        "COPY ",
+    ] {
+        assert!(has(&all, start), "{start}");
+    }
+    assert!(all.contains(" OWNER TO "));
+    assert!(!script(&["--no-owner"]).contains(" OWNER TO "));
+    let without = script(&["--no-privileges"]);
+    assert!(!has(&without, "GRANT ") && !has(&without, "REVOKE "));
+    assert!(!has(&without, "ALTER DEFAULT PRIVILEGES "));
+    let before = script(&["--section=pre-data"]);
+    assert!(has(&before, "CREATE TABLE ") && !has(&before, "COPY "));
+    let rows = script(&["--section=data"]);
+    assert!(!has(&rows, "CREATE TABLE ") && has(&rows, "COPY "));
+    let schema_only = script(&["-s"]);
+    assert!(has(&schema_only, "CREATE TABLE ") && !has(&schema_only, "COPY "));
+}

@@ -8,20 +8,20 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::{
-    ArchiveId, Entry, EntryId, Manifest, Pass, Scripts, Section, Summary, Timestamp, Writer,
+    ArchiveId, Entry, EntryId, Manifest, Pass, Scripts, Section, Timestamp, Writer,
 };
 use crate::catalog::{self, ReadRequest};
 use crate::connect::{Canceller, Config, Session};
 use crate::ddl;
 use crate::error::{Context, Error, Kind, Result};
 use crate::graph;
-use crate::model::Database;
+use crate::model::{Database, Oid};
 use crate::report::{Event, Observer};
 use crate::sql::ident;
 use crate::storage::Sink;
 
 use super::entries::{Contents, contents};
-use super::pipeline::{Expected, Pipeline};
+use super::pipeline::{Expected, Pipeline, Written};
 use super::work::Work;
 use super::{DumpOptions, DumpReport, scripts, session, work};
 
@@ -113,6 +113,22 @@ impl Dump<'_> {
         Ok(())
     }
 
+    fn warn_of_circle(&self, database: &Database, circle: &[Oid]) {
+        let tables: Vec<String> = database
+            .relations
+            .iter()
+            .filter(|relation| circle.contains(&relation.header.address.oid))
+            .map(|relation| relation.header.sql_name())
+            .collect();
+        self.observer.warning_with_hint(
+            format!(
+                "rows refer to each other in a circle of foreign keys: {}",
+                tables.join(", ")
+            ),
+            "a restore of these rows alone may need --disable-triggers",
+        );
+    }
+
     async fn run(&self, sink: Box<dyn Sink>) -> Result<DumpReport> {
         self.phase("connect", None);
         let config = self.config.with_application_name_suffix("dump");
@@ -138,13 +154,10 @@ impl Dump<'_> {
             entries,
             tables,
             large_objects,
-        } = contents(
-            &database,
-            &order,
-            rendered,
-            self.options.copy_format,
-            self.options.jobs,
-        )?;
+        } = contents(&database, &order, rendered, self.options)?;
+        for circle in &order.splits.circular_data {
+            self.warn_of_circle(&database, circle);
+        }
         let header = ddl::script::header(database.version, CLIENT_ENCODING);
         let scripts = Scripts {
             pre_data: header.clone() + &scripts::pre_data(&entries),
@@ -163,7 +176,8 @@ impl Dump<'_> {
             rows: None,
         });
         self.phase("data", Some(work.len() as u64));
-        let writer = self.copy_rows(&config, writer, work, &snapshot).await?;
+        let Written { writer, table_rows } =
+            self.copy_rows(&config, writer, work, &snapshot).await?;
 
         // Everything was read under the leader's snapshot and locks: they must have held so far.
         leader
@@ -175,7 +189,17 @@ impl Dump<'_> {
         self.phase("finish", None);
         let summary = writer.finish().await?;
         leader.close().await;
-        Ok(self.report(&database, entries.len(), table_count, archive_id, &summary))
+        Ok(DumpReport {
+            database: database.properties.header.name.clone(),
+            entries: entries.len() as u64,
+            tables: table_count,
+            rows: table_rows,
+            raw_bytes: summary.raw_bytes,
+            archive_bytes: summary.bytes,
+            frames: summary.frames,
+            archive_id: archive_id.to_string(),
+            seconds: self.started.elapsed().as_secs_f64(),
+        })
     }
 
     /// Runs the workers and the writer; gives the writer back when all data is in it.
@@ -185,7 +209,7 @@ impl Dump<'_> {
         writer: Writer,
         work: Arc<Work>,
         snapshot: &str,
-    ) -> Result<Writer> {
+    ) -> Result<Written> {
         let (pipeline, receiver) = Pipeline::new(self.options.codec, self.options.memory_bytes);
         let expected: HashMap<_, _> = work
             .chunks()
@@ -296,27 +320,6 @@ impl Dump<'_> {
         manifest.lsn = lsn;
         manifest.snapshot = Some(snapshot.to_owned());
         Ok(manifest)
-    }
-
-    fn report(
-        &self,
-        database: &Database,
-        entries: usize,
-        tables: u64,
-        archive_id: ArchiveId,
-        summary: &Summary,
-    ) -> DumpReport {
-        DumpReport {
-            database: database.properties.header.name.clone(),
-            entries: entries as u64,
-            tables,
-            rows: summary.rows,
-            raw_bytes: summary.raw_bytes,
-            archive_bytes: summary.bytes,
-            frames: summary.frames,
-            archive_id: archive_id.to_string(),
-            seconds: self.started.elapsed().as_secs_f64(),
-        }
     }
 }
 

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use crate::archive::{CopyFormat, DataSpec, Entry, EntryId, Lock, Pass, Section};
 use crate::ddl::Rendered;
 use crate::error::{Error, Kind, Result};
-use crate::graph::{self, Node, Order};
+use crate::graph::{self, Node, Order, Ordered};
 use crate::model::{Address, Class, Database, Oid, Relation};
 
-use super::CopyFormatChoice;
+use super::DumpOptions;
 use super::chunk;
 use super::copy::{PageRange, TableCopy};
 
@@ -38,67 +38,57 @@ pub(super) struct LargeObjectTask {
     pub oids: Vec<Oid>,
 }
 
-/// Maps every node in order to an entry, and collects what data is to be read.
+/// Maps every wanted node in order to an entry, and collects what data is to be read.
 pub(super) fn contents(
     database: &Database,
     order: &Order,
     rendered: Vec<Rendered>,
-    choice: CopyFormatChoice,
-    jobs: usize,
+    options: &DumpOptions,
 ) -> Result<Contents> {
     let relations: HashMap<Oid, &Relation> = database
         .relations
         .iter()
         .map(|relation| (relation.header.address.oid, relation))
         .collect();
-    let mut relation_entries: HashMap<Oid, EntryId> = HashMap::new();
-    for (position, ordered) in order.nodes.iter().enumerate() {
-        if let Node::Object(Address {
-            class: Class::Relation,
-            oid,
-        }) = ordered.node
-        {
-            relation_entries.insert(oid, entry_id(position)?);
-        }
-    }
+    let (ids, relation_entries) = number(order, &rendered, options)?;
     let mut contents = Contents {
         entries: Vec::with_capacity(order.nodes.len()),
         tables: Vec::new(),
         large_objects: Vec::new(),
     };
-    for (position, (ordered, rendered)) in order.nodes.iter().zip(rendered).enumerate() {
-        let id = entry_id(position)?;
-        let mut data = None;
-        match ordered.node {
+    for ((ordered, rendered), id) in order.nodes.iter().zip(rendered).zip(&ids) {
+        let Some(id) = *id else { continue };
+        let data = match ordered.node {
             Node::TableData(oid) => {
                 let relation = relations.get(&oid).ok_or_else(|| missing("table", oid))?;
-                let task = table_task(id, relation, &relations, choice, database, jobs)?;
-                data = Some(DataSpec::Table {
+                let task = table_task(id, relation, &relations, options, database)?;
+                let spec = DataSpec::Table {
                     format: task.copy.format,
                     columns: task.copy.columns.clone(),
                     copy_out: task.copy.copy_out(),
                     copy_in: task.copy.copy_in.clone(),
-                });
+                };
                 contents.tables.push(task);
+                Some(spec)
             }
             Node::LargeObjectData(group) => {
                 let group = database
                     .large_objects
                     .get(group as usize)
                     .ok_or_else(|| missing("group of large objects", group))?;
-                data = Some(DataSpec::LargeObjects);
                 contents.large_objects.push(LargeObjectTask {
                     entry: id,
                     oids: group.objects.iter().map(|object| object.oid).collect(),
                 });
+                Some(DataSpec::LargeObjects)
             }
-            _ => {}
-        }
-        let mut depends_on = ordered
+            _ => None,
+        };
+        let mut depends_on: Vec<EntryId> = ordered
             .depends_on
             .iter()
-            .map(|&position| entry_id(position))
-            .collect::<Result<Vec<_>>>()?;
+            .filter_map(|&position| ids[position])
+            .collect();
         depends_on.sort_unstable();
         depends_on.dedup();
         let mut locks: Vec<Lock> = rendered
@@ -114,6 +104,9 @@ pub(super) fn contents(
             .collect();
         locks.sort_unstable_by_key(|lock| (lock.on, lock.mode));
         locks.dedup();
+        let unless = |left_out: bool, statements| {
+            if left_out { Vec::new() } else { statements }
+        };
         contents.entries.push(Entry {
             id,
             pass: pass_of(rendered.kind),
@@ -121,20 +114,16 @@ pub(super) fn contents(
             schema: rendered.schema,
             name: rendered.name,
             relation: rendered.relation,
-            owner: rendered.owner,
-            section: match ordered.section {
-                graph::Section::PreData => Section::PreData,
-                graph::Section::Data => Section::Data,
-                graph::Section::PostData => Section::PostData,
-            },
+            owner: rendered.owner.filter(|_| !options.no_owner),
+            section: section_of(ordered),
             depends_on,
             locks,
             tablespace: rendered.tablespace,
             access_method: rendered.access_method,
             create: rendered.create,
             drop: rendered.drop,
-            set_owner: rendered.set_owner,
-            privileges: rendered.privileges,
+            set_owner: unless(options.no_owner, rendered.set_owner),
+            privileges: unless(options.no_privileges, rendered.privileges),
             comments: rendered.comments,
             labels: rendered.labels,
             data,
@@ -143,10 +132,47 @@ pub(super) fn contents(
     Ok(contents)
 }
 
-fn entry_id(position: usize) -> Result<EntryId> {
-    EntryId::try_from(position + 1)
-        .map_err(|_| Error::new(Kind::Failed, "more than four thousand million objects"))
+/// For each node the number of its entry, if it gets one; and the entries of relations.
+#[expect(clippy::type_complexity, reason = "two maps that are made in one walk")]
+fn number(
+    order: &Order,
+    rendered: &[Rendered],
+    options: &DumpOptions,
+) -> Result<(Vec<Option<EntryId>>, HashMap<Oid, EntryId>)> {
+    let mut ids = Vec::with_capacity(order.nodes.len());
+    let mut relations = HashMap::new();
+    let mut next: EntryId = 1;
+    for (ordered, rendered) in order.nodes.iter().zip(rendered) {
+        let wanted = options.sections.has(section_of(ordered))
+            && !(options.no_privileges && rendered.kind == DEFAULT_ACL);
+        ids.push(wanted.then_some(next));
+        if !wanted {
+            continue;
+        }
+        if let Node::Object(Address {
+            class: Class::Relation,
+            oid,
+        }) = ordered.node
+        {
+            relations.insert(oid, next);
+        }
+        next = next
+            .checked_add(1)
+            .ok_or_else(|| Error::new(Kind::Failed, "more than four thousand million objects"))?;
+    }
+    Ok((ids, relations))
 }
+
+fn section_of(ordered: &Ordered) -> Section {
+    match ordered.section {
+        graph::Section::PreData => Section::PreData,
+        graph::Section::Data => Section::Data,
+        graph::Section::PostData => Section::PostData,
+    }
+}
+
+/// The kind of entries that are nothing but privileges.
+const DEFAULT_ACL: &str = "DEFAULT ACL";
 
 fn missing(what: &str, oid: Oid) -> Error {
     Error::new(
@@ -159,7 +185,7 @@ fn missing(what: &str, oid: Oid) -> Error {
 /// fire on the restore; refreshes need everything.
 fn pass_of(kind: &str) -> Pass {
     match kind {
-        "DEFAULT ACL" => Pass::Privileges,
+        DEFAULT_ACL => Pass::Privileges,
         "EVENT TRIGGER" | "MATERIALIZED VIEW DATA" => Pass::Last,
         _ => Pass::Main,
     }
@@ -169,9 +195,8 @@ fn table_task(
     entry: EntryId,
     relation: &Relation,
     relations: &HashMap<Oid, &Relation>,
-    choice: CopyFormatChoice,
+    options: &DumpOptions,
     database: &Database,
-    jobs: usize,
 ) -> Result<TableTask> {
     let loaded_into = match relation.load_via_root {
         Some(root) => relations
@@ -184,7 +209,7 @@ fn table_task(
     let copy = TableCopy::new(
         relation,
         &loaded_into,
-        choice,
+        options.copy_format,
         &database.properties.encoding,
     )?;
     // Ranges of ctid are quick from 14 on (TID range scan), and mean pages only in the heap.
@@ -193,7 +218,7 @@ fn table_task(
         .as_deref()
         .is_none_or(|am| am == "heap");
     let ranges = if database.version.at_least(14) && heap && copy.can_be_cut() {
-        chunk::cut(relation.heap_bytes, relation.bytes, jobs)
+        chunk::cut(relation.heap_bytes, relation.bytes, options.jobs)
     } else {
         vec![PageRange { from: 0, to: None }]
     };

@@ -50,6 +50,13 @@ pub(super) struct Expected {
     pub chunks: usize,
 }
 
+/// All data is in the archive, which is still unfinished.
+pub(super) struct Written {
+    pub writer: Writer,
+    /// Rows of tables; pieces of large objects are none.
+    pub table_rows: u64,
+}
+
 /// A frame's buffer, with the memory it counts for.
 pub(super) struct Buffer {
     pub bytes: Vec<u8>,
@@ -197,8 +204,9 @@ impl Receiver {
         mut writer: Writer,
         mut expected: HashMap<EntryId, Expected>,
         observer: Arc<dyn Observer>,
-    ) -> Result<Writer> {
+    ) -> Result<Written> {
         let mut open: HashMap<EntryId, Progress> = HashMap::new();
+        let mut table_rows = 0;
         while let Some(delivery) = self.deliveries.recv().await {
             let entry = match delivery {
                 Delivery::Frame { frame, _permit } => {
@@ -235,6 +243,7 @@ impl Receiver {
                 let rows = progress.fingerprint.rows();
                 writer.complete(entry, progress.fingerprint).await?;
                 if let Some(table) = done.table {
+                    table_rows += rows;
                     observer.event(&Event::TableDone {
                         table,
                         rows,
@@ -250,7 +259,7 @@ impl Receiver {
                 format!("data of {what} was not read to its end"),
             ));
         }
-        Ok(writer)
+        Ok(Written { writer, table_rows })
     }
 }
 
