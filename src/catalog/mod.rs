@@ -13,8 +13,11 @@
 //! (`ddl`).
 
 mod acl;
+mod aggregates;
 mod binary_safe;
+mod casts;
 mod checks;
+mod collations;
 mod columns;
 mod comments;
 mod context;
@@ -32,6 +35,7 @@ mod labels;
 mod languages;
 mod large_objects;
 mod locks;
+mod operators;
 mod parts;
 mod pattern;
 mod policies;

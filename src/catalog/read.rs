@@ -9,8 +9,9 @@ use super::roles::Roles;
 use super::select::Selected;
 use super::selection::Selection;
 use super::{
-    comments, database, default_acls, dependencies, detail, extensions, functions, headers, labels,
-    languages, large_objects, locks, relations, roles, schemas, select, types, unsupported,
+    aggregates, casts, collations, comments, database, default_acls, dependencies, detail,
+    extensions, functions, headers, labels, languages, large_objects, locks, operators, relations,
+    roles, schemas, select, types, unsupported,
 };
 use crate::connect::Session;
 use crate::error::{Error, Kind, Result};
@@ -85,8 +86,12 @@ pub async fn read(
         schemas,
         extensions,
         languages: languages::read(&reader, &selected).await?,
+        collations: collations::read(&reader, &selected).await?,
         types: types::read(&reader, &selected).await?,
         functions: functions::read(&reader, &selected).await?,
+        casts: casts::read(&reader, &selected).await?,
+        aggregates: aggregates::read(&reader, &selected).await?,
+        operators: operators::read(&reader, &selected).await?,
         relations,
         indexes: Vec::new(),
         foreign_keys: Vec::new(),
@@ -133,8 +138,12 @@ pub fn all_queries(version: ServerVersion) -> Vec<(&'static str, String)> {
         select::queries,
         database::queries,
         languages::queries,
+        collations::queries,
         types::queries,
         functions::queries,
+        casts::queries,
+        aggregates::queries,
+        operators::queries,
         default_acls::queries,
         large_objects::queries,
         detail::queries,

@@ -16,17 +16,13 @@ struct Unsupported {
 }
 
 const CLASSES: &[Unsupported] = &[
-    class("pg_proc", Some("pronamespace"), "o.prokind = 'a'"),
-    class("pg_operator", Some("oprnamespace"), "true"),
     class("pg_opclass", Some("opcnamespace"), "true"),
     class("pg_opfamily", Some("opfnamespace"), "true"),
-    class("pg_collation", Some("collnamespace"), "true"),
     class("pg_conversion", Some("connamespace"), "true"),
     class("pg_ts_parser", Some("prsnamespace"), "true"),
     class("pg_ts_dict", Some("dictnamespace"), "true"),
     class("pg_ts_template", Some("tmplnamespace"), "true"),
     class("pg_ts_config", Some("cfgnamespace"), "true"),
-    class("pg_cast", None, "true"),
     class("pg_transform", None, "true"),
     class("pg_am", None, "true"),
     class("pg_foreign_data_wrapper", None, "true"),

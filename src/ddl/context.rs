@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use crate::error::{Error, Kind, Result};
 use crate::graph::{Node, Order};
 use crate::model::{
-    Address, Check, Class, Column, Database, DefaultAcl, Domain, DomainConstraint, Index, NotNull,
-    Oid, Relation, RelationKind, Type, TypeDefinition,
+    Address, Aggregate, Check, Class, Column, Database, DefaultAcl, Domain, DomainConstraint,
+    Index, NotNull, Oid, Relation, RelationKind, Type, TypeDefinition,
 };
 use crate::sql::ServerVersion;
 
@@ -28,6 +28,7 @@ pub(super) struct Context<'a> {
     indexes: HashMap<Oid, &'a Index>,
     index_constraints: HashMap<Oid, &'a Index>,
     types: HashMap<Oid, &'a Type>,
+    aggregates: HashMap<Oid, &'a Aggregate>,
     defaults: HashMap<Oid, (&'a Relation, &'a Column)>,
     separable: HashMap<Oid, Separable<'a>>,
     children: HashMap<Oid, Vec<Oid>>,
@@ -46,6 +47,11 @@ impl<'a> Context<'a> {
             indexes: HashMap::with_capacity(database.indexes.len()),
             index_constraints: HashMap::new(),
             types: HashMap::with_capacity(database.types.len()),
+            aggregates: database
+                .aggregates
+                .iter()
+                .map(|aggregate| (aggregate.header.address.oid, aggregate))
+                .collect(),
             defaults: HashMap::new(),
             separable: HashMap::new(),
             children: HashMap::new(),
@@ -129,6 +135,9 @@ impl<'a> Context<'a> {
             schemas,
             extensions,
             languages,
+            collations,
+            casts,
+            operators,
             functions,
             foreign_keys,
             statistics,
@@ -167,6 +176,11 @@ impl<'a> Context<'a> {
 
     pub fn type_(&self, oid: Oid) -> Result<&'a Type> {
         found(self.types.get(&oid), "type", oid)
+    }
+
+    /// The aggregate, if the OID is an aggregate's; functions share its catalog.
+    pub fn try_aggregate(&self, oid: Oid) -> Option<&'a Aggregate> {
+        self.aggregates.get(&oid).copied()
     }
 
     /// The relation and column of a default.

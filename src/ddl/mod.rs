@@ -6,6 +6,9 @@
 //!
 //! Never asks the server, never decides an order. Text that the server deparsed is used as it came.
 
+mod aggregate;
+mod cast;
+mod collation;
 mod column;
 mod comment;
 mod context;
@@ -18,6 +21,7 @@ mod index;
 mod label;
 mod language;
 mod large_object;
+mod operator;
 mod policy;
 mod privileges;
 mod render;

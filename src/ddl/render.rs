@@ -7,8 +7,8 @@ use crate::model::{Address, Class, Database, LargeObjectGroup, RelationKind};
 use super::context::{Context, Separable, missing};
 use super::rendered::{Options, Rendered};
 use super::{
-    extension, foreign_key, function, index, language, large_object, policy, privileges, rule,
-    schema, sequence, statistics, table, trigger, types, view,
+    aggregate, cast, collation, extension, foreign_key, function, index, language, large_object,
+    operator, policy, privileges, rule, schema, sequence, statistics, table, trigger, types, view,
 };
 
 /// The statements of every node of `order`, in its order.
@@ -85,6 +85,9 @@ fn object(context: &Context<'_>, node: Node, address: Address) -> Result<Rendere
         Class::Relation => relation(context, node, address),
         Class::Type => types::render(context, node, context.type_(address.oid)?),
         Class::Function => {
+            if let Some(object) = context.try_aggregate(address.oid) {
+                return Ok(aggregate::render(context, node, object));
+            }
             let object = context.object(&database.functions, address)?;
             Ok(function::render(context, node, object))
         }
@@ -99,6 +102,18 @@ fn object(context: &Context<'_>, node: Node, address: Address) -> Result<Rendere
         Class::Language => {
             let object = context.object(&database.languages, address)?;
             Ok(language::render(context, node, object))
+        }
+        Class::Collation => {
+            let object = context.object(&database.collations, address)?;
+            Ok(collation::render(node, object))
+        }
+        Class::Cast => Ok(cast::render(
+            node,
+            context.object(&database.casts, address)?,
+        )),
+        Class::Operator => {
+            let object = context.object(&database.operators, address)?;
+            Ok(operator::render(node, object))
         }
         Class::Constraint => match context.try_index_of_constraint(address.oid) {
             Some(index) => match &index.constraint {

@@ -89,6 +89,12 @@ impl Edges<'_> {
             Item::Database(_) | Item::LargeObjects(_) => {}
             Item::Schema(schema) => self.member(node, &schema.header),
             Item::Extension(extension) => self.in_schema(node, Some(&extension.schema)),
+            Item::Collation(_) | Item::Cast(_) | Item::Aggregate(_) | Item::Operator(_) => {
+                if let Some(header) = self.inventory.slot(node).item.header() {
+                    self.in_schema(node, header.schema.as_deref());
+                    self.member(node, header);
+                }
+            }
             Item::Language(language) => self.member(node, &language.header),
             Item::Type(ty) => {
                 self.in_schema(node, ty.header.schema.as_deref());

@@ -5,9 +5,10 @@ use std::collections::{HashMap, HashSet};
 use super::key::Key;
 use super::node::{Node, Section};
 use crate::model::{
-    Acl, Address, Check, Class, Column, Components, Database, DefaultAcl, DomainConstraint,
-    ExtendedStatistics, Extension, ForeignKey, Function, Header, Index, Language, Oid, Policy,
-    Relation, RelationKind, Rule, Schema, Trigger, Type, TypeDefinition,
+    Acl, Address, Aggregate, Cast, Check, Class, Collation, Column, Components, Database,
+    DefaultAcl, DomainConstraint, ExtendedStatistics, Extension, ForeignKey, Function, Header,
+    Index, Language, Oid, Operator, Policy, Relation, RelationKind, Rule, Schema, Trigger, Type,
+    TypeDefinition,
 };
 
 /// What a node stands for.
@@ -17,8 +18,12 @@ pub(super) enum Item<'a> {
     Schema(&'a Schema),
     Extension(&'a Extension),
     Language(&'a Language),
+    Collation(&'a Collation),
     Type(&'a Type),
     Function(&'a Function),
+    Cast(&'a Cast),
+    Aggregate(&'a Aggregate),
+    Operator(&'a Operator),
     Relation(&'a Relation),
     Index(&'a Index),
     ForeignKey(&'a ForeignKey),
@@ -52,6 +57,10 @@ impl<'a> Item<'a> {
             Self::Schema(x) => &x.header,
             Self::Extension(x) => &x.header,
             Self::Language(x) => &x.header,
+            Self::Collation(x) => &x.header,
+            Self::Cast(x) => &x.header,
+            Self::Aggregate(x) => &x.header,
+            Self::Operator(x) => &x.header,
             Self::Type(x) | Self::ShellType(x) | Self::DomainConstraint(x, _) => &x.header,
             Self::Function(x) => &x.header,
             Self::Relation(x)
@@ -303,6 +312,10 @@ impl<'a> Inventory<'a> {
 /// The headers of all objects that may be members of an extension.
 fn headers(database: &Database) -> impl Iterator<Item = &Header> {
     let languages = database.languages.iter().map(|x| &x.header);
+    let collations = database.collations.iter().map(|x| &x.header);
+    let casts = database.casts.iter().map(|x| &x.header);
+    let aggregates = database.aggregates.iter().map(|x| &x.header);
+    let operators = database.operators.iter().map(|x| &x.header);
     let types = database.types.iter().map(|x| &x.header);
     let functions = database.functions.iter().map(|x| &x.header);
     let relations = database.relations.iter().map(|x| &x.header);
@@ -312,6 +325,10 @@ fn headers(database: &Database) -> impl Iterator<Item = &Header> {
     let triggers = database.triggers.iter().map(|x| &x.header);
     let rules = database.rules.iter().map(|x| &x.header);
     languages
+        .chain(collations)
+        .chain(casts)
+        .chain(aggregates)
+        .chain(operators)
         .chain(types)
         .chain(functions)
         .chain(relations)
@@ -357,6 +374,15 @@ impl<'a> Collector<'a> {
         self.push(key, item, Node::Object(header.address), standing);
     }
 
+    /// Objects made before the data that their names tell apart.
+    fn plain<T>(&mut self, priority: u8, list: &'a [T], item: impl Fn(&'a T) -> Item<'a>) {
+        for item in list.iter().map(item) {
+            if let Some(header) = item.header() {
+                self.object(item, header, Key::pre(priority, header), is_shown(header));
+            }
+        }
+    }
+
     /// Schema and name of a relation, for the order of what hangs on it.
     fn table(&self, oid: Oid) -> (&'a str, &'a str) {
         self.relations.get(&oid).map_or(("", ""), |relation| {
@@ -390,14 +416,25 @@ impl<'a> Collector<'a> {
                 is_shown(header),
             );
         }
-        for language in &database.languages {
-            let header = &language.header;
-            self.object(
-                Item::Language(language),
-                header,
-                Key::pre(2, header),
-                is_shown(header),
-            );
+        self.plain(2, &database.languages, Item::Language);
+        self.plain(3, &database.collations, Item::Collation);
+        self.plain(7, &database.casts, Item::Cast);
+        for aggregate in &database.aggregates {
+            let header = &aggregate.header;
+            let key = Key {
+                arguments: &aggregate.argument_types,
+                extra: &aggregate.arguments,
+                ..Key::pre(9, header)
+            };
+            self.object(Item::Aggregate(aggregate), header, key, is_shown(header));
+        }
+        for operator in &database.operators {
+            let header = &operator.header;
+            let key = Key {
+                extra: &operator.operands,
+                ..Key::pre(11, header)
+            };
+            self.object(Item::Operator(operator), header, key, is_shown(header));
         }
         for ty in &database.types {
             self.ty(ty);

@@ -154,7 +154,11 @@ impl Waiting<'_, '_, '_> {
                             self.rows_of_descendants(relation.header.address.oid, &mut reads.needs)
                         }
                     },
-                    Item::ViewRule(_) | Item::Function(_) => {
+                    Item::ViewRule(_)
+                    | Item::Function(_)
+                    | Item::Aggregate(_)
+                    | Item::Operator(_)
+                    | Item::Cast(_) => {
                         if self.inventory.slot(need).standing == Standing::Shown {
                             reads.needs.insert(need);
                         }
@@ -170,7 +174,7 @@ impl Waiting<'_, '_, '_> {
 
 #[derive(Default)]
 struct Reads {
-    /// Rows, definitions of views that first stand as a dummy, functions.
+    /// Rows, definitions of views that first stand as a dummy, functions and what stands on them.
     needs: BTreeSet<u32>,
     materialized_views: BTreeSet<u32>,
 }

@@ -91,7 +91,8 @@ fn postpone(
 ) -> Result<()> {
     let slot = inventory.slot(node);
     let may_move = match slot.item {
-        Item::Database(_) | Item::Schema(_) | Item::Extension(_) | Item::Language(_) => false,
+        Item::Database(_) | Item::Schema(_) | Item::Extension(_) => false,
+        Item::Language(_) | Item::Collation(_) => false,
         Item::Type(_) | Item::ShellType(_) | Item::TableAttach(_) => false,
         Item::Relation(relation) => relation.view.is_some(),
         _ => true,

@@ -1,8 +1,9 @@
 //! The whole database.
 
 use super::{
-    DefaultAcl, Dependency, ExtendedStatistics, Extension, ForeignKey, Function, Header, Index,
-    Language, LargeObjectGroup, Policy, Relation, Rule, Schema, Trigger, Type,
+    Aggregate, Cast, Collation, DefaultAcl, Dependency, ExtendedStatistics, Extension, ForeignKey,
+    Function, Header, Index, Language, LargeObjectGroup, Operator, Policy, Relation, Rule, Schema,
+    Trigger, Type,
 };
 use crate::sql::ServerVersion;
 
@@ -19,10 +20,18 @@ pub struct Database {
     pub extensions: Vec<Extension>,
     /// Languages, those of the server and of extensions among them.
     pub languages: Vec<Language>,
+    /// Collations.
+    pub collations: Vec<Collation>,
     /// Types of every sort, also the rowtypes and arrays that exist only to carry dependencies.
     pub types: Vec<Type>,
     /// Functions and procedures.
     pub functions: Vec<Function>,
+    /// Casts.
+    pub casts: Vec<Cast>,
+    /// Aggregates.
+    pub aggregates: Vec<Aggregate>,
+    /// Operators.
+    pub operators: Vec<Operator>,
     /// Tables, views, materialized views, sequences, composite types' relations, foreign tables.
     pub relations: Vec<Relation>,
     /// Indexes and the constraints that stand on them.

@@ -5,12 +5,16 @@
 //! came: with an empty `search_path`, so every name in it is qualified.
 
 mod address;
+mod aggregate;
+mod cast;
+mod collation;
 mod database;
 mod extension;
 mod function;
 mod index;
 mod language;
 mod large_object;
+mod operator;
 mod privileges;
 mod relation;
 mod rule;
@@ -21,12 +25,16 @@ mod trigger;
 mod types;
 
 pub use address::{Address, Class, Dependency, DependencyKind, Oid};
+pub use aggregate::{Aggregate, AggregateKind, AggregateState, Modify};
+pub use cast::{Cast, CastContext, CastMethod};
+pub use collation::{Collation, CollationProvider};
 pub use database::{Database, DatabaseProperties};
 pub use extension::{ConfigurationTable, Extension};
 pub use function::{Function, FunctionBody, FunctionKind, Parallel, Volatility};
 pub use index::{Index, IndexConstraint, IndexConstraintKind};
 pub use language::Language;
 pub use large_object::{LargeObject, LargeObjectGroup};
+pub use operator::Operator;
 pub use privileges::{Acl, AclItem, DefaultAcl, Privilege};
 pub use relation::{
     Check, Column, Default, ForeignKey, Generated, Identity, NotNull, Parent, Persistence,
