@@ -141,7 +141,6 @@ impl Dump<'_> {
         let lsn = current_lsn(&leader).await?;
 
         self.checkpoint()?;
-        self.phase("catalog", None);
         let request = ReadRequest {
             selection: self.options.selection.clone(),
             lock_wait_timeout: self.options.lock_wait_timeout,

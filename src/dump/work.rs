@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::archive::{CopyFormat, EntryId};
 use crate::connect::Wire;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result, SqlState};
 use crate::model::Oid;
 use crate::report::{Event, Observer};
 
@@ -157,7 +157,16 @@ pub(super) async fn run(
                 };
                 copy.run(&mut wire, &pipeline, &mut sealing, &*observer, &stop)
                     .await
-                    .context_with(|| "dump large objects")?;
+                    .map_err(|error| {
+                        let error = error.context("dump large objects");
+                        if error.sqlstate() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
+                            error.with_hint(
+                                "grant SELECT on it, or leave large objects out with --no-large-objects",
+                            )
+                        } else {
+                            error
+                        }
+                    })?;
             }
         }
         while let Some(joined) = sealing.try_join_next() {
@@ -181,7 +190,7 @@ async fn relock(wire: &mut Wire, table: &TableTask) -> Result<()> {
     .await
     .map_err(|error| {
         let error = error.context("lock");
-        if error.sqlstate() == Some(&crate::error::SqlState::LOCK_NOT_AVAILABLE) {
+        if error.sqlstate() == Some(&SqlState::LOCK_NOT_AVAILABLE) {
             error.with_hint("another session waits for an exclusive lock on it: run the dump again when that is done")
         } else {
             error

@@ -34,20 +34,14 @@ impl Input {
         if path == "-" {
             return Ok(Self::Stream(Box::new(tokio::io::stdin())));
         }
-        let fault = |error: std::io::Error| {
+        match tokio::fs::metadata(path).await {
+            Ok(found) if !found.is_file() && !found.is_dir() => {}
+            // What is not there or a directory, too: that is where it is told.
+            _ => return Ok(Self::Source(Arc::new(LocalSource::open(path).await?))),
+        }
+        let file = tokio::fs::File::open(path).await.map_err(|error| {
             Error::new(Kind::Storage, format!("open {path}: {error}")).with_source(error)
-        };
-        let metadata = tokio::fs::metadata(path).await.map_err(fault)?;
-        if metadata.is_dir() {
-            return Err(Error::new(
-                Kind::Storage,
-                format!("open {path}: it is a directory"),
-            ));
-        }
-        if metadata.is_file() {
-            return Ok(Self::Source(Arc::new(LocalSource::open(path).await?)));
-        }
-        let file = tokio::fs::File::open(path).await.map_err(fault)?;
+        })?;
         Ok(Self::Stream(Box::new(file)))
     }
 }
