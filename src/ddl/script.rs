@@ -40,6 +40,11 @@ pub fn header(source: ServerVersion, encoding: &str) -> String {
     };
     set("check_function_bodies", "false");
     set("xmloption", "content");
+    // Values and constants were written under these, and mean something else under others.
+    set("intervalstyle", "postgres");
+    set("lc_monetary", "'C'");
+    set("array_nulls", "on");
+    set("transform_null_equals", "off");
     set("client_min_messages", "warning");
     set("row_security", "off");
     script.push('\n');

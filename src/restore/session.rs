@@ -10,7 +10,7 @@ const MAINTENANCE_KB: u64 = 512 * 1024;
 
 /// Settings that must have these values whatever role, database or server say; those a server
 /// does not know are left out.
-const FIXED: [(&str, &str); 22] = [
+const FIXED: [(&str, &str); 23] = [
     ("statement_timeout", "0"),
     ("lock_timeout", "0"),
     ("idle_in_transaction_session_timeout", "0"),
@@ -29,6 +29,7 @@ const FIXED: [(&str, &str); 22] = [
     // What is written in the archive was read with these.
     ("DateStyle", "ISO, MDY"),
     ("IntervalStyle", "postgres"),
+    ("lc_monetary", "C"),
     ("array_nulls", "on"),
     ("transform_null_equals", "off"),
     ("backslash_quote", "safe_encoding"),
