@@ -45,6 +45,16 @@ pub(super) fn contents(
     rendered: Vec<Rendered>,
     options: &DumpOptions,
 ) -> Result<Contents> {
+    if rendered.len() != order.nodes.len() {
+        return Err(Error::new(
+            Kind::Failed,
+            format!(
+                "{} objects are in order, and {} were written",
+                order.nodes.len(),
+                rendered.len()
+            ),
+        ));
+    }
     let relations: HashMap<Oid, &Relation> = database
         .relations
         .iter()

@@ -86,11 +86,17 @@ impl Pipeline {
     }
 
     /// An empty frame buffer, once there is memory for it.
+    ///
+    /// # Errors
+    /// When the writer has stopped: a worker must not read a table to its end for nobody.
     pub async fn buffer(&self) -> Result<Buffer> {
         let permit = self
             .budget
             .acquire((FRAME_BYTES + FRAME_SLACK) as u64)
             .await?;
+        if self.is_closed() {
+            return Err(closed());
+        }
         let reused = lock(&self.buffers).pop();
         Ok(Buffer {
             bytes: reused.unwrap_or_else(|| Vec::with_capacity(FRAME_BYTES + FRAME_SLACK)),
