@@ -128,6 +128,11 @@ impl<'p> Schedule<'p> {
         }
     }
 
+    /// Number of steps that are not done.
+    pub fn left(&self) -> usize {
+        self.unfinished
+    }
+
     /// Whether every step is done.
     pub fn is_done(&self) -> bool {
         self.unfinished == 0

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
+use futures::future::join_all;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use super::feed::{Feed, Happening};
 use super::frame::{ReadyFrame, Unpacker};
 use super::options::OnError;
 use super::outcome::{Loading, Moved, Outcome, Progress};
-use super::serial::batches;
+use super::serial::{CANCEL_AGAIN, PATIENCE, batches};
 use super::shared::Shared;
 use super::worker::{Job, Report, work};
 use crate::archive::EntryId;
@@ -22,9 +22,6 @@ use crate::connect::{Canceller, Wire};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Barrier, Schedule, Step, StepId, Work};
 use crate::report::Event;
-
-/// How long sessions may take to end what was cancelled before they are left alone.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A session, as the coordinator sees it.
 struct Worker {
@@ -139,10 +136,15 @@ impl<'s> Coordinator<'s> {
     async fn walk(&mut self, cancel: &CancellationToken) -> Result<()> {
         self.begin_phase();
         loop {
+            let left = self.schedule.left();
             self.begin_rows()?;
             self.pass_phases();
             self.queue_privileges();
             self.dispatch().await?;
+            if self.schedule.left() < left {
+                // Something was skipped or had nothing to do: what waited for it may start.
+                continue;
+            }
             if self.schedule.is_done() && !self.pipe_open && self.all_idle() {
                 return Ok(());
             }
@@ -157,6 +159,14 @@ impl<'s> Coordinator<'s> {
                 biased;
                 () = cancel.cancelled() => return Err(interrupted()),
                 happening = self.happenings.recv() => happening,
+                // While there can be jobs a task ends only by a panic, and then says nothing.
+                Some(ended) = self.tasks.join_next() => {
+                    let why = ended.err().map_or_else(String::new, |error| format!(": {error}"));
+                    return Err(Error::new(
+                        Kind::Failed,
+                        format!("restore: a session has ended early{why}"),
+                    ));
+                }
             };
             match happening {
                 Some(happening) => self.take(happening)?,
@@ -171,9 +181,10 @@ impl<'s> Coordinator<'s> {
         self.workers.iter().all(|worker| worker.busy == Busy::No)
     }
 
-    /// Whether a file's frames are being read.
+    /// Whether a file's frames are being read. A pipe that has ended gives no more.
     fn frames_are_coming(&self) -> bool {
-        self.loading.values().any(|progress| !progress.is_over())
+        matches!(self.feed, Feed::File(_))
+            && self.loading.values().any(|progress| !progress.is_over())
     }
 
     /// Starts all steps that load rows and may start, and ends those that are done.
@@ -528,35 +539,31 @@ impl<'s> Coordinator<'s> {
         self.shared.stop.cancel();
         self.feed.stop();
         self.ready.clear();
-        let mut requests = JoinSet::new();
-        for worker in self.workers.iter().filter(|w| w.busy != Busy::No) {
-            let canceller = worker.canceller.clone();
-            requests.spawn(async move { canceller.cancel().await });
-        }
+        let busy = self.workers.iter().filter(|w| w.busy != Busy::No);
+        let cancellers: Vec<Canceller> = busy.map(|w| w.canceller.clone()).collect();
+        // Sessions end when there can be no more jobs.
+        self.workers.clear();
+        let mut refused = None;
         let ending = async {
-            while let Some(request) = requests.join_next().await {
-                if let Ok(Err(error)) = request {
-                    self.shared
-                        .warn(format!("a cancel request failed: {error}"));
-                }
-            }
-            while !self.workers.iter().all(|w| w.busy == Busy::No) {
-                match self.happenings.recv().await {
-                    Some(Happening::Worked { worker, .. }) => {
-                        if let Some(worker) = self.workers.get_mut(worker) {
-                            worker.busy = Busy::No;
-                        }
+            while !self.tasks.is_empty() {
+                for request in join_all(cancellers.iter().map(Canceller::cancel)).await {
+                    if let Err(error) = request {
+                        refused = Some(error);
                     }
-                    Some(_) => {}
-                    None => break,
+                }
+                let ended = async { while self.tasks.join_next().await.is_some() {} };
+                if tokio::time::timeout(CANCEL_AGAIN, ended).await.is_ok() {
+                    break;
                 }
             }
-            self.workers.clear();
-            while self.tasks.join_next().await.is_some() {}
         };
         if tokio::time::timeout(PATIENCE, ending).await.is_err() {
             // Dropped sessions close their sockets, and the server ends their transactions.
             self.tasks.abort_all();
+            if let Some(error) = refused {
+                self.shared
+                    .warn(format!("a cancel request failed: {error}"));
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::coordinator::Coordinator;
-use super::failure::of_statement;
+use super::failure::{interrupted, of_statement};
 use super::feed::{Conveyor, Feed, FileFeed, PipeFeed, Stream};
 use super::frame::Unpacker;
 use super::options::{OnError, RestoreOptions, RestoreReport, TargetState};
@@ -123,7 +123,11 @@ pub async fn restore(
         return Err(error);
     }
     let name = wire.describe().to_owned();
-    let mut wires = target.more_sessions(&shared, &setup).await?;
+    let mut wires = tokio::select! {
+        biased;
+        () = cancel.cancelled() => return Err(interrupted()),
+        opened = target.more_sessions(&shared, &setup) => opened?,
+    };
     wires.insert(0, wire);
 
     let shared = Arc::new(shared);
@@ -339,7 +343,8 @@ impl Target<'_> {
         let canceller = wire.canceller();
         let drop_first = self.options.clean;
         let database = &shared.plan.database;
-        let creating = target::create_database(&mut wire, &shared.entries, database, drop_first);
+        let creating =
+            target::create_database(&mut wire, &shared.entries, database, archived, drop_first);
         let name = unless_cancelled(canceller, self.cancel, creating).await??;
         set_up_database(&mut wire, shared, self.cancel, outcome).await?;
         wire.close().await;

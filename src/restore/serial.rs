@@ -20,7 +20,11 @@ const BATCH_STATEMENTS: usize = 1000;
 const BATCH_STEPS: usize = 250;
 
 /// How long a cancelled statement may take to end before its session is left alone.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A cancel request reaches only a statement that runs, and the next one may begin just after: it
+/// is sent again this long after the last one.
+pub(super) const CANCEL_AGAIN: Duration = Duration::from_millis(500);
 
 /// Waits for work on a session; when `cancel` fires first, has the server end it.
 pub(super) async fn unless_cancelled<T>(
@@ -34,12 +38,22 @@ pub(super) async fn unless_cancelled<T>(
         done = &mut work => return Ok(done),
         () = cancel.cancelled() => {}
     }
-    // If the request is lost, the session is closed below, which ends its transaction as well.
-    let request = canceller.cancel().await;
-    let ended = tokio::time::timeout(PATIENCE, work).await;
+    let mut refused = None;
+    let ending = async {
+        loop {
+            if let Err(error) = canceller.cancel().await {
+                refused = Some(error);
+            }
+            if tokio::time::timeout(CANCEL_AGAIN, &mut work).await.is_ok() {
+                break;
+            }
+        }
+    };
+    // If no request gets through, the session is closed, which ends its transaction as well.
+    let ended = tokio::time::timeout(PATIENCE, ending).await.is_ok();
     let mut error = interrupted();
-    if let (Err(request), Err(_)) = (request, ended) {
-        error = error.with_source(request);
+    if let (false, Some(refused)) = (ended, refused) {
+        error = error.with_source(refused);
     }
     Err(error)
 }

@@ -155,11 +155,13 @@ pub(super) async fn check(
     Ok(warnings)
 }
 
-/// Drops (if asked) and makes the database; the session must be in another one.
+/// Drops (if asked) and makes the database; the session must be in another one. `archived` is the
+/// version of the archive's source.
 pub(super) async fn create_database(
     wire: &mut Wire,
     entries: &[Entry],
     database: &[EntryId],
+    archived: ServerVersion,
     drop_first: bool,
 ) -> Result<String> {
     let of = |id: &EntryId| entries.get(*id as usize - 1);
@@ -184,7 +186,14 @@ pub(super) async fn create_database(
     // CREATE DATABASE stands alone: it cannot be in a transaction. What else the entry has sets
     // the database up.
     if let Some(statement) = made.create.first() {
-        run(wire, made, statement).await.map_err(|error| {
+        // Before 15 there was one provider and no word for it; later servers take the template's,
+        // and sort by that, unless they are told.
+        let statement = if wire.server_version().at_least(15) && !archived.at_least(15) {
+            format!("{statement} LOCALE_PROVIDER = libc")
+        } else {
+            statement.clone()
+        };
+        run(wire, made, &statement).await.map_err(|error| {
             if error.sqlstate() == Some(&SqlState::DUPLICATE_DATABASE) {
                 error
                     .with_kind(Kind::Refused)

@@ -137,9 +137,10 @@ async fn load_frame(wire: &mut Wire, shared: &Shared, frame: &ReadyFrame) -> Res
             Err(error) => error,
         };
         if !wire.is_broken() && wire.transaction_status() != TransactionStatus::Idle {
-            wire.execute("ROLLBACK")
-                .await
-                .map_err(|error| of_entry(error, entry))?;
+            // The first error is the one to tell; what a rollback fails with is a lost session.
+            if wire.execute("ROLLBACK").await.is_err() {
+                return Err(error);
+            }
         }
         races += 1;
         if !lost_a_race(&error) || races > RACES {
