@@ -163,7 +163,7 @@ impl Dump<'_> {
             post_data: header + &scripts::post_data(&entries),
         };
         let mut manifest = self.manifest(&leader, &database, created, &snapshot, lsn)?;
-        manifest.database_entries = database_entries(&database, &entries)?;
+        manifest.database_entries = database_entries(&database, &entries, self.options)?;
         let archive_id = manifest.archive_id;
         let writer = Writer::create(sink, manifest, &entries, scripts).await?;
 
@@ -342,7 +342,11 @@ const CLIENT_ENCODING: &str = "UTF8";
 
 /// The database itself as entries, numbered after all others. They are part of the manifest and
 /// not of the table of contents: two databases of the same content have different names.
-fn database_entries(database: &Database, entries: &[Entry]) -> Result<Vec<Entry>> {
+fn database_entries(
+    database: &Database,
+    entries: &[Entry],
+    options: &DumpOptions,
+) -> Result<Vec<Entry>> {
     let properties = &database.properties;
     let name = &properties.header.name;
     let first = EntryId::try_from(entries.len() + 1)
@@ -369,11 +373,23 @@ fn database_entries(database: &Database, entries: &[Entry]) -> Result<Vec<Entry>
         data: None,
     };
     let definition = Entry {
-        owner: properties.header.owner.clone(),
+        owner: properties
+            .header
+            .owner
+            .clone()
+            .filter(|_| !options.no_owner),
         create: ddl::database::create(properties, name, database.version),
         drop: vec![format!("DROP DATABASE IF EXISTS {}", ident(name))],
-        set_owner: ddl::database::owner(properties, name),
-        privileges: ddl::database::acl(properties, name, database.version),
+        set_owner: if options.no_owner {
+            Vec::new()
+        } else {
+            ddl::database::owner(properties, name)
+        },
+        privileges: if options.no_privileges {
+            Vec::new()
+        } else {
+            ddl::database::acl(properties, name, database.version)
+        },
         comments: ddl::database::descriptions(properties, name),
         ..blank(first, "DATABASE")
     };

@@ -149,10 +149,22 @@ impl LocalSink {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        // The name is as durable as the content only when its directory is on disk, too.
-        File::open(directory)
-            .and_then(|directory| directory.sync_all())
-            .map_err(fail)
+        // The name is as durable as the content only when its directory is on disk, too. The file
+        // is there by now: a directory that may not be read, or a file system that cannot do
+        // this, makes no failure of it.
+        match File::open(directory).and_then(|directory| directory.sync_all()) {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::PermissionDenied
+                        | io::ErrorKind::InvalidInput
+                        | io::ErrorKind::Unsupported
+                ) =>
+            {
+                Ok(())
+            }
+            other => other.map_err(fail),
+        }
     }
 }
 
