@@ -187,6 +187,9 @@ pub struct Manifest {
     pub database: String,
     /// Encoding of all statements and frames: the `client_encoding` of the dump's sessions.
     pub encoding: String,
+    /// The database's own encoding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database_encoding: Option<String>,
     /// `datcollate`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collate: Option<String>,
@@ -234,6 +237,7 @@ impl Manifest {
             server_version_text: String::new(),
             database: String::new(),
             encoding: String::new(),
+            database_encoding: None,
             collate: None,
             ctype: None,
             locale_provider: None,

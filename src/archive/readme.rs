@@ -55,7 +55,9 @@ pub(super) fn readme(manifest: &Manifest, entries: &[Entry]) -> String {
         server_version_text,
         ..
     } = manifest;
-    let (database, encoding) = (one_line(&manifest.database), one_line(&manifest.encoding));
+    let encoding = manifest.database_encoding.as_ref();
+    let encoding = one_line(encoding.unwrap_or(&manifest.encoding));
+    let database = one_line(&manifest.database);
     let server = one_line(server_version_text);
     let mut locale = String::new();
     for (name, value) in [

@@ -311,6 +311,7 @@ impl Dump<'_> {
         manifest.server_version_text = leader.parameter("server_version").unwrap_or_default();
         manifest.database = properties.header.name.clone();
         manifest.encoding = CLIENT_ENCODING.to_owned();
+        manifest.database_encoding = Some(properties.encoding.clone());
         manifest.collate = Some(properties.collate.clone());
         manifest.ctype = Some(properties.ctype.clone());
         manifest.locale_provider = Some(properties.locale_provider.clone());
