@@ -6,7 +6,8 @@ use crate::error::{Error, Kind, Result, SqlState};
 /// Whether a statement's errors can quote row content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
-    /// DDL, queries: the message is the server's own.
+    /// DDL, queries: the message is the server's own, but for the value that a data exception
+    /// quotes.
     Statement,
     /// Rows are under way: values are left out of messages.
     Rows,
@@ -85,7 +86,8 @@ impl ServerMessage {
         // Data exceptions quote the value, constraint violations the key.
         let is_data = self.code.starts_with("22");
         let hides_detail = content == Content::Rows || is_data || self.code.starts_with("23");
-        let mut text = if content == Content::Rows && is_data {
+        // An index on an expression or a refresh looks at rows too, and quotes them so.
+        let mut text = if is_data {
             without_values(&self.message)
         } else {
             one_line(&self.message)
