@@ -157,6 +157,19 @@ impl Dump<'_> {
         for circle in &order.splits.circular_data {
             self.warn_of_circle(&database, circle);
         }
+        let empty = &order.splits.left_empty;
+        for relation in &database.relations {
+            if empty.contains(&relation.header.address.oid) {
+                self.observer.warning_with_hint(
+                    format!(
+                        "materialized view {} stays empty in a restore: it reads one that is not \
+                         populated here",
+                        relation.header.sql_name()
+                    ),
+                    "refresh that one, or expect to refresh both by hand",
+                );
+            }
+        }
         let header = ddl::script::header(database.version, CLIENT_ENCODING);
         let scripts = Scripts {
             pre_data: header.clone() + &scripts::pre_data(&entries),

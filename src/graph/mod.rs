@@ -61,7 +61,7 @@ pub fn order(database: &Database) -> Result<Order> {
     drop_ways_back_to_owner(&inventory, &mut graph);
     repair::cut_cycles(&mut inventory, &mut graph, &mut splits)?;
     sections::move_behind_data(&mut inventory, &mut graph, &mut splits)?;
-    rows::wait_for_rows(&mut inventory, &trees, &recorded, &mut graph);
+    splits.left_empty = rows::wait_for_rows(&mut inventory, &trees, &recorded, &mut graph);
 
     let shown = keep(&inventory, &[Standing::Shown]);
     let graph = dag::contract(&graph, &shown);

@@ -68,6 +68,9 @@ pub struct Splits {
     /// Tables whose rows refer to each other in a circle through foreign keys that stand before
     /// the rows are loaded: no order is right, and a restore may need its triggers disabled.
     pub circular_data: Vec<Vec<Oid>>,
+    /// Materialized views that are filled at the source and cannot be refreshed, because they read
+    /// one that is not.
+    pub left_empty: BTreeSet<Oid>,
 }
 
 /// A node in its place.

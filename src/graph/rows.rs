@@ -9,13 +9,14 @@ use crate::dag::Graph;
 use crate::model::{Oid, RelationKind};
 
 /// Adds to `graph` what waits for rows. `recorded` is the graph before anything was left out or
-/// repaired: what a materialized view reads is found in it.
+/// repaired: what a materialized view reads is found in it. Gives the materialized views that stay
+/// empty although they are filled at the source.
 pub(super) fn wait_for_rows(
     inventory: &mut Inventory<'_>,
     trees: &Trees<'_>,
     recorded: &Graph,
     graph: &mut Graph,
-) {
+) -> BTreeSet<Oid> {
     let mut waiting = Waiting {
         inventory,
         trees,
@@ -26,7 +27,7 @@ pub(super) fn wait_for_rows(
             graph.add(node, need);
         }
     }
-    waiting.refreshes(recorded, graph);
+    waiting.refreshes(recorded, graph)
 }
 
 struct Waiting<'r, 'a, 't> {
@@ -94,7 +95,7 @@ impl Waiting<'_, '_, '_> {
 
     /// A refresh comes after the rows, refreshes and late definitions of all that it reads. What
     /// reads a materialized view that stays empty is not refreshed either: it could not be.
-    fn refreshes(&mut self, recorded: &Graph, graph: &mut Graph) {
+    fn refreshes(&mut self, recorded: &Graph, graph: &mut Graph) -> BTreeSet<Oid> {
         let mut readers: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         let mut empty = Vec::new();
         for node in 0..graph.len() as u32 {
@@ -126,12 +127,18 @@ impl Waiting<'_, '_, '_> {
                 }
             }
         }
+        let mut left_empty = BTreeSet::new();
         while let Some(node) = empty.pop() {
-            if self.inventory.slot(node).standing == Standing::Shown {
+            let slot = self.inventory.slot(node);
+            if slot.standing == Standing::Shown {
+                if let Item::Refresh(relation) = slot.item {
+                    left_empty.insert(relation.header.address.oid);
+                }
                 self.inventory.hide(node);
                 empty.extend(readers.get(&node).into_iter().flatten());
             }
         }
+        left_empty
     }
 
     /// What a materialized view reads, through views and functions.
