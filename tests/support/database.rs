@@ -177,9 +177,15 @@ impl Db {
     /// say `-- apart:`.
     #[track_caller]
     pub fn load_fixtures(&self) -> Vec<Fixture> {
+        self.load_fixtures_that(|_| true)
+    }
+
+    /// As [`Db::load_fixtures`], of those only which `wanted` says.
+    #[track_caller]
+    pub fn load_fixtures_that(&self, wanted: impl Fn(&Fixture) -> bool) -> Vec<Fixture> {
         let loaded: Vec<_> = fixture::fixtures()
             .into_iter()
-            .filter(|f| f.supports(self.major()) && f.apart.is_none())
+            .filter(|f| f.supports(self.major()) && f.apart.is_none() && wanted(f))
             .collect();
         for fixture in &loaded {
             self.load(fixture);

@@ -14,6 +14,9 @@ pub struct Fixture {
     pub max_version: Option<u32>,
     /// From the header line `-- apart: REASON`: not loaded with the others, only by its name.
     pub apart: Option<String>,
+    /// From the header line `-- beyond-pg_dump: REASON`: PostgreSQL's own tools cannot take it out
+    /// and in again.
+    pub beyond_pg_dump: Option<String>,
 }
 
 impl Fixture {
@@ -48,6 +51,7 @@ pub fn fixtures() -> Vec<Fixture> {
                 min_version: version(header(&text, "min-version")?),
                 max_version: header(&text, "max-version").map(version),
                 apart: header(&text, "apart").map(str::to_owned),
+                beyond_pg_dump: header(&text, "beyond-pg_dump").map(str::to_owned),
                 path,
             })
         })
