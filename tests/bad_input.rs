@@ -1437,6 +1437,77 @@ fn a_server_of_another_version_than_any_known() {
     );
 }
 
+/// A server that takes connections and says nothing, and pipes without another end.
+#[test]
+fn interrupted_while_nothing_comes() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!(
+        "postgres://postgres@127.0.0.1:{}/x",
+        silent.local_addr().unwrap().port()
+    );
+    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/archives/v1-example.pgstow");
+    let archive = archive.to_str().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.pgstow");
+    let file = file.to_str().unwrap();
+    for arguments in [
+        &["dump", "-w", "-d", &url, "-f", file][..],
+        &["restore", "-w", "-d", &url, archive],
+        &["verify", "-w", "--against", &url, archive],
+    ] {
+        let child = start(pgstow().args(arguments));
+        // It has been there: now it waits for an answer.
+        let (connection, _) = silent.accept().unwrap();
+        interrupt(&child);
+        assert!(ended(child, 130).contains("interrupted"));
+        assert_eq!(names(dir.path()), [""; 0]);
+        drop(connection);
+    }
+
+    let fifo = dir.path().join("fifo");
+    run(Command::new("mkfifo").arg(&fifo)).success();
+    let fifo = fifo.to_str().unwrap();
+    for arguments in [
+        &["verify", fifo][..],
+        &["list", fifo],
+        &["sql", fifo],
+        &["restore", "--dry-run", fifo],
+        &["restore", "-w", "-d", &url, fifo],
+        &["dump", "-w", "-d", &url, "-f", fifo],
+        &["verify", "-"],
+        &["list", "-"],
+        &["sql", "-"],
+        &["restore", "--dry-run", "-"],
+    ] {
+        let mut command = pgstow();
+        command
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let input = child.stdin.take();
+        // Its handler must be in place, else the signal ends it as it would any program.
+        let caught = || {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+            let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+            u64::from_str_radix(mask.unwrap().trim(), 16).unwrap() & 2 != 0
+        };
+        let began = Instant::now();
+        while !caught() {
+            assert!(
+                began.elapsed() < PATIENCE,
+                "{arguments:?} catches no signal"
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        interrupt(&child);
+        assert!(ended(child, 130).contains("interrupted"), "{arguments:?}");
+        drop(input);
+    }
+    assert_eq!(names(dir.path()), ["fifo"]);
+}
+
 #[test]
 fn interrupted_in_the_middle_of_a_restore() {
     let server = Server::start(18);

@@ -129,10 +129,18 @@ impl Dump<'_> {
         );
     }
 
+    /// Waits for a connection; until there is one, there is nothing that could be cancelled.
+    async fn unless_stopped<T>(&self, connect: impl Future<Output = Result<T>>) -> Result<T> {
+        self.stop
+            .run_until_cancelled(connect)
+            .await
+            .unwrap_or_else(|| Err(Error::new(Kind::Interrupted, "dump interrupted")))
+    }
+
     async fn run(&self, sink: Box<dyn Sink>) -> Result<DumpReport> {
         self.phase("connect", None);
         let config = self.config.with_application_name_suffix("dump");
-        let leader = config.connect().await?;
+        let leader = self.unless_stopped(config.connect()).await?;
         self.cancellers.add(leader.canceller());
         let role = self.options.role.as_deref();
         let created = Timestamp::now();
@@ -292,10 +300,8 @@ impl Dump<'_> {
         number: usize,
     ) -> Result<crate::connect::Wire> {
         let open = async {
-            let mut wire = config
-                .with_application_name_suffix(&format!("worker {number}"))
-                .connect_wire()
-                .await?;
+            let config = config.with_application_name_suffix(&format!("worker {number}"));
+            let mut wire = self.unless_stopped(config.connect_wire()).await?;
             self.cancellers.add(wire.canceller());
             session::begin_worker(
                 &mut wire,

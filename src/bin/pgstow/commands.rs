@@ -97,6 +97,15 @@ async fn ready(
     prompt::complete(config, password, cancel).await
 }
 
+/// Does this unless interrupted: to open a FIFO waits for its other end, and a pipe may be silent.
+async fn unless<T>(cancel: &CancellationToken, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(Error::new(Kind::Interrupted, "interrupted")),
+        done = work => done,
+    }
+}
+
 /// An archive on a screen helps nobody.
 fn refuse_terminal(path: &str) -> Result<()> {
     if path == "-" && std::io::stdout().is_terminal() {
@@ -125,7 +134,7 @@ async fn dump(
     let dump = settings::Dump::new(args)?;
     refuse_terminal(&dump.file)?;
     let config = ready(dump.config, dump.password, output, &cancel).await?;
-    let sink = create_output(&dump.file, Overwrite::Replace).await?;
+    let sink = unless(&cancel, create_output(&dump.file, Overwrite::Replace)).await?;
     let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
     let report = pgstow::dump(&config, sink, &dump.options, observer, cancel).await?;
     progress.clear();
@@ -154,8 +163,8 @@ async fn restore(
 ) -> Result<Outcome<'static>> {
     let restore = settings::Restore::new(args)?;
     let Some(config) = restore.config else {
-        let input = Input::open(&restore.file).await?;
-        let plan = pgstow::ops::restore_plan(input, &restore.options).await?;
+        let input = unless(&cancel, Input::open(&restore.file)).await?;
+        let plan = unless(&cancel, pgstow::ops::restore_plan(input, &restore.options)).await?;
         if output.talk().json {
             output.json(&json!({ "event": "plan", "plan": plan }));
         } else {
@@ -164,7 +173,7 @@ async fn restore(
         return Ok(Outcome::Done);
     };
     let config = ready(config, restore.password, output, &cancel).await?;
-    let input = Input::open(&restore.file).await?;
+    let input = unless(&cancel, Input::open(&restore.file)).await?;
     let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
     let began = Instant::now();
     let report = pgstow::restore(&config, input, &restore.options, observer, cancel).await?;
@@ -217,7 +226,7 @@ async fn list(
     output: &Output,
     cancel: CancellationToken,
 ) -> Result<Outcome<'static>> {
-    let input = Input::open(&args.file).await?;
+    let input = unless(&cancel, Input::open(&args.file)).await?;
     let report = pgstow::list(input, &ListOptions::default(), cancel).await?;
     if output.talk().json {
         output.json(&json!({ "event": "archive", "archive": report.manifest }));
@@ -330,7 +339,7 @@ async fn verify(
     if let Some(config) = verify.options.against.take() {
         verify.options.against = Some(ready(config, verify.password, output, &cancel).await?);
     }
-    let input = Input::open(&verify.file).await?;
+    let input = unless(&cancel, Input::open(&verify.file)).await?;
     let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
     let report = pgstow::verify(input, &verify.options, observer, cancel).await?;
     progress.clear();
@@ -393,8 +402,8 @@ async fn sql(
     cancel: CancellationToken,
 ) -> Result<Outcome<'static>> {
     let sql = settings::Sql::new(args)?;
-    let input = Input::open(&sql.archive).await?;
-    let sink = create_output(&sql.file, Overwrite::Replace).await?;
+    let input = unless(&cancel, Input::open(&sql.archive)).await?;
+    let sink = unless(&cancel, create_output(&sql.file, Overwrite::Replace)).await?;
     let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
     let report = pgstow::sql_script(input, sink, &sql.options, observer, cancel).await;
     let report = match report {
