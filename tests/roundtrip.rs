@@ -161,6 +161,30 @@ fn text_format_and_every_codec() {
     }
 }
 
+/// An event trigger that forbids every command lets the restore finish: it comes after all that
+/// it would fire on, refreshes too.
+#[test]
+fn event_triggers_do_not_fire_on_the_restore() {
+    for major in [15, 18] {
+        let source = Server::start(major).create_db("forbidden");
+        source.psql(
+            "create table t (id int primary key, v text);
+             insert into t values (1, 'x');
+             create materialized view m as select count(*) from t;
+             create materialized view n as select * from m;
+             create index on n (count);",
+        );
+        source.psql(
+            "create function refuse() returns event_trigger language plpgsql as
+                 'begin raise ''no % here'', tg_tag; end';
+             create event trigger refuse_start on ddl_command_start execute function refuse();
+             create event trigger refuse_end on ddl_command_end execute function refuse();
+             comment on event trigger refuse_start is 'refuses';",
+        );
+        round_trip(&source, &["-j", "2"], &["-j", "3"]);
+    }
+}
+
 #[test]
 fn an_empty_database() {
     for major in [15, 18] {

@@ -102,6 +102,20 @@ fn all(database: &mut Database) -> impl Iterator<Item = &mut Header> {
         .chain(database.casts.iter_mut().map(|o| &mut o.header))
         .chain(database.aggregates.iter_mut().map(|o| &mut o.header))
         .chain(database.operators.iter_mut().map(|o| &mut o.header))
+        .chain(
+            database
+                .text_search_dictionaries
+                .iter_mut()
+                .map(|o| &mut o.header),
+        )
+        .chain(
+            database
+                .text_search_configurations
+                .iter_mut()
+                .map(|o| &mut o.header),
+        )
+        .chain(database.publications.iter_mut().map(|o| &mut o.header))
+        .chain(database.event_triggers.iter_mut().map(|o| &mut o.header))
         .chain(database.types.iter_mut().map(|o| &mut o.header))
         .chain(database.functions.iter_mut().map(|o| &mut o.header))
         .chain(relations.map(|o| &mut o.header))

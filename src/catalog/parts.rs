@@ -41,7 +41,12 @@ pub(crate) fn header(relation: &Relation, class: Class, oid: Oid, name: String) 
 
 /// The next field as `tgenabled` or `ev_enabled`.
 pub(crate) fn enabled(fields: &mut Fields<'_>) -> Result<EnabledState> {
-    match fields.next::<&str>()? {
+    state(fields.next()?)
+}
+
+/// A state as its letter says: `tgenabled`, `ev_enabled`, `evtenabled`.
+pub(crate) fn state(letter: &str) -> Result<EnabledState> {
+    match letter {
         "O" => Ok(EnabledState::Origin),
         "D" => Ok(EnabledState::Disabled),
         "R" => Ok(EnabledState::Replica),

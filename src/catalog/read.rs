@@ -10,8 +10,8 @@ use super::select::Selected;
 use super::selection::Selection;
 use super::{
     aggregates, casts, collations, comments, database, default_acls, dependencies, detail,
-    extensions, functions, headers, labels, languages, large_objects, locks, operators, relations,
-    roles, schemas, select, types, unsupported,
+    event_triggers, extensions, functions, headers, labels, languages, large_objects, locks,
+    operators, publications, relations, roles, schemas, select, text_search, types, unsupported,
 };
 use crate::connect::Session;
 use crate::error::{Error, Kind, Result};
@@ -92,6 +92,8 @@ pub async fn read(
         casts: casts::read(&reader, &selected).await?,
         aggregates: aggregates::read(&reader, &selected).await?,
         operators: operators::read(&reader, &selected).await?,
+        text_search_dictionaries: text_search::dictionaries(&reader, &selected).await?,
+        text_search_configurations: text_search::configurations(&reader, &selected).await?,
         relations,
         indexes: Vec::new(),
         foreign_keys: Vec::new(),
@@ -99,12 +101,17 @@ pub async fn read(
         rules: Vec::new(),
         triggers: Vec::new(),
         policies: Vec::new(),
+        publications: publications::read(&reader, &selected).await?,
+        publication_tables: Vec::new(),
+        publication_schemas: Vec::new(),
+        event_triggers: event_triggers::read(&reader, &selected).await?,
         default_acls: default_acls::read(&reader, &selected).await?,
         large_objects: large_objects::read(&reader, &selected).await?,
         dependencies: Vec::new(),
     };
     detail::read(&reader, &mut database).await?;
     selected.mark_parts(&mut database);
+    publications::members(&reader, &selected, &mut database).await?;
     database.dependencies = dependencies::read(&reader).await?;
 
     let notes = headers::Notes {
@@ -144,6 +151,9 @@ pub fn all_queries(version: ServerVersion) -> Vec<(&'static str, String)> {
         casts::queries,
         aggregates::queries,
         operators::queries,
+        text_search::queries,
+        publications::queries,
+        event_triggers::queries,
         default_acls::queries,
         large_objects::queries,
         detail::queries,

@@ -20,15 +20,11 @@ const CLASSES: &[Unsupported] = &[
     class("pg_opfamily", Some("opfnamespace"), "true"),
     class("pg_conversion", Some("connamespace"), "true"),
     class("pg_ts_parser", Some("prsnamespace"), "true"),
-    class("pg_ts_dict", Some("dictnamespace"), "true"),
     class("pg_ts_template", Some("tmplnamespace"), "true"),
-    class("pg_ts_config", Some("cfgnamespace"), "true"),
     class("pg_transform", None, "true"),
     class("pg_am", None, "true"),
     class("pg_foreign_data_wrapper", None, "true"),
     class("pg_foreign_server", None, "true"),
-    class("pg_event_trigger", None, "true"),
-    class("pg_publication", None, "true"),
 ];
 
 const fn class(

@@ -7,8 +7,9 @@ use crate::model::{Address, Class, Database, LargeObjectGroup, RelationKind};
 use super::context::{Context, Separable, missing};
 use super::rendered::{Options, Rendered};
 use super::{
-    aggregate, cast, collation, extension, foreign_key, function, index, language, large_object,
-    operator, policy, privileges, rule, schema, sequence, statistics, table, trigger, types, view,
+    aggregate, cast, collation, event_trigger, extension, foreign_key, function, index, language,
+    large_object, operator, policy, privileges, publication, rule, schema, sequence, statistics,
+    table, text_search, trigger, types, view,
 };
 
 /// The statements of every node of `order`, in its order.
@@ -114,6 +115,30 @@ fn object(context: &Context<'_>, node: Node, address: Address) -> Result<Rendere
         Class::Operator => {
             let object = context.object(&database.operators, address)?;
             Ok(operator::render(node, object))
+        }
+        Class::TextSearchDictionary => {
+            let object = context.object(&database.text_search_dictionaries, address)?;
+            Ok(text_search::render_dictionary(node, object))
+        }
+        Class::TextSearchConfiguration => {
+            let object = context.object(&database.text_search_configurations, address)?;
+            Ok(text_search::render_configuration(node, object))
+        }
+        Class::Publication => {
+            let object = context.object(&database.publications, address)?;
+            Ok(publication::render(node, object))
+        }
+        Class::PublicationRelation => {
+            let object = context.object(&database.publication_tables, address)?;
+            Ok(publication::render_table(node, object))
+        }
+        Class::PublicationSchema => {
+            let object = context.object(&database.publication_schemas, address)?;
+            Ok(publication::render_schema(node, object))
+        }
+        Class::EventTrigger => {
+            let object = context.object(&database.event_triggers, address)?;
+            Ok(event_trigger::render(node, object))
         }
         Class::Constraint => match context.try_index_of_constraint(address.oid) {
             Some(index) => match &index.constraint {

@@ -89,7 +89,14 @@ impl Edges<'_> {
             Item::Database(_) | Item::LargeObjects(_) => {}
             Item::Schema(schema) => self.member(node, &schema.header),
             Item::Extension(extension) => self.in_schema(node, Some(&extension.schema)),
-            Item::Collation(_) | Item::Cast(_) | Item::Aggregate(_) | Item::Operator(_) => {
+            Item::Collation(_)
+            | Item::Cast(_)
+            | Item::Aggregate(_)
+            | Item::Operator(_)
+            | Item::TextSearchDictionary(_)
+            | Item::TextSearchConfiguration(_)
+            | Item::Publication(_)
+            | Item::EventTrigger(_) => {
                 if let Some(header) = self.inventory.slot(node).item.header() {
                     self.in_schema(node, header.schema.as_deref());
                     self.member(node, header);
@@ -202,6 +209,20 @@ impl Edges<'_> {
                     self.add(node, self.object(Class::Trigger, parent));
                     self.add(node, self.inventory.find(Node::TableAttach(trigger.table)));
                 }
+            }
+            Item::PublicationTable(member) => {
+                self.add(
+                    node,
+                    self.object(Class::Publication, member.publication_oid),
+                );
+                self.add(node, self.relation(member.table));
+            }
+            Item::PublicationSchema(member) => {
+                self.add(
+                    node,
+                    self.object(Class::Publication, member.publication_oid),
+                );
+                self.in_schema(node, member.header.schema.as_deref());
             }
             Item::DefaultAcl(acl) => self.in_schema(node, acl.schema.as_deref()),
             _ => {}

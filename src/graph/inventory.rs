@@ -6,9 +6,10 @@ use super::key::Key;
 use super::node::{Node, Section};
 use crate::model::{
     Acl, Address, Aggregate, Cast, Check, Class, Collation, Column, Components, Database,
-    DefaultAcl, DomainConstraint, ExtendedStatistics, Extension, ForeignKey, Function, Header,
-    Index, Language, Oid, Operator, Policy, Relation, RelationKind, Rule, Schema, Trigger, Type,
-    TypeDefinition,
+    DefaultAcl, DomainConstraint, EventTrigger, ExtendedStatistics, Extension, ForeignKey,
+    Function, Header, Index, Language, Oid, Operator, Policy, Publication, PublicationSchema,
+    PublicationTable, Relation, RelationKind, Rule, Schema, TextSearchConfiguration,
+    TextSearchDictionary, Trigger, Type, TypeDefinition,
 };
 
 /// What a node stands for.
@@ -24,6 +25,12 @@ pub(super) enum Item<'a> {
     Cast(&'a Cast),
     Aggregate(&'a Aggregate),
     Operator(&'a Operator),
+    TextSearchDictionary(&'a TextSearchDictionary),
+    TextSearchConfiguration(&'a TextSearchConfiguration),
+    Publication(&'a Publication),
+    PublicationTable(&'a PublicationTable),
+    PublicationSchema(&'a PublicationSchema),
+    EventTrigger(&'a EventTrigger),
     Relation(&'a Relation),
     Index(&'a Index),
     ForeignKey(&'a ForeignKey),
@@ -61,6 +68,12 @@ impl<'a> Item<'a> {
             Self::Cast(x) => &x.header,
             Self::Aggregate(x) => &x.header,
             Self::Operator(x) => &x.header,
+            Self::TextSearchDictionary(x) => &x.header,
+            Self::TextSearchConfiguration(x) => &x.header,
+            Self::Publication(x) => &x.header,
+            Self::PublicationTable(x) => &x.header,
+            Self::PublicationSchema(x) => &x.header,
+            Self::EventTrigger(x) => &x.header,
             Self::Type(x) | Self::ShellType(x) | Self::DomainConstraint(x, _) => &x.header,
             Self::Function(x) => &x.header,
             Self::Relation(x)
@@ -316,6 +329,11 @@ fn headers(database: &Database) -> impl Iterator<Item = &Header> {
     let casts = database.casts.iter().map(|x| &x.header);
     let aggregates = database.aggregates.iter().map(|x| &x.header);
     let operators = database.operators.iter().map(|x| &x.header);
+    let dictionaries = database.text_search_dictionaries.iter().map(|x| &x.header);
+    let configurations = database
+        .text_search_configurations
+        .iter()
+        .map(|x| &x.header);
     let types = database.types.iter().map(|x| &x.header);
     let functions = database.functions.iter().map(|x| &x.header);
     let relations = database.relations.iter().map(|x| &x.header);
@@ -329,6 +347,8 @@ fn headers(database: &Database) -> impl Iterator<Item = &Header> {
         .chain(casts)
         .chain(aggregates)
         .chain(operators)
+        .chain(dictionaries)
+        .chain(configurations)
         .chain(types)
         .chain(functions)
         .chain(relations)
@@ -374,11 +394,21 @@ impl<'a> Collector<'a> {
         self.push(key, item, Node::Object(header.address), standing);
     }
 
-    /// Objects made before the data that their names tell apart.
-    fn plain<T>(&mut self, priority: u8, list: &'a [T], item: impl Fn(&'a T) -> Item<'a>) {
+    /// Objects that their names tell apart.
+    fn plain<T>(
+        &mut self,
+        section: Section,
+        priority: u8,
+        list: &'a [T],
+        item: impl Fn(&'a T) -> Item<'a>,
+    ) {
         for item in list.iter().map(item) {
             if let Some(header) = item.header() {
-                self.object(item, header, Key::pre(priority, header), is_shown(header));
+                let key = Key {
+                    section,
+                    ..Key::pre(priority, header)
+                };
+                self.object(item, header, key, is_shown(header));
             }
         }
     }
@@ -416,9 +446,44 @@ impl<'a> Collector<'a> {
                 is_shown(header),
             );
         }
-        self.plain(2, &database.languages, Item::Language);
-        self.plain(3, &database.collations, Item::Collation);
-        self.plain(7, &database.casts, Item::Cast);
+        let pre = Section::PreData;
+        self.plain(pre, 2, &database.languages, Item::Language);
+        self.plain(pre, 3, &database.collations, Item::Collation);
+        self.plain(pre, 7, &database.casts, Item::Cast);
+        let dictionaries = &database.text_search_dictionaries;
+        self.plain(pre, 16, dictionaries, Item::TextSearchDictionary);
+        let configurations = &database.text_search_configurations;
+        self.plain(pre, 17, configurations, Item::TextSearchConfiguration);
+        let post = Section::PostData;
+        self.plain(post, 48, &database.publications, Item::Publication);
+        for member in &database.publication_tables {
+            let header = &member.header;
+            let key = Key {
+                extra: &member.publication,
+                ..Key::post(49, header)
+            };
+            self.object(
+                Item::PublicationTable(member),
+                header,
+                key,
+                is_shown(header),
+            );
+        }
+        for member in &database.publication_schemas {
+            let header = &member.header;
+            let key = Key {
+                extra: &member.publication,
+                ..Key::post(50, header)
+            };
+            self.object(
+                Item::PublicationSchema(member),
+                header,
+                key,
+                is_shown(header),
+            );
+        }
+        // After refreshes, on which they would fire.
+        self.plain(post, 55, &database.event_triggers, Item::EventTrigger);
         for aggregate in &database.aggregates {
             let header = &aggregate.header;
             let key = Key {

@@ -14,6 +14,22 @@ pub(super) fn describe(item: Item<'_>) -> String {
         Item::Cast(x) => format!("cast {}", plain(&x.header)),
         Item::Aggregate(x) => format!("aggregate {}({})", plain(&x.header), x.arguments),
         Item::Operator(x) => format!("operator {} {}", plain(&x.header), x.operands),
+        Item::TextSearchDictionary(x) => format!("text search dictionary {}", plain(&x.header)),
+        Item::TextSearchConfiguration(x) => {
+            format!("text search configuration {}", plain(&x.header))
+        }
+        Item::Publication(x) => format!("publication {}", plain(&x.header)),
+        Item::PublicationTable(x) => {
+            format!(
+                "table {} in publication {}",
+                plain(&x.header),
+                x.publication
+            )
+        }
+        Item::PublicationSchema(x) => {
+            format!("schema {} in publication {}", x.header.name, x.publication)
+        }
+        Item::EventTrigger(x) => format!("event trigger {}", plain(&x.header)),
         Item::Type(x) => format!("type {}", plain(&x.header)),
         Item::ShellType(x) => format!("shell of type {}", plain(&x.header)),
         Item::Function(x) => format!("function {}({})", plain(&x.header), x.identity_arguments),

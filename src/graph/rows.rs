@@ -17,10 +17,14 @@ pub(super) fn wait_for_rows(
     recorded: &Graph,
     graph: &mut Graph,
 ) -> BTreeSet<Oid> {
+    let all_refreshes = (0..graph.len() as u32)
+        .filter(|&node| matches!(inventory.slot(node).item, Item::Refresh(_)))
+        .collect();
     let mut waiting = Waiting {
         inventory,
         trees,
         by_root: trees.loaded_by_root(),
+        all_refreshes,
     };
     for node in 0..graph.len() as u32 {
         for need in waiting.rows_for(node) {
@@ -34,6 +38,7 @@ struct Waiting<'r, 'a, 't> {
     inventory: &'r mut Inventory<'a>,
     trees: &'r Trees<'t>,
     by_root: BTreeMap<Oid, Vec<Oid>>,
+    all_refreshes: Vec<u32>,
 }
 
 impl Waiting<'_, '_, '_> {
@@ -49,6 +54,9 @@ impl Waiting<'_, '_, '_> {
             Item::Statistics(statistics) => self.rows_of(statistics.table, &mut rows),
             Item::Rule(rule) => self.rows_of(rule.relation, &mut rows),
             Item::Policy(policy) => self.rows_of(policy.table, &mut rows),
+            Item::PublicationTable(member) => self.rows_of(member.table, &mut rows),
+            // A refresh is a command on which it would fire.
+            Item::EventTrigger(_) => rows.extend(&self.all_refreshes),
             Item::RowSecurity(relation) | Item::Default(relation, _) => {
                 self.rows_of(relation.header.address.oid, &mut rows);
             }

@@ -1,9 +1,10 @@
 //! The whole database.
 
 use super::{
-    Aggregate, Cast, Collation, DefaultAcl, Dependency, ExtendedStatistics, Extension, ForeignKey,
-    Function, Header, Index, Language, LargeObjectGroup, Operator, Policy, Relation, Rule, Schema,
-    Trigger, Type,
+    Aggregate, Cast, Collation, DefaultAcl, Dependency, EventTrigger, ExtendedStatistics,
+    Extension, ForeignKey, Function, Header, Index, Language, LargeObjectGroup, Operator, Policy,
+    Publication, PublicationSchema, PublicationTable, Relation, Rule, Schema,
+    TextSearchConfiguration, TextSearchDictionary, Trigger, Type,
 };
 use crate::sql::ServerVersion;
 
@@ -32,6 +33,10 @@ pub struct Database {
     pub aggregates: Vec<Aggregate>,
     /// Operators.
     pub operators: Vec<Operator>,
+    /// Text search dictionaries.
+    pub text_search_dictionaries: Vec<TextSearchDictionary>,
+    /// Text search configurations.
+    pub text_search_configurations: Vec<TextSearchConfiguration>,
     /// Tables, views, materialized views, sequences, composite types' relations, foreign tables.
     pub relations: Vec<Relation>,
     /// Indexes and the constraints that stand on them.
@@ -46,6 +51,14 @@ pub struct Database {
     pub triggers: Vec<Trigger>,
     /// Row security policies.
     pub policies: Vec<Policy>,
+    /// Publications.
+    pub publications: Vec<Publication>,
+    /// Tables in publications.
+    pub publication_tables: Vec<PublicationTable>,
+    /// Schemas in publications.
+    pub publication_schemas: Vec<PublicationSchema>,
+    /// Event triggers.
+    pub event_triggers: Vec<EventTrigger>,
     /// Default privileges.
     pub default_acls: Vec<DefaultAcl>,
     /// Large objects, in groups of equal owner and privileges.

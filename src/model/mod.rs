@@ -9,6 +9,7 @@ mod aggregate;
 mod cast;
 mod collation;
 mod database;
+mod event_trigger;
 mod extension;
 mod function;
 mod index;
@@ -16,11 +17,13 @@ mod language;
 mod large_object;
 mod operator;
 mod privileges;
+mod publication;
 mod relation;
 mod rule;
 mod schema;
 mod sequence;
 mod statistics;
+mod text_search;
 mod trigger;
 mod types;
 
@@ -29,6 +32,7 @@ pub use aggregate::{Aggregate, AggregateKind, AggregateState, Modify};
 pub use cast::{Cast, CastContext, CastMethod};
 pub use collation::{Collation, CollationProvider};
 pub use database::{Database, DatabaseProperties};
+pub use event_trigger::EventTrigger;
 pub use extension::{ConfigurationTable, Extension};
 pub use function::{Function, FunctionBody, FunctionKind, Parallel, Volatility};
 pub use index::{Index, IndexConstraint, IndexConstraintKind};
@@ -36,6 +40,7 @@ pub use language::Language;
 pub use large_object::{LargeObject, LargeObjectGroup};
 pub use operator::Operator;
 pub use privileges::{Acl, AclItem, DefaultAcl, Privilege};
+pub use publication::{Publication, PublicationSchema, PublicationTable};
 pub use relation::{
     Check, Column, Default, ForeignKey, Generated, Identity, NotNull, Parent, Persistence,
     Relation, RelationKind, ReplicaIdentity, View,
@@ -44,6 +49,7 @@ pub use rule::{EnabledState, Policy, PolicyCommand, Rule};
 pub use schema::Schema;
 pub use sequence::{Sequence, SequenceOwner};
 pub use statistics::ExtendedStatistics;
+pub use text_search::{TextSearchConfiguration, TextSearchDictionary};
 pub use trigger::Trigger;
 pub use types::{
     BaseType, CompositeColumn, Domain, DomainConstraint, RangeType, Type, TypeDefinition,

@@ -13,11 +13,13 @@ use crate::error::{Error, Kind, Result};
 const DATABASE_KINDS: [&str; 2] = ["DATABASE", "DATABASE PROPERTIES"];
 
 /// Kinds that only tie two things together: pointless unless both are restored.
-const TIE_KINDS: [&str; 4] = [
+const TIE_KINDS: [&str; 6] = [
     "FK CONSTRAINT",
     "TABLE ATTACH",
     "INDEX ATTACH",
     "SEQUENCE OWNED BY",
+    "PUBLICATION TABLE",
+    "PUBLICATION TABLES IN SCHEMA",
 ];
 
 /// Whether an entry makes or sets up the database itself.
@@ -66,7 +68,11 @@ pub(super) fn select(
         let dangling = ends
             .chain(entry.depends_on.iter().copied())
             .filter_map(|id| entry_of(entries, id))
-            .filter(|end| is_relation(end) || names.hangs_on.contains_key(&end.id))
+            .filter(|end| {
+                is_relation(end)
+                    || names.hangs_on.contains_key(&end.id)
+                    || end.kind == "PUBLICATION"
+            })
             .find(|end| names.refuses(end).is_some());
         if let Some(end) = dangling {
             let reason = format!("{} is not restored", end.describe());

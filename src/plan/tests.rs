@@ -105,6 +105,53 @@ fn shop() -> Vec<Entry> {
     entries
 }
 
+/// A table or schema is in a publication only if both are restored.
+#[test]
+fn a_publication_that_is_not_restored_gets_no_members() {
+    let mut entries = shop();
+    entries.push(on(
+        entry(
+            13,
+            "PUBLICATION TABLE",
+            "everything orders",
+            Section::PostData,
+        ),
+        "orders",
+        &[4, 11],
+    ));
+    let mut schema = entry(
+        14,
+        "PUBLICATION TABLES IN SCHEMA",
+        "everything sales",
+        Section::PostData,
+    );
+    schema.schema = Some("sales".to_owned());
+    schema.depends_on = vec![2, 11];
+    entries.push(schema);
+    let all = restored(&plan_of(&entries, &Choices::default()));
+    assert!(all.contains(&13) && all.contains(&14), "{all:?}");
+    for filter in [
+        EntryFilter {
+            tables: vec!["orders".to_owned()],
+            ..EntryFilter::default()
+        },
+        EntryFilter {
+            schemas: vec!["public".to_owned(), "sales".to_owned()],
+            ..EntryFilter::default()
+        },
+    ] {
+        let choices = Choices {
+            filter,
+            ..Choices::default()
+        };
+        let some = restored(&plan_of(&entries, &choices));
+        assert!(some.contains(&4), "{some:?}");
+        for id in [11, 13, 14] {
+            assert!(!some.contains(&id), "{some:?}");
+        }
+    }
+}
+
 fn sizes(id: EntryId) -> Option<u64> {
     match id {
         6 => Some(100),

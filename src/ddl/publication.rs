@@ -1,0 +1,89 @@
+//! CREATE PUBLICATION, and ALTER PUBLICATION for each table and schema in it.
+
+use crate::graph::Node;
+use crate::model::{Components, Publication, PublicationSchema, PublicationTable};
+use crate::sql::{LockMode, ident, literal, qualified};
+
+use super::rendered::Rendered;
+use super::{comment, label};
+
+pub(super) fn render(node: Node, publication: &Publication) -> Rendered {
+    let header = &publication.header;
+    let name = ident(&header.name);
+    let object = format!("PUBLICATION {name}");
+    let mut rendered = Rendered::new(node, "PUBLICATION", header);
+    rendered.owner.clone_from(&header.owner);
+    if header.wanted.has(Components::DEFINITION) {
+        let all = if publication.all_tables {
+            " FOR ALL TABLES"
+        } else {
+            ""
+        };
+        let operations = literal(&publication.operations.join(", "));
+        let mut create = format!("CREATE {object}{all} WITH (publish = {operations}");
+        if publication.via_partition_root {
+            create.push_str(", publish_via_partition_root = true");
+        }
+        if publication.generated_columns {
+            create.push_str(", publish_generated_columns = stored");
+        }
+        create.push(')');
+        rendered.create.push(create);
+        rendered
+            .drop
+            .push(format!("DROP PUBLICATION IF EXISTS {name}"));
+        if let Some(owner) = &header.owner {
+            rendered
+                .set_owner
+                .push(format!("ALTER {object} OWNER TO {}", ident(owner)));
+        }
+    }
+    rendered.comments = comment::of(header, &object);
+    rendered.labels = label::of(header, &object, |_| None);
+    rendered
+}
+
+/// A table in a publication. It leaves with either of them.
+pub(super) fn render_table(node: Node, member: &PublicationTable) -> Rendered {
+    let header = &member.header;
+    let (schema, table) = (header.schema.clone().unwrap_or_default(), &header.name);
+    let mut rendered = Rendered::named(
+        node,
+        "PUBLICATION TABLE",
+        header.schema.clone(),
+        format!("{} {table}", member.publication),
+    );
+    rendered.relation = Some(table.clone());
+    let mut add = format!(
+        "ALTER PUBLICATION {} ADD TABLE ONLY {}",
+        ident(&member.publication),
+        qualified(&schema, table)
+    );
+    if !member.columns.is_empty() {
+        let columns: Vec<_> = member.columns.iter().map(|column| ident(column)).collect();
+        add.push_str(&format!(" ({})", columns.join(", ")));
+    }
+    if let Some(filter) = &member.filter {
+        add.push_str(&format!(" WHERE ({filter})"));
+    }
+    rendered.create.push(add);
+    rendered.lock(member.table, LockMode::ShareUpdateExclusive);
+    rendered
+}
+
+/// A schema in a publication. It leaves with either of them.
+pub(super) fn render_schema(node: Node, member: &PublicationSchema) -> Rendered {
+    let header = &member.header;
+    let mut rendered = Rendered::named(
+        node,
+        "PUBLICATION TABLES IN SCHEMA",
+        header.schema.clone(),
+        format!("{} {}", member.publication, header.name),
+    );
+    rendered.create.push(format!(
+        "ALTER PUBLICATION {} ADD TABLES IN SCHEMA {}",
+        ident(&member.publication),
+        ident(&header.name)
+    ));
+    rendered
+}
