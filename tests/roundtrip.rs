@@ -161,6 +161,16 @@ fn text_format_and_every_codec() {
     }
 }
 
+/// On the majors whose servers here are built with ICU.
+#[test]
+fn collations_of_icu() {
+    for major in [13, 15] {
+        let source = Server::start(major).create_db("icu");
+        source.load_fixture("collations-icu");
+        round_trip(&source, &[], &[]);
+    }
+}
+
 /// An event trigger that forbids every command lets the restore finish: it comes after all that
 /// it would fire on, refreshes too.
 #[test]
