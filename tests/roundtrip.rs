@@ -404,3 +404,16 @@ fn what_a_dump_is_told_to_leave_out() {
     let schema_only = script(&["-s"]);
     assert!(has(&schema_only, "CREATE TABLE ") && !has(&schema_only, "COPY "));
 }
+
+/// Scale factor 1 (6 million rows of lineitem) takes minutes in a debug build: a fraction of it by
+/// default, any scale by `PGSTOW_TEST_TPCH_SCALE`.
+#[test]
+fn tpc_h() {
+    let scale =
+        std::env::var("PGSTOW_TEST_TPCH_SCALE").map_or(0.05, |scale| scale.parse().unwrap());
+    for major in [15, 18] {
+        let source = Server::start(major).create_db("tpch");
+        source.load_tpch(scale);
+        round_trip(&source, &["-j", "2"], &["-j", "2"]);
+    }
+}
