@@ -342,18 +342,38 @@ impl Dump<'_> {
     }
 }
 
-/// Where in the write-ahead log the snapshot stands, about: read just after it was taken.
+/// Where in the write-ahead log the snapshot stands, about: read just after it was taken. It is
+/// for people to know; a server that denies its WAL functions to the role gives none.
 async fn current_lsn(leader: &Session) -> Result<Option<String>> {
+    let context = || "read the position in the write-ahead log";
     let row = leader
         .client()
         .query_one(
             "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() \
-             THEN pg_catalog.pg_last_wal_replay_lsn() \
-             ELSE pg_catalog.pg_current_wal_lsn() END::pg_catalog.text",
+             THEN 'pg_catalog.pg_last_wal_replay_lsn()' \
+             ELSE 'pg_catalog.pg_current_wal_lsn()' END",
             &[],
         )
         .await
-        .context_with(|| "read the position in the write-ahead log")?;
+        .context_with(context)?;
+    let call: String = row.try_get(0)?;
+    let permitted: bool = leader
+        .client()
+        .query_one(
+            "SELECT pg_catalog.has_function_privilege($1::pg_catalog.text, 'EXECUTE')",
+            &[&call],
+        )
+        .await
+        .context_with(context)?
+        .try_get(0)?;
+    if !permitted {
+        return Ok(None);
+    }
+    let row = leader
+        .client()
+        .query_one(&format!("SELECT {call}::pg_catalog.text"), &[])
+        .await
+        .context_with(context)?;
     Ok(row.try_get(0)?)
 }
 

@@ -26,6 +26,8 @@ pub(crate) fn settings(version: ServerVersion) -> Vec<&'static str> {
         "SET standard_conforming_strings = on",
         "SET quote_all_identifiers = off",
         "SET synchronize_seqscans = off",
+        // Without it every chunk of a table would be a scan of the whole.
+        "SET enable_tidscan = on",
         "SET max_parallel_workers_per_gather = 0",
         "SET jit = off",
         "SET statement_timeout = 0",

@@ -173,7 +173,24 @@ pub async fn restore(
     )
     .run(cancel)
     .await?;
+    if let Err(error) = make_durable(&target.config).await {
+        shared.warn(format!(
+            "everything is restored, but the server did not say that it is on disk yet: {error}"
+        ));
+    }
     Ok(outcome.finish(&shared, name))
+}
+
+/// The sessions commit without waiting for the disk. One commit that waits, behind all of theirs in
+/// the write-ahead log, makes every one of them durable. It must write something: a large object
+/// that is made and unlinked at once needs no right and leaves nothing.
+async fn make_durable(config: &Config) -> Result<()> {
+    let mut wire = session::open(config, "restore").await?;
+    wire.execute("SET synchronous_commit = on").await?;
+    wire.execute("SELECT pg_catalog.lo_unlink(pg_catalog.lo_create(0))")
+        .await?;
+    wire.close().await;
+    Ok(())
 }
 
 /// Most names that are told one by one.

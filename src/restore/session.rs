@@ -34,7 +34,7 @@ const FIXED: [(&str, &str); 23] = [
     ("transform_null_equals", "off"),
     ("backslash_quote", "safe_encoding"),
     ("escape_string_warning", "off"),
-    // A restore that the server lost is begun again in any case.
+    // A restore that the server lost is begun again in any case; the last commit waits for all.
     ("synchronous_commit", "off"),
 ];
 
