@@ -1,6 +1,8 @@
 //! The rooms of the house and who may call whom, as docs/ARCHITECTURE.md states it. Read from the
 //! imports, so that an arrow in the wrong direction is seen the day it is drawn.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

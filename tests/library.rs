@@ -1,6 +1,8 @@
 //! The library as a program uses it: dump, restore, verify, without the command line. The same
 //! calls as in the example of the crate's documentation.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod support;
 
 use std::sync::{Arc, Mutex};

@@ -1,6 +1,8 @@
 //! What goes out of one database comes back in another: objects, rows, and the archive of the
 //! copy is the archive of the original.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod support;
 
 use std::collections::BTreeMap;
