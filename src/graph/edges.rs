@@ -7,7 +7,8 @@ use super::node::Node;
 use super::trees::Trees;
 use crate::dag::Graph;
 use crate::model::{
-    Address, Class, Database, Dependency, DependencyKind, Header, Oid, Relation, TypeDefinition,
+    Address, Class, Database, Dependency, DependencyKind, ForeignKey, Header, Oid, Relation,
+    TypeDefinition,
 };
 
 /// Reads all edges; those between sections that only the data brings about are added later.
@@ -331,14 +332,7 @@ impl Edges<'_> {
     /// with an extension), it stands already while rows are loaded: referenced rows come first.
     fn data_by_foreign_keys(&mut self, database: &Database) {
         for foreign_key in &database.foreign_keys {
-            let made_here = self
-                .inventory
-                .resolve(foreign_key.header.address)
-                .is_some_and(|node| {
-                    let slot = self.inventory.slot(node);
-                    slot.standing == Standing::Shown && matches!(slot.item, Item::ForeignKey(_))
-                });
-            if made_here {
+            if is_made(self.inventory, foreign_key) {
                 continue;
             }
             let data = |table| -> Vec<u32> {
@@ -355,4 +349,28 @@ impl Edges<'_> {
             }
         }
     }
+}
+
+/// Whether a foreign key is in the archive itself, and so is made after the rows.
+fn is_made(inventory: &Inventory<'_>, foreign_key: &ForeignKey) -> bool {
+    inventory
+        .resolve(foreign_key.header.address)
+        .is_some_and(|node| {
+            let slot = inventory.slot(node);
+            slot.standing == Standing::Shown && matches!(slot.item, Item::ForeignKey(_))
+        })
+}
+
+/// Tables whose rows refer to rows of the same table by a foreign key that stands before they are
+/// loaded: a row may come before the one that it refers to.
+pub(super) fn self_references(
+    database: &Database,
+    inventory: &Inventory<'_>,
+) -> impl Iterator<Item = Vec<Oid>> {
+    database
+        .foreign_keys
+        .iter()
+        .filter(|key| key.table == key.referenced && !is_made(inventory, key))
+        .filter(|key| inventory.find(Node::TableData(key.table)).is_some())
+        .map(|key| vec![key.table])
 }

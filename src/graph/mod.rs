@@ -48,6 +48,8 @@ pub fn order(database: &Database) -> Result<Order> {
     let trees = Trees::of(database);
     let mut splits = always_apart(&inventory);
 
+    splits.circular_data = edges::self_references(database, &inventory).collect();
+
     let recorded = edges::edges(database, &inventory, &trees);
     let keep = |inventory: &Inventory<'_>, standings: &[Standing]| -> Vec<bool> {
         inventory

@@ -65,7 +65,7 @@ pub struct Splits {
     pub constraints: BTreeSet<Oid>,
     /// Functions and materialized views that move behind the data.
     pub postponed: BTreeSet<Address>,
-    /// Tables whose rows refer to each other in a circle through foreign keys that stand before
+    /// Tables whose rows refer to each other, or to themselves, through foreign keys that stand before
     /// the rows are loaded: no order is right, and a restore may need its triggers disabled.
     pub circular_data: Vec<Vec<Oid>>,
     /// Materialized views that are filled at the source and cannot be refreshed, because they read
