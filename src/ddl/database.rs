@@ -1,38 +1,15 @@
 //! The database itself: CREATE DATABASE and its properties, for the version that is to run them.
 //!
-//! A restore runs these only when it is told to create the database: its entry (kind `DATABASE`)
-//! holds them worded for the source's own version and name, the functions here word them for any
-//! other. CREATE DATABASE must be sent outside of any transaction block.
+//! Not part of an order: a dump keeps these in the manifest, worded for the source's own version and
+//! name, and a restore runs them only when it is told to create the database. CREATE DATABASE must
+//! be sent outside of any transaction block.
 
-use crate::graph::Node;
-use crate::model::{Components, DatabaseProperties};
+use crate::model::DatabaseProperties;
 use crate::sql::{ServerVersion, ident, literal};
 
 use super::privileges::GrantKind;
-use super::rendered::Rendered;
 use super::settings::assignment;
 use super::{comment, label, privileges};
-
-/// The entry `DATABASE`, under the source's name.
-pub(super) fn render(node: Node, database: &DatabaseProperties, source: ServerVersion) -> Rendered {
-    let header = &database.header;
-    let name = &header.name;
-    let mut rendered = Rendered::new(node, "DATABASE", header);
-    rendered.owner.clone_from(&header.owner);
-    if header.wanted.has(Components::DEFINITION) {
-        rendered.create = create(database, name, source);
-        rendered.create.extend(properties(database, name));
-        rendered.drop = vec![format!("DROP DATABASE IF EXISTS {}", ident(name))];
-        rendered.set_owner = owner(database, name);
-    }
-    if header.wanted.has(Components::ACL) {
-        rendered.privileges = acl(database, name, source);
-    }
-    let object = format!("DATABASE {}", ident(name));
-    rendered.comments = comment::of(header, &object);
-    rendered.labels = label::of(header, &object, |_| None);
-    rendered
-}
 
 /// `CREATE DATABASE`, worded for a target of this version. A clause that the target does not
 /// know is left out: below 15 the locale provider, below 16 ICU rules, below 17 the builtin

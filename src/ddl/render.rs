@@ -163,11 +163,6 @@ fn object(context: &Context<'_>, node: Node, address: Address) -> Result<Rendere
             let object = context.object(&database.statistics, address)?;
             statistics::render(context, node, object)
         }
-        Class::Database => Ok(super::database::render(
-            node,
-            &database.properties,
-            context.version(),
-        )),
         Class::DefaultAcl => Ok(privileges::render_default(
             node,
             context.default_acl(address.oid)?,
