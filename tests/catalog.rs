@@ -60,7 +60,7 @@ async fn try_read_as(
     let session = session(db, user).await;
     let request = ReadRequest {
         selection,
-        lock_wait_timeout: None,
+        ..ReadRequest::default()
     };
     let warnings = Warnings::default();
     let database = catalog::read(&session, &request, &warnings).await?;

@@ -111,7 +111,7 @@ pub(crate) async fn read(
         for row in reader.rows("columns", &sql, &[oids, &only]).await? {
             let mut fields = Fields::of(&row);
             if let Some(&at) = index.get(&fields.next()?) {
-                let column = column(&mut fields, &relations[at])?;
+                let column = column(reader, &mut fields, &relations[at])?;
                 relations[at].columns.push(column);
             }
         }
@@ -124,7 +124,7 @@ pub(crate) async fn read(
     binary_safe::mark(reader, relations).await
 }
 
-fn column(fields: &mut Fields<'_>, relation: &Relation) -> Result<Column> {
+fn column(reader: &Reader<'_>, fields: &mut Fields<'_>, relation: &Relation) -> Result<Column> {
     let number: i32 = fields.next()?;
     let name: String = fields.next()?;
     let place = || format!("column {}.{name}", relation.header.sql_name());
@@ -176,6 +176,7 @@ fn column(fields: &mut Fields<'_>, relation: &Relation) -> Result<Column> {
         "l" => Some("lz4"),
         other => return Err(unknown(&format!("compression {other}"))),
     };
+    let compression = compression.filter(|_| !reader.leave_out.toast_compression);
     let mut column_options = options(fields.next()?);
     column_options.retain(|(name, _)| name != SERVERS_OWN_OPTION);
     let mut foreign_options = options(fields.next()?);

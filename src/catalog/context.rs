@@ -3,6 +3,7 @@
 use super::roles::Roles;
 use crate::error::{Error, Kind, Result};
 use crate::report::Observer;
+use crate::select::LeaveOut;
 use crate::sql::ServerVersion;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{FromSql, ToSql};
@@ -21,6 +22,8 @@ pub(crate) struct Reader<'a> {
     pub observer: &'a dyn Observer,
     /// Whether the server is a standby.
     pub in_recovery: bool,
+    /// Classes of things that need not be read.
+    pub leave_out: LeaveOut,
 }
 
 impl Reader<'_> {

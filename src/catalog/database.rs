@@ -87,7 +87,9 @@ pub(crate) async fn read(reader: &Reader<'_>, selected: &Selected) -> Result<Dat
         ctype: row.get("ctype"),
         locale: row.get("locale"),
         icu_rules: row.get("rules"),
-        tablespace: row.get("tablespace"),
+        tablespace: row
+            .get::<_, Option<String>>("tablespace")
+            .filter(|_| !reader.leave_out.tablespaces),
         // Negative: no limit (-1), or half dropped (-2), and then nobody could have connected.
         connection_limit: (limit >= 0).then_some(limit),
         is_template: row.get("is_template"),

@@ -32,7 +32,7 @@ pub(crate) async fn read(reader: &Reader<'_>, relations: &[Relation]) -> Result<
         .map(|relation| relation.header.address.oid)
         .collect();
     let mut policies = Vec::new();
-    if tables.is_empty() {
+    if tables.is_empty() || reader.leave_out.policies {
         return Ok(policies);
     }
     let index = by_oid(relations);

@@ -17,6 +17,7 @@ use crate::connect::Session;
 use crate::error::{Error, Kind, Result};
 use crate::model::Database;
 use crate::report::{Event, Observer};
+use crate::select::LeaveOut;
 use crate::sql::ServerVersion;
 
 /// What to read.
@@ -24,6 +25,8 @@ use crate::sql::ServerVersion;
 pub struct ReadRequest {
     /// Which objects, and what of them.
     pub selection: Selection,
+    /// Classes of things that need not be read.
+    pub leave_out: LeaveOut,
     /// How long to wait for the lock of a table; none waits for ever.
     pub lock_wait_timeout: Option<Duration>,
 }
@@ -57,6 +60,7 @@ pub async fn read(
         roles: &roles,
         observer,
         in_recovery,
+        leave_out: request.leave_out,
     };
 
     let mut extensions = extensions::read(&reader).await?;

@@ -121,7 +121,8 @@ pub(crate) async fn warn(
         )
         .await?;
     found.extend(reader.rows(WHAT, USER_MAPPINGS, &[&everything]).await?);
-    found.extend(reader.rows(WHAT, SUBSCRIPTIONS, &[&everything]).await?);
+    let subscriptions = everything && !reader.leave_out.subscriptions;
+    found.extend(reader.rows(WHAT, SUBSCRIPTIONS, &[&subscriptions]).await?);
     for row in &found {
         let (sort, identity): (&str, &str) = (row.get(0), row.get(1));
         reader.observer.warning_with_hint(

@@ -99,16 +99,20 @@ pub fn acl(database: &DatabaseProperties, name: &str, source: ServerVersion) -> 
     )
 }
 
-/// COMMENT and SECURITY LABEL of the database.
-pub fn descriptions(database: &DatabaseProperties, name: &str) -> Vec<String> {
+/// COMMENT of the database.
+pub fn comments(database: &DatabaseProperties, name: &str) -> Vec<String> {
     let object = format!("DATABASE {}", ident(name));
-    let header = &database.header;
-    let comment = header.comment.iter().map(|text| comment::on(&object, text));
-    let labels = header
-        .labels
-        .iter()
-        .map(|(_, provider, label)| label::on(&object, provider, label));
-    comment.chain(labels).collect()
+    let comment = database.header.comment.iter();
+    comment.map(|text| comment::on(&object, text)).collect()
+}
+
+/// SECURITY LABELs of the database.
+pub fn labels(database: &DatabaseProperties, name: &str) -> Vec<String> {
+    let object = format!("DATABASE {}", ident(name));
+    let labels = database.header.labels.iter();
+    labels
+        .map(|(_, provider, label)| label::on(&object, provider, label))
+        .collect()
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::report::{Event, Observer};
 use crate::sql::ident;
 use crate::storage::Sink;
 
-use super::entries::{Contents, contents};
+use super::entries::{Contents, contents, unless};
 use super::pipeline::{Expected, Pipeline, Written};
 use super::work::Work;
 use super::{DumpOptions, DumpReport, scripts, session, work};
@@ -151,6 +151,7 @@ impl Dump<'_> {
         self.checkpoint()?;
         let request = ReadRequest {
             selection: self.options.selection.clone(),
+            leave_out: self.options.leave_out,
             lock_wait_timeout: self.options.lock_wait_timeout,
         };
         let database = catalog::read(&leader, &request, &*self.observer).await?;
@@ -388,6 +389,7 @@ fn database_entries(
     options: &DumpOptions,
 ) -> Result<Vec<Entry>> {
     let properties = &database.properties;
+    let leave_out = options.leave_out;
     let name = &properties.header.name;
     let first = EntryId::try_from(entries.len() + 1)
         .map_err(|_| Error::new(Kind::Failed, "more than four thousand million objects"))?;
@@ -417,20 +419,22 @@ fn database_entries(
             .header
             .owner
             .clone()
-            .filter(|_| !options.no_owner),
+            .filter(|_| !leave_out.owners),
         create: ddl::database::create(properties, name, database.version),
         drop: vec![format!("DROP DATABASE IF EXISTS {}", ident(name))],
-        set_owner: if options.no_owner {
-            Vec::new()
-        } else {
-            ddl::database::owner(properties, name)
-        },
-        privileges: if options.no_privileges {
-            Vec::new()
-        } else {
-            ddl::database::acl(properties, name, database.version)
-        },
-        comments: ddl::database::descriptions(properties, name),
+        set_owner: unless(leave_out.owners, ddl::database::owner(properties, name)),
+        privileges: unless(
+            leave_out.privileges,
+            ddl::database::acl(properties, name, database.version),
+        ),
+        comments: unless(
+            leave_out.comments,
+            ddl::database::comments(properties, name),
+        ),
+        labels: unless(
+            leave_out.security_labels,
+            ddl::database::labels(properties, name),
+        ),
         ..blank(first, "DATABASE")
     };
     let settings = Entry {

@@ -114,9 +114,7 @@ pub(super) fn contents(
             .collect();
         locks.sort_unstable_by_key(|lock| (lock.on, lock.mode));
         locks.dedup();
-        let unless = |left_out: bool, statements| {
-            if left_out { Vec::new() } else { statements }
-        };
+        let leave_out = options.leave_out;
         contents.entries.push(Entry {
             id,
             pass: pass_of(rendered.kind),
@@ -124,22 +122,29 @@ pub(super) fn contents(
             schema: rendered.schema,
             name: rendered.name,
             relation: rendered.relation,
-            owner: rendered.owner.filter(|_| !options.no_owner),
+            owner: rendered.owner.filter(|_| !leave_out.owners),
             section: section_of(ordered),
             depends_on,
             locks,
-            tablespace: rendered.tablespace,
-            access_method: rendered.access_method,
+            tablespace: rendered.tablespace.filter(|_| !leave_out.tablespaces),
+            access_method: rendered
+                .access_method
+                .filter(|_| !leave_out.table_access_methods),
             create: rendered.create,
             drop: rendered.drop,
-            set_owner: unless(options.no_owner, rendered.set_owner),
-            privileges: unless(options.no_privileges, rendered.privileges),
-            comments: rendered.comments,
-            labels: rendered.labels,
+            set_owner: unless(leave_out.owners, rendered.set_owner),
+            privileges: unless(leave_out.privileges, rendered.privileges),
+            comments: unless(leave_out.comments, rendered.comments),
+            labels: unless(leave_out.security_labels, rendered.labels),
             data,
         });
     }
     Ok(contents)
+}
+
+/// The statements, unless they are of a class that is left out.
+pub(super) fn unless(left_out: bool, statements: Vec<String>) -> Vec<String> {
+    if left_out { Vec::new() } else { statements }
 }
 
 /// For each node the number of its entry, if it gets one; and the entries of relations.
@@ -154,7 +159,7 @@ fn number(
     let mut next: EntryId = 1;
     for (ordered, rendered) in order.nodes.iter().zip(rendered) {
         let wanted = options.sections.has(section_of(ordered))
-            && !(options.no_privileges && rendered.kind == DEFAULT_ACL);
+            && options.leave_out.kind(rendered.kind).is_none();
         ids.push(wanted.then_some(next));
         if !wanted {
             continue;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::archive::{Codec, Sections};
 use crate::catalog::Selection;
 use crate::error::{Error, Kind, Result};
-use crate::select::Content;
+use crate::select::{Content, LeaveOut};
 use crate::task::default_jobs;
 
 /// Which COPY format the rows of a table travel in.
@@ -43,10 +43,8 @@ pub struct DumpOptions {
     pub selection: Selection,
     /// Which sections.
     pub sections: Sections,
-    /// Leaves owners out.
-    pub no_owner: bool,
-    /// Leaves GRANT and REVOKE out.
-    pub no_privileges: bool,
+    /// Classes of things that do not get into the archive.
+    pub leave_out: LeaveOut,
     /// Number of connections that read rows, at least 1.
     pub jobs: usize,
     /// Compression of frames.
@@ -68,8 +66,7 @@ impl Default for DumpOptions {
         Self {
             selection: Selection::default(),
             sections: Sections::ALL,
-            no_owner: false,
-            no_privileges: false,
+            leave_out: LeaveOut::default(),
             jobs: default_jobs(),
             codec: Codec::default(),
             copy_format: CopyFormatChoice::default(),

@@ -23,10 +23,11 @@ mod verify_against;
 
 pub use crate::archive::Sections;
 pub use crate::dump::{CopyFormatChoice, DumpOptions, DumpReport, SnapshotMode};
-pub use crate::plan::{EntryFilter, LeaveOut, Omitted, Plan};
+pub use crate::plan::{EntryFilter, Omitted, Plan};
 pub use crate::restore::{
     FailedEntry, OnError, PhaseTime, RestoreOptions, RestoreReport, SkippedEntry, TargetState,
 };
+pub use crate::select::{Content, LeaveOut};
 pub use crate::task::default_jobs;
 pub use dump::dump;
 pub use input::{Input, create_output};

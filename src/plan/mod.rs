@@ -23,8 +23,9 @@ mod step;
 #[cfg(test)]
 mod tests;
 
+pub use crate::select::LeaveOut;
 pub use build::{RowOrder, build};
-pub use choices::{Choices, LeaveOut, Parts};
+pub use choices::{Choices, Parts};
 pub use filter::EntryFilter;
 pub use pattern::Pattern;
 pub use schedule::Schedule;

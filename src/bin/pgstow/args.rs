@@ -144,7 +144,7 @@ pub struct What {
     pub no_privileges: bool,
 }
 
-/// Classes of things that a restore can leave out.
+/// Classes of things that a dump or a restore can leave out.
 #[derive(Debug, Default, Group)]
 #[command(next_help_heading = "What")]
 pub struct LeftOut {
@@ -227,6 +227,11 @@ pub struct Dump {
     pub copy_format: String,
     #[command(flatten)]
     pub what: What,
+    #[command(flatten)]
+    pub left_out: LeftOut,
+    /// No compression methods of columns: they get the target's default
+    #[arg(long, help_heading = "What")]
+    pub no_toast_compression: bool,
     /// Large objects, also in a selective dump
     #[arg(short = 'b', long, visible_alias = "blobs", help_heading = "What")]
     pub large_objects: bool,

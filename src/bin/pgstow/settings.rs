@@ -11,8 +11,7 @@ use pgstow::ops::{
     CopyFormatChoice, DumpOptions, OnError, RestoreOptions, SnapshotMode, SqlOptions, TargetState,
     VerifyOptions, default_jobs,
 };
-use pgstow::plan::LeaveOut;
-use pgstow::select::Content;
+use pgstow::select::{Content, LeaveOut};
 
 use super::args;
 
@@ -107,6 +106,10 @@ impl Dump {
         }
         let mut options = DumpOptions::default();
         options.sections = sections(&args.what)?;
+        options.leave_out = LeaveOut {
+            toast_compression: args.no_toast_compression,
+            ..leave_out(&args.what, &args.left_out)
+        };
         options.selection = Selection {
             schemas: args.what.schema,
             exclude_schemas: args.what.exclude_schema,
@@ -118,8 +121,6 @@ impl Dump {
             no_unlogged_table_data: args.no_unlogged_table_data,
             strict_names: args.what.strict_names,
         };
-        options.no_owner = args.what.no_owner;
-        options.no_privileges = args.what.no_privileges;
         options.jobs = jobs(args.resources.jobs.as_deref())?;
         options.memory_bytes = bytes(&args.resources.memory)?;
         options.codec = args.compress.parse::<Codec>()?;
@@ -375,6 +376,7 @@ fn leave_out(what: &args::What, left_out: &args::LeftOut) -> LeaveOut {
         subscriptions: left_out.no_subscriptions,
         tablespaces: left_out.no_tablespaces,
         table_access_methods: left_out.no_table_access_method,
+        ..LeaveOut::default()
     }
 }
 

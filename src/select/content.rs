@@ -1,4 +1,4 @@
-//! What of a database is meant: the words that dump and restore have in common.
+//! Definitions, rows or both.
 
 /// Schema, data or both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
