@@ -53,7 +53,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms that do no I/O and read no clock, environment or randomness.
-const PURE: &[&str] = &["sql", "dag", "model", "graph", "ddl", "plan"];
+const PURE: &[&str] = &["sql", "select", "dag", "model", "graph", "ddl", "plan"];
 
 fn sources(room: &str) -> Vec<(PathBuf, String)> {
     fn walk(path: &Path, files: &mut Vec<PathBuf>) {

@@ -2,14 +2,11 @@
 
 use regex_lite::Regex;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
+use crate::select::{self, NamePattern};
 
-/// A pattern for the name of a schema, or of a relation with or without its schema.
-///
-/// As in `psql` and `pg_dump`: `*` stands for any characters and `?` for any one, other
-/// characters of regular expressions keep their meaning except `$`, letters are folded to lower
-/// case, and all of this stops within double quotes, where `""` is a quote. A dot outside quotes
-/// separates schema and name. Without a schema, a relation of any schema matches.
+/// A pattern for the name of a schema, or of a relation with or without its schema, as
+/// [`select::Pattern`] reads it. Without a schema, a relation of any schema matches.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     text: String,
@@ -21,35 +18,41 @@ impl Pattern {
     /// Reads a pattern for schemas.
     ///
     /// # Errors
-    /// [`Kind::Usage`] when it is malformed.
+    /// [`Kind::Usage`](crate::error::Kind::Usage) when it is malformed.
     pub fn schema(text: &str) -> Result<Self> {
-        let parts = split(text)?;
-        match parts.as_slice() {
-            [name] => Self::new(text, None, name),
-            _ => Err(malformed(text, "a schema's name has no dot outside quotes")),
+        let pattern = select::Pattern::parse(text)?;
+        match pattern.names() {
+            [name] => Self::new(&pattern, None, name),
+            _ => Err(pattern.malformed("a schema's name has no dot outside quotes")),
         }
     }
 
     /// Reads a pattern for relations: `name` or `schema.name`.
     ///
     /// # Errors
-    /// [`Kind::Usage`] when it is malformed.
+    /// [`Kind::Usage`](crate::error::Kind::Usage) when it is malformed.
     pub fn relation(text: &str) -> Result<Self> {
-        let parts = split(text)?;
-        match parts.as_slice() {
-            [name] => Self::new(text, None, name),
-            [schema, name] => Self::new(text, Some(schema), name),
-            _ => Err(malformed(text, "too many dots outside quotes")),
+        let pattern = select::Pattern::parse(text)?;
+        match pattern.names() {
+            [name] => Self::new(&pattern, None, name),
+            [schema, name] => Self::new(&pattern, Some(schema), name),
+            _ => Err(pattern.malformed("too many dots outside quotes")),
         }
     }
 
-    fn new(text: &str, schema: Option<&str>, name: &str) -> Result<Self> {
-        let compile = |regex: &str| {
-            Regex::new(&format!("^(?s:{regex})$"))
-                .map_err(|error| malformed(text, "not a regular expression").with_source(error))
+    fn new(
+        pattern: &select::Pattern,
+        schema: Option<&NamePattern>,
+        name: &NamePattern,
+    ) -> Result<Self> {
+        let compile = |name: &NamePattern| {
+            Regex::new(&format!("^(?s:{})$", name.regex())).map_err(|error| {
+                let why = "not a regular expression";
+                pattern.malformed(why).with_source(error)
+            })
         };
         Ok(Self {
-            text: text.to_owned(),
+            text: pattern.text().to_owned(),
             schema: schema.map(compile).transpose()?,
             name: compile(name)?,
         })
@@ -71,57 +74,10 @@ impl Pattern {
     }
 }
 
-fn malformed(text: &str, why: &str) -> Error {
-    Error::new(
-        Kind::Usage,
-        format!("malformed pattern \"{}\": {why}", text.escape_debug()),
-    )
-}
-
-/// The parts between dots, as regular expressions.
-fn split(text: &str) -> Result<Vec<String>> {
-    let mut parts = vec![String::new()];
-    let mut quoted = false;
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        let Some(part) = parts.last_mut() else { break };
-        match character {
-            '"' if quoted && characters.peek() == Some(&'"') => {
-                characters.next();
-                part.push('"');
-            }
-            '"' => quoted = !quoted,
-            _ if quoted => push_literal(part, character),
-            '.' => parts.push(String::new()),
-            '*' => part.push_str(".*"),
-            '?' => part.push('.'),
-            '$' => part.push_str("\\$"),
-            _ => part.extend(character.to_lowercase()),
-        }
-    }
-    if quoted {
-        return Err(malformed(text, "a double quote is not closed"));
-    }
-    if parts.iter().any(String::is_empty) {
-        return Err(malformed(text, "an empty name"));
-    }
-    // Each part is a group, or an alternation in it would reach the anchors.
-    Ok(parts
-        .into_iter()
-        .map(|part| format!("(?:{part})"))
-        .collect())
-}
-
-fn push_literal(part: &mut String, character: char) {
-    if character.is_ascii_punctuation() {
-        part.push('\\');
-    }
-    part.push(character);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Kind;
 
     fn matches(pattern: &str, schema: &str, name: &str) -> bool {
         Pattern::relation(pattern)

@@ -2,11 +2,16 @@
 //!
 //! Why it exists: the same option must mean the same on the way down and on the way up.
 //!
-//! Promises: plain values and pure readers of what a user wrote. Leaves to others: to match names
-//! with objects (`catalog` asks the server, `plan` looks at an archive's entries).
+//! Promises: plain values and pure readers of what a user wrote, patterns and filter files.
+//! Leaves to others: to match names with objects (`catalog` asks the server, `plan` looks at an
+//! archive's entries), to read a file.
 
 mod content;
+mod filter;
 mod leave_out;
+mod pattern;
 
 pub use content::Content;
+pub use filter::{Action, Rule, Subject};
 pub use leave_out::LeaveOut;
+pub use pattern::{NamePattern, Pattern};
