@@ -4,6 +4,8 @@
 //! purpose, each list element exactly one SQL statement without a closing semicolon, so that a
 //! restore can leave out owners or privileges without reading SQL.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
 pub use crate::sql::LockMode;
@@ -74,6 +76,34 @@ pub enum DataSpec {
     },
     /// Contents of large objects: binary COPY rows of (`oid`, `int8` byte offset, `bytea`).
     LargeObjects,
+}
+
+/// For each entry with data that must not be loaded before others: those others. An archive keeps
+/// to it too: no frame of an entry comes before the `complete.json` of what it waits for, so that a
+/// pipe can be loaded as it comes.
+pub fn rows_first(entries: &[Entry]) -> BTreeMap<EntryId, BTreeSet<EntryId>> {
+    // What an entry stands for: its own data, or without any, within the same section, what it
+    // waits for itself.
+    let mut stands_for: BTreeMap<EntryId, BTreeSet<EntryId>> = BTreeMap::new();
+    let mut first = BTreeMap::new();
+    for entry in entries.iter().filter(|e| e.section == Section::Data) {
+        let before: BTreeSet<EntryId> = entry
+            .depends_on
+            .iter()
+            .filter_map(|id| stands_for.get(id))
+            .flatten()
+            .copied()
+            .collect();
+        if entry.data.is_none() {
+            stands_for.insert(entry.id, before);
+            continue;
+        }
+        stands_for.insert(entry.id, BTreeSet::from([entry.id]));
+        if !before.is_empty() {
+            first.insert(entry.id, before);
+        }
+    }
+    first
 }
 
 /// One line of the table of contents.
@@ -152,5 +182,50 @@ impl Entry {
         text.chars()
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(id: EntryId, section: Section, depends_on: &[EntryId], has_data: bool) -> Entry {
+        Entry {
+            id,
+            kind: String::new(),
+            schema: None,
+            name: String::new(),
+            relation: None,
+            owner: None,
+            section,
+            pass: Pass::Main,
+            depends_on: depends_on.to_vec(),
+            locks: Vec::new(),
+            tablespace: None,
+            access_method: None,
+            create: Vec::new(),
+            drop: Vec::new(),
+            set_owner: Vec::new(),
+            privileges: Vec::new(),
+            comments: Vec::new(),
+            labels: Vec::new(),
+            data: has_data.then_some(DataSpec::LargeObjects),
+        }
+    }
+
+    #[test]
+    fn rows_that_come_first_are_found_through_entries_without_rows() {
+        let entries = [
+            entry(1, Section::PreData, &[], false),
+            entry(2, Section::Data, &[1], true),
+            entry(3, Section::Data, &[2], false),
+            entry(4, Section::Data, &[1, 3], true),
+            entry(5, Section::Data, &[1], true),
+            entry(6, Section::PostData, &[4], false),
+        ];
+        assert_eq!(
+            rows_first(&entries),
+            BTreeMap::from([(4, BTreeSet::from([2]))])
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Reads an archive from a pipe, front to back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
 use sha2::{Digest as _, Sha256};
@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
 
 use super::codec::declared_raw;
 use super::digest::hex;
-use super::entry::{Entry, EntryId};
+use super::entry::{Entry, EntryId, rows_first};
 use super::fingerprint::Fingerprint;
 use super::frame::{FRAME_MAX, StoredFrame};
 use super::index::{self, Complete, FrameIndex, Index, Totals};
@@ -57,6 +57,7 @@ pub struct StreamReader<R> {
     ledger: Ledger,
     /// Positions in the ledger of the frames of each entry that is not complete.
     open: BTreeMap<EntryId, Vec<usize>>,
+    rows_first: BTreeMap<EntryId, BTreeSet<EntryId>>,
     ended: bool,
 }
 
@@ -127,6 +128,7 @@ impl<R: AsyncRead + Unpin + Send> StreamReader<R> {
         Ok(Self {
             names: DataNames::new(&entries, codec),
             record,
+            rows_first: rows_first(&entries),
             entries,
             input,
             ledger,
@@ -234,6 +236,11 @@ impl<R: AsyncRead + Unpin + Send> StreamReader<R> {
         };
         if self.names.frame(&frame)? != header.name {
             return Err(damaged("its name is not that of a frame of this entry"));
+        }
+        let mut before = self.rows_first.get(&entry).into_iter().flatten();
+        if let Some(open) = before.find(|id| self.open.contains_key(id)) {
+            let what = self.names.describe(*open);
+            return Err(damaged(format!("it comes before the end of {what}")));
         }
         let open = self
             .open

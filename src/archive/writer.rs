@@ -1,12 +1,12 @@
 //! Writes an archive in one pass.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
 
 use super::codec::{Codec, Encoder};
 use super::digest::{Digest, sha256};
-use super::entry::{Entry, EntryId};
+use super::entry::{Entry, EntryId, rows_first};
 use super::fingerprint::Fingerprint;
 use super::frame::StoredFrame;
 use super::index::{self, Complete, FrameIndex, TableLine, Totals};
@@ -44,6 +44,7 @@ pub struct Writer {
     names: DataNames,
     ledger: Ledger,
     tables: BTreeMap<EntryId, Table>,
+    rows_first: BTreeMap<EntryId, BTreeSet<EntryId>>,
     post_data: String,
     /// Headers, padding and small members that wait for the next write.
     pending: BytesMut,
@@ -91,6 +92,7 @@ impl Writer {
         let mut writer = Self {
             sink,
             names: DataNames::new(entries, codec),
+            rows_first: rows_first(entries),
             codec,
             ledger: Ledger::new(),
             tables,
@@ -139,8 +141,8 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Appends a frame; frames of different entries may come in any order, but each
-    /// (entry, chunk, frame) once and before the entry is complete. Within a chunk frames are
+    /// Appends a frame; frames of different entries may come in any order that [`rows_first`]
+    /// allows, but each (entry, chunk, frame) once and before the entry is complete. Within a chunk frames are
     /// numbered 0, 1, … without gaps; chunks may be left out.
     ///
     /// # Errors
@@ -157,6 +159,16 @@ impl Writer {
             sha256,
         } = frame;
         let describe = || self.names.describe(entry);
+        if let Some(before) = self.rows_first.get(&entry)
+            && let Some(open) = before.iter().find(|id| !self.is_complete(**id))
+        {
+            let what = format!(
+                "{}: {} must be complete before it",
+                describe(),
+                self.names.describe(*open)
+            );
+            return Err(Error::new(Kind::Usage, what));
+        }
         let table = match self.tables.get_mut(&entry) {
             Some(table) if table.line.is_none() => table,
             _ => {
@@ -186,6 +198,11 @@ impl Writer {
             .map_err(|error| error.with_kind(Kind::Failed))
             .context_with(|| self.names.describe(entry))?;
         self.write_member(&name, stored).await
+    }
+
+    fn is_complete(&self, entry: EntryId) -> bool {
+        let table = self.tables.get(&entry);
+        table.is_none_or(|table| table.line.is_some())
     }
 
     /// Says that all frames of an entry are there. Every entry with data must be completed, also

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::{
-    ArchiveId, Entry, EntryId, Manifest, Pass, Scripts, Section, Timestamp, Writer,
+    ArchiveId, Entry, EntryId, Manifest, Pass, Scripts, Section, Timestamp, Writer, rows_first,
 };
 use crate::catalog::{self, ReadRequest};
 use crate::connect::{Canceller, Config, Session};
@@ -189,7 +189,7 @@ impl Dump<'_> {
         let archive_id = manifest.archive_id;
         let writer = Writer::create(sink, manifest, &entries, scripts).await?;
 
-        let work = Arc::new(Work::new(tables, large_objects));
+        let work = Arc::new(Work::new(tables, large_objects, rows_first(&entries)));
         let (table_count, bytes) = work.totals();
         self.observer.event(&Event::DataTotal {
             tables: table_count,
@@ -237,7 +237,11 @@ impl Dump<'_> {
             .map(|(entry, table, chunks)| (entry, Expected { table, chunks }))
             .collect();
         let mut writing = JoinSet::new();
-        writing.spawn(receiver.write(writer, expected, Arc::clone(&self.observer)));
+        writing.spawn({
+            let work = Arc::clone(&work);
+            let completed = move |entry| work.complete(entry);
+            receiver.write(writer, expected, completed, Arc::clone(&self.observer))
+        });
         let stop = self.stop.clone();
         let mut workers = JoinSet::new();
         let mut failure = None;

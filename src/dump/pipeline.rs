@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::archive::{Codec, Encoder, EntryId, Fingerprint, RawFrame, StoredFrame, Writer};
 use crate::error::{Error, Kind, Result};
@@ -165,6 +165,11 @@ impl Pipeline {
         self.deliveries.is_closed()
     }
 
+    /// Waits until the writer has stopped.
+    pub async fn closed(&self) {
+        self.deliveries.closed().await;
+    }
+
     /// Says that a chunk has been read to its end, in so many frames.
     pub async fn chunk_done(
         &self,
@@ -204,11 +209,12 @@ struct Progress {
 
 impl Receiver {
     /// Appends everything that comes until all workers have gone, and gives the writer back, still
-    /// unfinished. An entry that is not complete by then is an error.
+    /// unfinished; says of each entry when it is completed. One that is not complete by then is an error.
     pub async fn write(
         mut self,
         mut writer: Writer,
         mut expected: HashMap<EntryId, Expected>,
+        completed: impl Fn(EntryId),
         observer: Arc<dyn Observer>,
     ) -> Result<Written> {
         let mut open: HashMap<EntryId, Progress> = HashMap::new();
@@ -248,6 +254,7 @@ impl Receiver {
             {
                 let rows = progress.fingerprint.rows();
                 writer.complete(entry, progress.fingerprint).await?;
+                completed(entry);
                 if let Some(table) = done.table {
                     table_rows += rows;
                     observer.event(&Event::TableDone {
@@ -272,7 +279,12 @@ impl Receiver {
 /// Waits for all of a worker's frames; the first error wins.
 pub(super) async fn settle(sealing: &mut JoinSet<Result<()>>) -> Result<()> {
     while let Some(joined) = sealing.join_next().await {
-        joined.map_err(|error| Error::new(Kind::Failed, format!("worker failed: {error}")))??;
+        sealed(joined)?;
     }
     Ok(())
+}
+
+/// The result of a frame's task.
+pub(super) fn sealed(joined: std::result::Result<Result<()>, JoinError>) -> Result<()> {
+    joined.map_err(|error| Error::new(Kind::Failed, format!("worker failed: {error}")))?
 }

@@ -1,9 +1,10 @@
 //! What one worker does: take the next piece of work, copy it out, cut it into frames.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +15,7 @@ use crate::model::Oid;
 use crate::report::{Event, Observer};
 
 use super::entries::{LargeObjectTask, TableTask};
-use super::pipeline::{Pipeline, settle};
+use super::pipeline::{Pipeline, sealed, settle};
 use super::rows::RowStream;
 
 /// Large objects read by one statement: one generation of its recursion is at most this many
@@ -28,7 +29,17 @@ const PIECE_BYTES: usize = 64 << 10;
 pub(super) struct Work {
     tables: Vec<(TableTask, AtomicBool)>,
     large_objects: Vec<LargeObjectTask>,
-    queue: Mutex<VecDeque<Piece>>,
+    queue: Mutex<Queue>,
+    /// Something was let into the queue.
+    released: Notify,
+}
+
+/// What is left to take.
+#[derive(Default)]
+struct Queue {
+    pieces: VecDeque<Piece>,
+    /// Those that must come after others in the archive, with the entries that they wait for.
+    held: Vec<(BTreeSet<EntryId>, Piece)>,
 }
 
 /// One statement's worth of work.
@@ -39,8 +50,13 @@ enum Piece {
 }
 
 impl Work {
-    /// Biggest pieces first, so that no long one is left for the end.
-    pub fn new(tables: Vec<TableTask>, large_objects: Vec<LargeObjectTask>) -> Self {
+    /// Biggest pieces first, so that no long one is left for the end. `first` gives for an entry
+    /// those that must be complete before it begins.
+    pub fn new(
+        tables: Vec<TableTask>,
+        large_objects: Vec<LargeObjectTask>,
+        first: BTreeMap<EntryId, BTreeSet<EntryId>>,
+    ) -> Self {
         let mut pieces = Vec::new();
         for (task, table) in tables.iter().enumerate() {
             let bytes = table.bytes / table.ranges.len().max(1) as u64;
@@ -59,19 +75,48 @@ impl Work {
             }
         }
         pieces.sort_by_key(|&(bytes, _)| std::cmp::Reverse(bytes));
+        let mut queue = Queue::default();
+        for (_, piece) in pieces {
+            let entry = match piece {
+                Piece::Table { task, .. } => tables[task].entry,
+                Piece::LargeObjects { task, .. } => large_objects[task].entry,
+            };
+            match first.get(&entry) {
+                Some(first) => queue.held.push((first.clone(), piece)),
+                None => queue.pieces.push_back(piece),
+            }
+        }
         Self {
             tables: tables
                 .into_iter()
                 .map(|table| (table, AtomicBool::new(false)))
                 .collect(),
             large_objects,
-            queue: Mutex::new(pieces.into_iter().map(|(_, piece)| piece).collect()),
+            queue: Mutex::new(queue),
+            released: Notify::new(),
         }
+    }
+
+    /// Lets in what waited for an entry, which is complete in the archive now.
+    pub fn complete(&self, entry: EntryId) {
+        let mut queue = self.lock();
+        let Queue { pieces, held } = &mut *queue;
+        held.retain_mut(|(first, piece)| {
+            first.remove(&entry);
+            let waits = !first.is_empty();
+            if !waits {
+                pieces.push_back(*piece);
+            }
+            waits
+        });
+        drop(queue);
+        self.released.notify_waiters();
     }
 
     /// Number of pieces not yet taken.
     pub fn len(&self) -> usize {
-        self.lock().len()
+        let queue = self.lock();
+        queue.pieces.len() + queue.held.len()
     }
 
     /// Number of chunks of each entry, with its table's name.
@@ -92,12 +137,28 @@ impl Work {
         (self.tables.len() as u64, bytes)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Piece>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next(&self) -> Option<Piece> {
-        self.lock().pop_front()
+    /// The next piece, as soon as one may be read; none when nothing is left. Loses no piece when
+    /// it is dropped.
+    async fn next(&self) -> Option<Piece> {
+        loop {
+            let released = self.released.notified();
+            let mut released = std::pin::pin!(released);
+            released.as_mut().enable();
+            {
+                let mut queue = self.lock();
+                if let Some(piece) = queue.pieces.pop_front() {
+                    return Some(piece);
+                }
+                if queue.held.is_empty() {
+                    return None;
+                }
+            }
+            released.await;
+        }
     }
 }
 
@@ -115,9 +176,21 @@ pub(super) async fn run(
 ) -> Result<()> {
     let mut sealing = JoinSet::new();
     let mut locked = HashSet::new();
-    while !stop.is_cancelled()
-        && let Some(piece) = work.next()
-    {
+    loop {
+        let piece = tokio::select! {
+            piece = work.next() => piece,
+            // What it waits for may never come: a frame of its own that fails, the writer or
+            // another worker that has stopped.
+            Some(joined) = sealing.join_next() => {
+                sealed(joined)?;
+                continue;
+            }
+            () = pipeline.closed() => None,
+            () = stop.cancelled() => None,
+        };
+        let Some(piece) = piece.filter(|_| !stop.is_cancelled()) else {
+            break;
+        };
         match piece {
             Piece::Table { task, chunk } => {
                 let (table, started) = &work.tables[task];
@@ -170,8 +243,7 @@ pub(super) async fn run(
             }
         }
         while let Some(joined) = sealing.try_join_next() {
-            joined
-                .map_err(|error| Error::new(Kind::Failed, format!("worker failed: {error}")))??;
+            sealed(joined)?;
         }
     }
     settle(&mut sealing).await?;

@@ -15,7 +15,7 @@ use crate::archive::{
 };
 use crate::ddl::script;
 use crate::error::{Context, Error, Kind, Result};
-use crate::plan::{Barrier, Choices, LeaveOut, Parts, Plan, RowOrder, Step, Work, build};
+use crate::plan::{Barrier, Choices, LeaveOut, Parts, Plan, Step, Work, build};
 use crate::report::Observer;
 use crate::select::Content;
 use crate::sql::{ServerVersion, ident};
@@ -124,7 +124,6 @@ async fn write(
             let plan = build(
                 archive.entries(),
                 |entry| Some(archive.table(entry)?.raw_bytes),
-                RowOrder::Free,
                 &options.choices(),
             )?;
             let mut script = Script::begin(
@@ -157,7 +156,7 @@ async fn write(
             let mut reader = StreamReader::open(stream).await?;
             let manifest = reader.manifest().clone();
             let entries = reader.entries().to_vec();
-            let plan = build(&entries, |_| None, RowOrder::AsTheyCome, &options.choices())?;
+            let plan = build(&entries, |_| None, &options.choices())?;
             let mut script =
                 Script::begin(sink, &manifest, &entries, &plan, options, &*observer).await?;
             let before_rows = plan

@@ -9,17 +9,9 @@ use super::step::{Barrier, Plan, Step, StepId, Work};
 use crate::archive::{DataSpec, Entry, EntryId, Lock, LockMode, Pass, Section};
 use crate::error::{Error, Kind, Result};
 
-/// Whether rows can be loaded in any order, or come as they come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RowOrder {
-    /// Any frame can be had at any time: rows of one table can wait for rows of another.
-    Free,
-    /// Frames come in the order of a pipe. What an archive says about rows that need other rows
-    /// first is ignored: holding them back could stop the pipe for ever.
-    AsTheyCome,
-}
-
-/// Makes a plan of an archive's entries. `raw_bytes` gives the size of an entry's rows before
+/// Makes a plan of an archive's entries. Rows wait only for rows that the archive itself puts first
+/// ([`rows_first`](crate::archive::rows_first)): from a pipe they could wait for others for ever.
+/// `raw_bytes` gives the size of an entry's rows before
 /// compression, where it is known.
 ///
 /// # Errors
@@ -28,7 +20,6 @@ pub enum RowOrder {
 pub fn build(
     entries: &[Entry],
     raw_bytes: impl Fn(EntryId) -> Option<u64>,
-    row_order: RowOrder,
     choices: &Choices,
 ) -> Result<Plan> {
     check(entries)?;
@@ -66,7 +57,6 @@ pub fn build(
             .filter_map(|entry| Some((entry.id, raw_bytes(entry.id)?)))
             .collect(),
         through: carried_over(entries, &is_wanted),
-        row_order,
         steps: Vec::new(),
         last_step: HashMap::new(),
         stages: HashMap::new(),
@@ -178,7 +168,6 @@ struct Builder<'a> {
     relations: Relations<'a>,
     raw_bytes: BTreeMap<EntryId, u64>,
     through: Vec<Vec<EntryId>>,
-    row_order: RowOrder,
     steps: Vec<Step>,
     /// The step after which an entry is there, and its stage.
     last_step: HashMap<EntryId, (StepId, Stage)>,
@@ -298,10 +287,6 @@ impl Builder<'_> {
                 // waited for, whatever an archive says.
                 Some(&(_, other))
                     if other != stage && (other, stage) != (Stage::Rows, Stage::AfterRows) => {}
-                Some(&(step, Stage::Rows))
-                    if stage == Stage::Rows
-                        && self.row_order == RowOrder::AsTheyCome
-                        && self.loads(step) => {}
                 Some(&(step, _)) => {
                     before.insert(step);
                 }
@@ -329,12 +314,6 @@ impl Builder<'_> {
             Stage::Last => self.barrier_id(Barrier::Privileges),
         });
         before.into_iter().collect()
-    }
-
-    /// Whether a step waits for frames, and not only for its session.
-    fn loads(&self, step: StepId) -> bool {
-        let step = self.steps.get(step as usize);
-        step.is_some_and(|step| matches!(step.work, Work::Rows | Work::LargeObjects))
     }
 
     /// Entries with rows that a step reads, scans or must not disturb: those of the relations it

@@ -24,7 +24,7 @@ mod step;
 mod tests;
 
 pub use crate::select::LeaveOut;
-pub use build::{RowOrder, build};
+pub use build::build;
 pub use choices::{Choices, Parts};
 pub use filter::EntryFilter;
 pub use pattern::Pattern;

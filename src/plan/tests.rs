@@ -161,7 +161,7 @@ fn sizes(id: EntryId) -> Option<u64> {
 }
 
 fn plan_of(entries: &[Entry], choices: &Choices) -> Plan {
-    build(entries, sizes, RowOrder::Free, choices).unwrap()
+    build(entries, sizes, choices).unwrap()
 }
 
 fn step_of(plan: &Plan, entry: EntryId, work: Work) -> &Step {
@@ -259,7 +259,7 @@ fn a_table_is_taken_with_what_hangs_on_it() {
     assert_eq!(restored(&plan), [3, 4, 6, 7, 8, 9, 10]);
 
     choices.filter.tables = vec!["nothing".to_owned()];
-    let error = build(&shop(), sizes, RowOrder::Free, &choices).unwrap_err();
+    let error = build(&shop(), sizes, &choices).unwrap_err();
     assert_eq!(error.kind(), Kind::Failed);
 }
 
@@ -375,23 +375,23 @@ fn clean_drops_backwards_and_create_replaces_it() {
 fn a_table_of_contents_that_lies_is_refused() {
     let mut entries = shop();
     entries[3].depends_on = vec![7];
-    let error = build(&entries, sizes, RowOrder::Free, &Choices::default()).unwrap_err();
+    let error = build(&entries, sizes, &Choices::default()).unwrap_err();
     assert_eq!(error.kind(), Kind::Archive);
     let mut entries = shop();
     entries[3].locks = vec![Lock {
         on: 99,
         mode: LockMode::Share,
     }];
-    let error = build(&entries, sizes, RowOrder::Free, &Choices::default()).unwrap_err();
+    let error = build(&entries, sizes, &Choices::default()).unwrap_err();
     assert_eq!(error.kind(), Kind::Archive);
     let mut entries = shop();
     entries[3].id = 9;
-    let error = build(&entries, sizes, RowOrder::Free, &Choices::default()).unwrap_err();
+    let error = build(&entries, sizes, &Choices::default()).unwrap_err();
     assert_eq!(error.kind(), Kind::Archive);
 }
 
 #[test]
-fn a_pipe_holds_rows_back_for_statements_but_not_for_other_rows() {
+fn rows_wait_for_statements_and_for_rows_that_come_first() {
     let mut blobs = rows(3, "blobs", 2);
     blobs.kind = "BLOBS".to_owned();
     blobs.data = Some(DataSpec::LargeObjects);
@@ -403,14 +403,12 @@ fn a_pipe_holds_rows_back_for_statements_but_not_for_other_rows() {
         blobs,
         later,
     ];
-    for (order, waits) in [(RowOrder::AsTheyCome, false), (RowOrder::Free, true)] {
-        let plan = build(&entries, |_| None, order, &Choices::default()).unwrap();
-        let made = step_of(&plan, 2, Work::Statements).id;
-        let filled = step_of(&plan, 3, Work::LargeObjects);
-        assert!(filled.depends_on.contains(&made));
-        let loaded = step_of(&plan, 4, Work::Rows);
-        assert_eq!(loaded.depends_on.contains(&filled.id), waits);
-    }
+    let plan = build(&entries, |_| None, &Choices::default()).unwrap();
+    let made = step_of(&plan, 2, Work::Statements).id;
+    let filled = step_of(&plan, 3, Work::LargeObjects);
+    assert!(filled.depends_on.contains(&made));
+    let loaded = step_of(&plan, 4, Work::Rows);
+    assert!(loaded.depends_on.contains(&filled.id));
 }
 
 #[test]
@@ -509,7 +507,7 @@ proptest! {
         workers in 1..6usize,
         finishing in proptest::collection::vec(any::<prop::sample::Index>(), 400),
     ) {
-        let plan = build(&entries, |id| Some(u64::from(id) * 10), RowOrder::Free, &Choices::default()).unwrap();
+        let plan = build(&entries, |id| Some(u64::from(id) * 10), &Choices::default()).unwrap();
         let mut schedule = Schedule::new(&plan);
         let mut running: Vec<&Step> = Vec::new();
         let mut done = BTreeSet::new();

@@ -21,7 +21,7 @@ use super::{target, triggers};
 use crate::archive::{Archive, Entry, EntryId, Manifest, StreamReader};
 use crate::connect::{Config, Wire};
 use crate::error::{Error, Kind, Result, SqlState};
-use crate::plan::{Barrier, Plan, RowOrder, Schedule, Work, build};
+use crate::plan::{Barrier, Plan, Schedule, Work, build};
 use crate::report::{Event, Observer};
 use crate::sql::ServerVersion;
 use crate::task::ByteBudget;
@@ -69,10 +69,9 @@ impl ArchiveReader {
             Self::File(archive) => build(
                 entries,
                 |id| archive.table(id).map(|table| table.raw_bytes),
-                RowOrder::Free,
                 &choices,
             ),
-            Self::Pipe(_) => build(entries, |_| None, RowOrder::AsTheyCome, &choices),
+            Self::Pipe(_) => build(entries, |_| None, &choices),
         }
     }
 }

@@ -220,6 +220,24 @@ async fn a_writer_refuses_what_would_be_no_archive() {
         assert!(writer.complete(id, Fingerprint::new()).await.is_err());
     }
 
+    // Rows before those that must be there first.
+    let mut ordered = entries.clone();
+    ordered[3].depends_on = vec![2];
+    let sink = Box::new(MemorySink::default());
+    let manifest = sample::manifest(Codec::None);
+    let mut writer = Writer::create(sink, manifest, &ordered, Scripts::default())
+        .await
+        .unwrap();
+    let mut early = frame(0, 0, 0);
+    early.entry = 4;
+    let error = writer.append(early.clone()).await.unwrap_err();
+    assert!(
+        error.message().contains("must be complete before"),
+        "{error}"
+    );
+    writer.complete(2, Fingerprint::new()).await.unwrap();
+    writer.append(early).await.unwrap();
+
     // Frames that are missing, there twice, or of other rows than the fingerprint says.
     for frames in [
         vec![(0, 1)],
