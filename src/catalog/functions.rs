@@ -37,6 +37,7 @@ fn functions(version: ServerVersion) -> String {
          l.lanname::text AS language, \
          ARRAY(SELECT pg_catalog.format_type(a.oid, NULL) \
          FROM unnest(p.protrftypes) WITH ORDINALITY AS a(oid, at) ORDER BY a.at) AS transforms, \
+         coalesce(p.protrftypes, '{{}}')::oid[] AS transform_types, \
          p.provolatile::text AS volatility, p.proisstrict AS strict, \
          p.prosecdef AS security_definer, p.proleakproof AS leakproof, \
          p.proparallel::text AS parallel, \
@@ -140,6 +141,7 @@ fn function(reader: &Reader<'_>, selected: &Selected, row: &Row) -> Result<Funct
         result: row.get("result"),
         language: row.get("language"),
         transforms: row.get("transforms"),
+        transform_types: row.get("transform_types"),
         volatility: match row.get("volatility") {
             "i" => Volatility::Immutable,
             "s" => Volatility::Stable,

@@ -12,6 +12,7 @@
 //! Leaves to others: the session and its snapshot (`dump`), the order (`graph`), SQL for output
 //! (`ddl`).
 
+mod access_methods;
 mod acl;
 mod aggregates;
 mod binary_safe;
@@ -21,6 +22,7 @@ mod collations;
 mod columns;
 mod comments;
 mod context;
+mod conversions;
 mod database;
 mod default_acls;
 mod dependencies;
@@ -51,6 +53,7 @@ mod selection;
 mod sequences;
 mod statistics;
 mod text_search;
+mod transforms;
 mod triggers;
 mod types;
 mod unsupported;

@@ -9,9 +9,10 @@ use super::roles::Roles;
 use super::select::Selected;
 use super::selection::Selection;
 use super::{
-    aggregates, casts, collations, comments, database, default_acls, dependencies, detail,
-    event_triggers, extensions, functions, headers, labels, languages, large_objects, locks,
-    operators, publications, relations, roles, schemas, select, text_search, types, unsupported,
+    access_methods, aggregates, casts, collations, comments, conversions, database, default_acls,
+    dependencies, detail, event_triggers, extensions, functions, headers, labels, languages,
+    large_objects, locks, operators, publications, relations, roles, schemas, select, text_search,
+    transforms, types, unsupported,
 };
 use crate::connect::Session;
 use crate::error::{Error, Kind, Result};
@@ -96,6 +97,11 @@ pub async fn read(
         casts: casts::read(&reader, &selected).await?,
         aggregates: aggregates::read(&reader, &selected).await?,
         operators: operators::read(&reader, &selected).await?,
+        access_methods: access_methods::read(&reader, &selected).await?,
+        conversions: conversions::read(&reader, &selected).await?,
+        transforms: transforms::read(&reader, &selected).await?,
+        text_search_parsers: text_search::parsers(&reader, &selected).await?,
+        text_search_templates: text_search::templates(&reader, &selected).await?,
         text_search_dictionaries: text_search::dictionaries(&reader, &selected).await?,
         text_search_configurations: text_search::configurations(&reader, &selected).await?,
         relations,
@@ -155,6 +161,9 @@ pub fn all_queries(version: ServerVersion) -> Vec<(&'static str, String)> {
         casts::queries,
         aggregates::queries,
         operators::queries,
+        access_methods::queries,
+        conversions::queries,
+        transforms::queries,
         text_search::queries,
         publications::queries,
         event_triggers::queries,

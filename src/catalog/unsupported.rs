@@ -18,11 +18,6 @@ struct Unsupported {
 const CLASSES: &[Unsupported] = &[
     class("pg_opclass", Some("opcnamespace"), "true"),
     class("pg_opfamily", Some("opfnamespace"), "true"),
-    class("pg_conversion", Some("connamespace"), "true"),
-    class("pg_ts_parser", Some("prsnamespace"), "true"),
-    class("pg_ts_template", Some("tmplnamespace"), "true"),
-    class("pg_transform", None, "true"),
-    class("pg_am", None, "true"),
     class("pg_foreign_data_wrapper", None, "true"),
     class("pg_foreign_server", None, "true"),
 ];

@@ -1,38 +1,23 @@
 //! CREATE AGGREGATE.
 
 use crate::graph::Node;
-use crate::model::{Aggregate, AggregateKind, AggregateState, Components, Modify, Parallel};
-use crate::sql::{ident, literal};
+use crate::model::{Aggregate, AggregateKind, AggregateState, Modify, Parallel};
+use crate::sql::literal;
 
 use super::context::Context;
 use super::operator::reference;
 use super::privileges::GrantKind;
 use super::rendered::Rendered;
-use super::{comment, label, privileges};
+use super::{plain, privileges};
 
 pub(super) fn render(context: &Context<'_>, node: Node, aggregate: &Aggregate) -> Rendered {
     let header = &aggregate.header;
     let signature = format!("{}({})", header.name, aggregate.arguments);
-    let mut rendered = Rendered::named(node, "AGGREGATE", header.schema.clone(), signature);
-    rendered.owner.clone_from(&header.owner);
     let address = format!("{}({})", header.sql_name(), aggregate.arguments);
-    let object = format!("AGGREGATE {address}");
-    if header.wanted.has(Components::DEFINITION) {
-        let options = options(aggregate).join(",\n    ");
-        rendered
-            .create
-            .push(format!("CREATE {object} (\n    {options}\n)"));
-        rendered
-            .drop
-            .push(format!("DROP AGGREGATE IF EXISTS {address}"));
-        if let Some(owner) = &header.owner {
-            rendered
-                .set_owner
-                .push(format!("ALTER {object} OWNER TO {}", ident(owner)));
-        }
-    }
-    rendered.comments = comment::of(header, &object);
-    rendered.labels = label::of(header, &object, |_| None);
+    let options = options(aggregate).join(",\n    ");
+    let create = format!("CREATE AGGREGATE {address} (\n    {options}\n)");
+    let mut rendered = plain::render(node, "AGGREGATE", &address, header, vec![create]);
+    rendered.name = signature;
     // GRANT knows functions only, and their arguments only as a list.
     let function = format!("FUNCTION {}({})", header.sql_name(), aggregate.types);
     rendered.privileges = privileges::of(GrantKind::Function, &function, header, context.version());

@@ -1,57 +1,41 @@
 //! CREATE COLLATION. The version is not written: the target's library has its own.
 
 use crate::graph::Node;
-use crate::model::{Collation, CollationProvider, Components};
-use crate::sql::{ident, literal};
+use crate::model::{Collation, CollationProvider};
+use crate::sql::literal;
 
-use super::comment;
+use super::plain;
 use super::rendered::Rendered;
 
 pub(super) fn render(node: Node, collation: &Collation) -> Rendered {
     let header = &collation.header;
     let name = header.sql_name();
-    let object = format!("COLLATION {name}");
-    let mut rendered = Rendered::new(node, "COLLATION", header);
-    rendered.owner.clone_from(&header.owner);
-    if header.wanted.has(Components::DEFINITION) {
-        let mut options = Vec::new();
-        match &collation.provider {
-            CollationProvider::Libc { collate, ctype } => {
-                options.push(String::from("provider = libc"));
-                if collate == ctype {
-                    options.push(format!("locale = {}", literal(collate)));
-                } else {
-                    options.push(format!("lc_collate = {}", literal(collate)));
-                    options.push(format!("lc_ctype = {}", literal(ctype)));
-                }
-            }
-            CollationProvider::Icu { locale, rules } => {
-                options.push(String::from("provider = icu"));
-                options.push(format!("locale = {}", literal(locale)));
-                if let Some(rules) = rules {
-                    options.push(format!("rules = {}", literal(rules)));
-                }
-            }
-            CollationProvider::Builtin { locale } => {
-                options.push(String::from("provider = builtin"));
-                options.push(format!("locale = {}", literal(locale)));
+    let mut options = Vec::new();
+    match &collation.provider {
+        CollationProvider::Libc { collate, ctype } => {
+            options.push(String::from("provider = libc"));
+            if collate == ctype {
+                options.push(format!("locale = {}", literal(collate)));
+            } else {
+                options.push(format!("lc_collate = {}", literal(collate)));
+                options.push(format!("lc_ctype = {}", literal(ctype)));
             }
         }
-        if !collation.deterministic {
-            options.push(String::from("deterministic = false"));
+        CollationProvider::Icu { locale, rules } => {
+            options.push(String::from("provider = icu"));
+            options.push(format!("locale = {}", literal(locale)));
+            if let Some(rules) = rules {
+                options.push(format!("rules = {}", literal(rules)));
+            }
         }
-        rendered
-            .create
-            .push(format!("CREATE {object} ({})", options.join(", ")));
-        rendered
-            .drop
-            .push(format!("DROP COLLATION IF EXISTS {name}"));
-        if let Some(owner) = &header.owner {
-            rendered
-                .set_owner
-                .push(format!("ALTER {object} OWNER TO {}", ident(owner)));
+        CollationProvider::Builtin { locale } => {
+            options.push(String::from("provider = builtin"));
+            options.push(format!("locale = {}", literal(locale)));
         }
     }
-    rendered.comments = comment::of(header, &object);
-    rendered
+    if !collation.deterministic {
+        options.push(String::from("deterministic = false"));
+    }
+    let create = format!("CREATE COLLATION {name} ({})", options.join(", "));
+    plain::render(node, "COLLATION", &name, header, vec![create])
 }

@@ -8,7 +8,7 @@ use super::context::Context;
 use super::privileges::GrantKind;
 use super::rendered::Rendered;
 use super::settings::assignment;
-use super::{comment, label, privileges};
+use super::{plain, privileges};
 
 pub(super) fn render(context: &Context<'_>, node: Node, function: &Function) -> Rendered {
     let header = &function.header;
@@ -17,32 +17,22 @@ pub(super) fn render(context: &Context<'_>, node: Node, function: &Function) -> 
         FunctionKind::Function | FunctionKind::Window => "FUNCTION",
     };
     let signature = format!("{}({})", header.name, function.identity_arguments);
-    let mut rendered = Rendered::named(node, kind, header.schema.clone(), signature);
-    rendered.owner.clone_from(&header.owner);
     let address = format!("{}({})", header.sql_name(), function.identity_arguments);
     let object = format!("{kind} {address}");
+    let mut statements = vec![create(kind, function)];
+    statements.extend(
+        header
+            .depends_on_extensions
+            .iter()
+            .map(|extension| format!("ALTER {object} DEPENDS ON EXTENSION {}", ident(extension))),
+    );
+    let mut rendered = plain::render(node, kind, &address, header, statements);
+    rendered.name = signature;
     if header.wanted.has(Components::DEFINITION) {
-        rendered.create.push(create(kind, function));
         for relation in context.maybe_written(header.address) {
             rendered.lock(*relation, LockMode::RowExclusive);
         }
-        for extension in &header.depends_on_extensions {
-            rendered.create.push(format!(
-                "ALTER {object} DEPENDS ON EXTENSION {}",
-                ident(extension)
-            ));
-        }
-        rendered
-            .drop
-            .push(format!("DROP {kind} IF EXISTS {address}"));
-        if let Some(owner) = &header.owner {
-            rendered
-                .set_owner
-                .push(format!("ALTER {object} OWNER TO {}", ident(owner)));
-        }
     }
-    rendered.comments = comment::of(header, &object);
-    rendered.labels = label::of(header, &object, |_| None);
     rendered.privileges = privileges::of(GrantKind::Function, &object, header, context.version());
     rendered
 }

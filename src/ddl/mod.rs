@@ -6,12 +6,14 @@
 //!
 //! Never asks the server, never decides an order. Text that the server deparsed is used as it came.
 
+mod access_method;
 mod aggregate;
 mod cast;
 mod collation;
 mod column;
 mod comment;
 mod context;
+mod conversion;
 pub mod database;
 mod drop;
 mod event_trigger;
@@ -23,6 +25,7 @@ mod label;
 mod language;
 mod large_object;
 mod operator;
+mod plain;
 mod policy;
 mod privileges;
 mod publication;
@@ -36,6 +39,7 @@ mod settings;
 mod statistics;
 mod table;
 mod text_search;
+mod transform;
 mod trigger;
 mod types;
 mod view;

@@ -2,10 +2,10 @@
 //! its own statement.
 
 use crate::graph::Node;
-use crate::model::{Components, Operator};
+use crate::model::Operator;
 use crate::sql::ident;
 
-use super::comment;
+use super::plain;
 use super::rendered::Rendered;
 
 pub(super) fn render(node: Node, operator: &Operator) -> Rendered {
@@ -13,26 +13,9 @@ pub(super) fn render(node: Node, operator: &Operator) -> Rendered {
     let schema = header.schema.as_deref().unwrap_or_default();
     let name = format!("{}.{}", ident(schema), header.name);
     let address = format!("{name} {}", operator.operands);
-    let mut rendered = Rendered::named(
-        node,
-        "OPERATOR",
-        header.schema.clone(),
-        format!("{} {}", header.name, operator.operands),
-    );
-    rendered.owner.clone_from(&header.owner);
-    if header.wanted.has(Components::DEFINITION) {
-        rendered
-            .create
-            .push(format!("CREATE OPERATOR {name} ({}\n)", options(operator)));
-        rendered
-            .drop
-            .push(format!("DROP OPERATOR IF EXISTS {address}"));
-        if let Some(owner) = &header.owner {
-            let alter = format!("ALTER OPERATOR {address} OWNER TO {}", ident(owner));
-            rendered.set_owner.push(alter);
-        }
-    }
-    rendered.comments = comment::of(header, &format!("OPERATOR {address}"));
+    let create = format!("CREATE OPERATOR {name} ({}\n)", options(operator));
+    let mut rendered = plain::render(node, "OPERATOR", &address, header, vec![create]);
+    rendered.name = format!("{} {}", header.name, operator.operands);
     rendered
 }
 

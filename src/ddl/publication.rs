@@ -1,46 +1,30 @@
 //! CREATE PUBLICATION, and ALTER PUBLICATION for each table and schema in it.
 
 use crate::graph::Node;
-use crate::model::{Components, Publication, PublicationSchema, PublicationTable};
+use crate::model::{Publication, PublicationSchema, PublicationTable};
 use crate::sql::{LockMode, ident, literal, qualified};
 
+use super::plain;
 use super::rendered::Rendered;
-use super::{comment, label};
 
 pub(super) fn render(node: Node, publication: &Publication) -> Rendered {
     let header = &publication.header;
     let name = ident(&header.name);
-    let object = format!("PUBLICATION {name}");
-    let mut rendered = Rendered::new(node, "PUBLICATION", header);
-    rendered.owner.clone_from(&header.owner);
-    if header.wanted.has(Components::DEFINITION) {
-        let all = if publication.all_tables {
-            " FOR ALL TABLES"
-        } else {
-            ""
-        };
-        let operations = literal(&publication.operations.join(", "));
-        let mut create = format!("CREATE {object}{all} WITH (publish = {operations}");
-        if publication.via_partition_root {
-            create.push_str(", publish_via_partition_root = true");
-        }
-        if publication.generated_columns {
-            create.push_str(", publish_generated_columns = stored");
-        }
-        create.push(')');
-        rendered.create.push(create);
-        rendered
-            .drop
-            .push(format!("DROP PUBLICATION IF EXISTS {name}"));
-        if let Some(owner) = &header.owner {
-            rendered
-                .set_owner
-                .push(format!("ALTER {object} OWNER TO {}", ident(owner)));
-        }
+    let all = if publication.all_tables {
+        " FOR ALL TABLES"
+    } else {
+        ""
+    };
+    let operations = literal(&publication.operations.join(", "));
+    let mut create = format!("CREATE PUBLICATION {name}{all} WITH (publish = {operations}");
+    if publication.via_partition_root {
+        create.push_str(", publish_via_partition_root = true");
     }
-    rendered.comments = comment::of(header, &object);
-    rendered.labels = label::of(header, &object, |_| None);
-    rendered
+    if publication.generated_columns {
+        create.push_str(", publish_generated_columns = stored");
+    }
+    create.push(')');
+    plain::render(node, "PUBLICATION", &name, header, vec![create])
 }
 
 /// A table in a publication. It leaves with either of them.

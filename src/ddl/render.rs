@@ -7,9 +7,9 @@ use crate::model::{Address, Class, Database, LargeObjectGroup, RelationKind};
 use super::context::{Context, Separable, missing};
 use super::rendered::{Options, Rendered};
 use super::{
-    aggregate, cast, collation, event_trigger, extension, foreign_key, function, index, language,
-    large_object, operator, policy, privileges, publication, rule, schema, sequence, statistics,
-    table, text_search, trigger, types, view,
+    access_method, aggregate, cast, collation, conversion, event_trigger, extension, foreign_key,
+    function, index, language, large_object, operator, policy, privileges, publication, rule,
+    schema, sequence, statistics, table, text_search, transform, trigger, types, view,
 };
 
 /// The statements of every node of `order`, in its order.
@@ -115,6 +115,26 @@ fn object(context: &Context<'_>, node: Node, address: Address) -> Result<Rendere
         Class::Operator => {
             let object = context.object(&database.operators, address)?;
             Ok(operator::render(node, object))
+        }
+        Class::AccessMethod => {
+            let object = context.object(&database.access_methods, address)?;
+            Ok(access_method::render(node, object))
+        }
+        Class::Conversion => {
+            let object = context.object(&database.conversions, address)?;
+            Ok(conversion::render(node, object))
+        }
+        Class::Transform => {
+            let object = context.object(&database.transforms, address)?;
+            Ok(transform::render(node, object))
+        }
+        Class::TextSearchParser => {
+            let object = context.object(&database.text_search_parsers, address)?;
+            Ok(text_search::render_parser(node, object))
+        }
+        Class::TextSearchTemplate => {
+            let object = context.object(&database.text_search_templates, address)?;
+            Ok(text_search::render_template(node, object))
         }
         Class::TextSearchDictionary => {
             let object = context.object(&database.text_search_dictionaries, address)?;

@@ -3,10 +3,10 @@
 use crate::error::Result;
 use crate::graph::Node;
 use crate::model::{Components, ExtendedStatistics};
-use crate::sql::{LockMode, ident};
+use crate::sql::LockMode;
 
-use super::comment;
 use super::context::Context;
+use super::plain;
 use super::rendered::Rendered;
 
 pub(super) fn render(
@@ -16,30 +16,19 @@ pub(super) fn render(
 ) -> Result<Rendered> {
     let header = &statistics.header;
     let table = context.relation(statistics.table)?;
-    let mut rendered = Rendered::new(node, "STATISTICS", header);
+    let name = header.sql_name();
+    let target = statistics
+        .target
+        .map(|target| format!("ALTER STATISTICS {name} SET STATISTICS {target}"));
+    let mut create = vec![statistics.definition.clone()];
+    create.extend(target);
+    let mut rendered = plain::render(node, "STATISTICS", &name, header, create);
     // A relation is looked up in the object's own schema, and statistics may live in another.
     if table.header.schema == header.schema {
         rendered.relation = Some(table.header.name.clone());
     }
-    rendered.owner.clone_from(&header.owner);
-    let name = header.sql_name();
     if header.wanted.has(Components::DEFINITION) {
-        rendered.create.push(statistics.definition.clone());
-        if let Some(target) = statistics.target {
-            rendered
-                .create
-                .push(format!("ALTER STATISTICS {name} SET STATISTICS {target}"));
-        }
-        rendered
-            .drop
-            .push(format!("DROP STATISTICS IF EXISTS {name}"));
-        if let Some(owner) = &header.owner {
-            rendered
-                .set_owner
-                .push(format!("ALTER STATISTICS {name} OWNER TO {}", ident(owner)));
-        }
         rendered.lock(statistics.table, LockMode::ShareUpdateExclusive);
     }
-    rendered.comments = comment::of(header, &format!("STATISTICS {name}"));
     Ok(rendered)
 }

@@ -1,11 +1,39 @@
-//! CREATE TEXT SEARCH DICTIONARY and CONFIGURATION.
+//! CREATE TEXT SEARCH PARSER, TEMPLATE, DICTIONARY and CONFIGURATION.
 
 use crate::graph::Node;
-use crate::model::{Components, Header, TextSearchConfiguration, TextSearchDictionary};
+use crate::model::{
+    Header, TextSearchConfiguration, TextSearchDictionary, TextSearchParser, TextSearchTemplate,
+};
 use crate::sql::{ident, qualified};
 
-use super::comment;
+use super::plain;
 use super::rendered::Rendered;
+
+pub(super) fn render_parser(node: Node, parser: &TextSearchParser) -> Rendered {
+    let options: Vec<_> = parser
+        .functions
+        .iter()
+        .map(|(option, function)| format!("{option} = {function}"))
+        .collect();
+    let header = &parser.header;
+    render(
+        node,
+        "TEXT SEARCH PARSER",
+        header,
+        &options.join(", "),
+        vec![],
+    )
+}
+
+pub(super) fn render_template(node: Node, template: &TextSearchTemplate) -> Rendered {
+    let mut options = String::new();
+    if let Some(init) = &template.init {
+        options.push_str(&format!("INIT = {init}, "));
+    }
+    options.push_str(&format!("LEXIZE = {}", template.lexize));
+    let header = &template.header;
+    render(node, "TEXT SEARCH TEMPLATE", header, &options, vec![])
+}
 
 pub(super) fn render_dictionary(node: Node, dictionary: &TextSearchDictionary) -> Rendered {
     let (schema, template) = &dictionary.template;
@@ -13,13 +41,8 @@ pub(super) fn render_dictionary(node: Node, dictionary: &TextSearchDictionary) -
     if let Some(more) = &dictionary.options {
         options.push_str(&format!(", {more}"));
     }
-    render(
-        node,
-        "TEXT SEARCH DICTIONARY",
-        &dictionary.header,
-        &options,
-        Vec::new(),
-    )
+    let header = &dictionary.header;
+    render(node, "TEXT SEARCH DICTIONARY", header, &options, vec![])
 }
 
 pub(super) fn render_configuration(
@@ -44,7 +67,7 @@ pub(super) fn render_configuration(
     )
 }
 
-/// What both have in common; `more` follows the definition.
+/// What all have in common; `more` follows the definition.
 fn render(
     node: Node,
     kind: &'static str,
@@ -53,19 +76,7 @@ fn render(
     more: Vec<String>,
 ) -> Rendered {
     let name = header.sql_name();
-    let object = format!("{kind} {name}");
-    let mut rendered = Rendered::new(node, kind, header);
-    rendered.owner.clone_from(&header.owner);
-    if header.wanted.has(Components::DEFINITION) {
-        rendered.create.push(format!("CREATE {object} ({options})"));
-        rendered.create.extend(more);
-        rendered.drop.push(format!("DROP {kind} IF EXISTS {name}"));
-        if let Some(owner) = &header.owner {
-            rendered
-                .set_owner
-                .push(format!("ALTER {object} OWNER TO {}", ident(owner)));
-        }
-    }
-    rendered.comments = comment::of(header, &object);
-    rendered
+    let mut create = vec![format!("CREATE {kind} {name} ({options})")];
+    create.extend(more);
+    plain::render(node, kind, &name, header, create)
 }

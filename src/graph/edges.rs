@@ -25,6 +25,14 @@ pub(super) fn edges(database: &Database, inventory: &Inventory<'_>, trees: &Tree
                 Some((schema.header.name.as_str(), index))
             })
             .collect(),
+        transforms: database
+            .transforms
+            .iter()
+            .filter_map(|transform| {
+                let index = inventory.resolve(transform.header.address)?;
+                Some(((transform.type_oid, transform.language.as_str()), index))
+            })
+            .collect(),
     };
     for index in 0..inventory.slots.len() as u32 {
         edges.implied(index);
@@ -44,6 +52,8 @@ struct Edges<'a> {
     trees: &'a Trees<'a>,
     graph: Graph,
     schemas: HashMap<&'a str, u32>,
+    /// By type and language.
+    transforms: HashMap<(Oid, &'a str), u32>,
 }
 
 impl Edges<'_> {
@@ -94,6 +104,11 @@ impl Edges<'_> {
             | Item::Cast(_)
             | Item::Aggregate(_)
             | Item::Operator(_)
+            | Item::AccessMethod(_)
+            | Item::Conversion(_)
+            | Item::Transform(_)
+            | Item::TextSearchParser(_)
+            | Item::TextSearchTemplate(_)
             | Item::TextSearchDictionary(_)
             | Item::TextSearchConfiguration(_)
             | Item::Publication(_)
@@ -122,6 +137,11 @@ impl Edges<'_> {
             Item::Function(function) => {
                 self.in_schema(node, function.header.schema.as_deref());
                 self.member(node, &function.header);
+                // The server records the transforms of arguments and results only.
+                for oid in &function.transform_types {
+                    let transform = (*oid, function.language.as_str());
+                    self.add(node, self.transforms.get(&transform).copied());
+                }
             }
             Item::Relation(relation) => self.relation_implied(node, relation),
             Item::DomainConstraint(ty, _) => {

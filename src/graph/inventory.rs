@@ -5,11 +5,12 @@ use std::collections::{HashMap, HashSet};
 use super::key::Key;
 use super::node::{Node, Section};
 use crate::model::{
-    Acl, Address, Aggregate, Cast, Check, Class, Collation, Column, Components, Database,
-    DefaultAcl, DomainConstraint, EventTrigger, ExtendedStatistics, Extension, ForeignKey,
-    Function, Header, Index, Language, Oid, Operator, Policy, Publication, PublicationSchema,
-    PublicationTable, Relation, RelationKind, Rule, Schema, TextSearchConfiguration,
-    TextSearchDictionary, Trigger, Type, TypeDefinition,
+    AccessMethod, Acl, Address, Aggregate, Cast, Check, Class, Collation, Column, Components,
+    Conversion, Database, DefaultAcl, DomainConstraint, EventTrigger, ExtendedStatistics,
+    Extension, ForeignKey, Function, Header, Index, Language, Oid, Operator, Policy, Publication,
+    PublicationSchema, PublicationTable, Relation, RelationKind, Rule, Schema,
+    TextSearchConfiguration, TextSearchDictionary, TextSearchParser, TextSearchTemplate, Transform,
+    Trigger, Type, TypeDefinition,
 };
 
 /// What a node stands for.
@@ -25,6 +26,11 @@ pub(super) enum Item<'a> {
     Cast(&'a Cast),
     Aggregate(&'a Aggregate),
     Operator(&'a Operator),
+    AccessMethod(&'a AccessMethod),
+    Conversion(&'a Conversion),
+    Transform(&'a Transform),
+    TextSearchParser(&'a TextSearchParser),
+    TextSearchTemplate(&'a TextSearchTemplate),
     TextSearchDictionary(&'a TextSearchDictionary),
     TextSearchConfiguration(&'a TextSearchConfiguration),
     Publication(&'a Publication),
@@ -68,6 +74,11 @@ impl<'a> Item<'a> {
             Self::Cast(x) => &x.header,
             Self::Aggregate(x) => &x.header,
             Self::Operator(x) => &x.header,
+            Self::AccessMethod(x) => &x.header,
+            Self::Conversion(x) => &x.header,
+            Self::Transform(x) => &x.header,
+            Self::TextSearchParser(x) => &x.header,
+            Self::TextSearchTemplate(x) => &x.header,
             Self::TextSearchDictionary(x) => &x.header,
             Self::TextSearchConfiguration(x) => &x.header,
             Self::Publication(x) => &x.header,
@@ -329,6 +340,11 @@ fn headers(database: &Database) -> impl Iterator<Item = &Header> {
     let casts = database.casts.iter().map(|x| &x.header);
     let aggregates = database.aggregates.iter().map(|x| &x.header);
     let operators = database.operators.iter().map(|x| &x.header);
+    let access_methods = database.access_methods.iter().map(|x| &x.header);
+    let conversions = database.conversions.iter().map(|x| &x.header);
+    let transforms = database.transforms.iter().map(|x| &x.header);
+    let parsers = database.text_search_parsers.iter().map(|x| &x.header);
+    let templates = database.text_search_templates.iter().map(|x| &x.header);
     let dictionaries = database.text_search_dictionaries.iter().map(|x| &x.header);
     let configurations = database
         .text_search_configurations
@@ -347,6 +363,11 @@ fn headers(database: &Database) -> impl Iterator<Item = &Header> {
         .chain(casts)
         .chain(aggregates)
         .chain(operators)
+        .chain(access_methods)
+        .chain(conversions)
+        .chain(transforms)
+        .chain(parsers)
+        .chain(templates)
         .chain(dictionaries)
         .chain(configurations)
         .chain(types)
@@ -449,7 +470,14 @@ impl<'a> Collector<'a> {
         let pre = Section::PreData;
         self.plain(pre, 2, &database.languages, Item::Language);
         self.plain(pre, 3, &database.collations, Item::Collation);
+        self.plain(pre, 4, &database.transforms, Item::Transform);
         self.plain(pre, 7, &database.casts, Item::Cast);
+        self.plain(pre, 10, &database.access_methods, Item::AccessMethod);
+        self.plain(pre, 13, &database.conversions, Item::Conversion);
+        let parsers = &database.text_search_parsers;
+        self.plain(pre, 14, parsers, Item::TextSearchParser);
+        let templates = &database.text_search_templates;
+        self.plain(pre, 15, templates, Item::TextSearchTemplate);
         let dictionaries = &database.text_search_dictionaries;
         self.plain(pre, 16, dictionaries, Item::TextSearchDictionary);
         let configurations = &database.text_search_configurations;

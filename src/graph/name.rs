@@ -14,6 +14,11 @@ pub(super) fn describe(item: Item<'_>) -> String {
         Item::Cast(x) => format!("cast {}", plain(&x.header)),
         Item::Aggregate(x) => format!("aggregate {}({})", plain(&x.header), x.arguments),
         Item::Operator(x) => format!("operator {} {}", plain(&x.header), x.operands),
+        Item::AccessMethod(x) => format!("access method {}", plain(&x.header)),
+        Item::Conversion(x) => format!("conversion {}", plain(&x.header)),
+        Item::Transform(x) => format!("transform {}", plain(&x.header)),
+        Item::TextSearchParser(x) => format!("text search parser {}", plain(&x.header)),
+        Item::TextSearchTemplate(x) => format!("text search template {}", plain(&x.header)),
         Item::TextSearchDictionary(x) => format!("text search dictionary {}", plain(&x.header)),
         Item::TextSearchConfiguration(x) => {
             format!("text search configuration {}", plain(&x.header))

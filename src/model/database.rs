@@ -1,10 +1,11 @@
 //! The whole database.
 
 use super::{
-    Aggregate, Cast, Collation, DefaultAcl, Dependency, EventTrigger, ExtendedStatistics,
-    Extension, ForeignKey, Function, Header, Index, Language, LargeObjectGroup, Operator, Policy,
-    Publication, PublicationSchema, PublicationTable, Relation, Rule, Schema,
-    TextSearchConfiguration, TextSearchDictionary, Trigger, Type,
+    AccessMethod, Aggregate, Cast, Collation, Conversion, DefaultAcl, Dependency, EventTrigger,
+    ExtendedStatistics, Extension, ForeignKey, Function, Header, Index, Language, LargeObjectGroup,
+    Operator, Policy, Publication, PublicationSchema, PublicationTable, Relation, Rule, Schema,
+    TextSearchConfiguration, TextSearchDictionary, TextSearchParser, TextSearchTemplate, Transform,
+    Trigger, Type,
 };
 use crate::sql::ServerVersion;
 
@@ -33,6 +34,16 @@ pub struct Database {
     pub aggregates: Vec<Aggregate>,
     /// Operators.
     pub operators: Vec<Operator>,
+    /// Access methods.
+    pub access_methods: Vec<AccessMethod>,
+    /// Conversions.
+    pub conversions: Vec<Conversion>,
+    /// Transforms.
+    pub transforms: Vec<Transform>,
+    /// Text search parsers.
+    pub text_search_parsers: Vec<TextSearchParser>,
+    /// Text search templates.
+    pub text_search_templates: Vec<TextSearchTemplate>,
     /// Text search dictionaries.
     pub text_search_dictionaries: Vec<TextSearchDictionary>,
     /// Text search configurations.

@@ -1,6 +1,6 @@
 //! Functions and procedures.
 
-use super::Header;
+use super::{Header, Oid};
 
 /// A function or procedure.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Function {
     pub language: String,
     /// Types with transforms, as SQL.
     pub transforms: Vec<String>,
+    /// The same types' OIDs.
+    pub transform_types: Vec<Oid>,
     /// Volatility.
     pub volatility: Volatility,
     /// `STRICT`

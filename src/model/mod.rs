@@ -4,10 +4,12 @@
 //! Text that the server deparsed (expressions, view queries, index definitions) is kept as it
 //! came: with an empty `search_path`, so every name in it is qualified.
 
+mod access_method;
 mod address;
 mod aggregate;
 mod cast;
 mod collation;
+mod conversion;
 mod database;
 mod event_trigger;
 mod extension;
@@ -24,13 +26,16 @@ mod schema;
 mod sequence;
 mod statistics;
 mod text_search;
+mod transform;
 mod trigger;
 mod types;
 
+pub use access_method::{AccessMethod, AccessMethodKind};
 pub use address::{Address, Class, Dependency, DependencyKind, Oid};
 pub use aggregate::{Aggregate, AggregateKind, AggregateState, Modify};
 pub use cast::{Cast, CastContext, CastMethod};
 pub use collation::{Collation, CollationProvider};
+pub use conversion::Conversion;
 pub use database::{Database, DatabaseProperties};
 pub use event_trigger::EventTrigger;
 pub use extension::{ConfigurationTable, Extension};
@@ -49,7 +54,10 @@ pub use rule::{EnabledState, Policy, PolicyCommand, Rule};
 pub use schema::Schema;
 pub use sequence::{Sequence, SequenceOwner};
 pub use statistics::ExtendedStatistics;
-pub use text_search::{TextSearchConfiguration, TextSearchDictionary};
+pub use text_search::{
+    TextSearchConfiguration, TextSearchDictionary, TextSearchParser, TextSearchTemplate,
+};
+pub use transform::Transform;
 pub use trigger::Trigger;
 pub use types::{
     BaseType, CompositeColumn, Domain, DomainConstraint, RangeType, Type, TypeDefinition,

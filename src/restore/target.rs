@@ -53,6 +53,16 @@ WITH made AS (
   UNION ALL
   SELECT 'publication', 17, pubname::text, oid, 6104 FROM pg_catalog.pg_publication
   UNION ALL
+  SELECT 'operator family', 19, opfname::text, oid, 2753 FROM pg_catalog.pg_opfamily
+  UNION ALL
+  SELECT 'text search parser', 20, prsname::text, oid, 3601 FROM pg_catalog.pg_ts_parser
+  UNION ALL
+  SELECT 'text search template', 21, tmplname::text, oid, 3764 FROM pg_catalog.pg_ts_template
+  UNION ALL
+  SELECT 'access method', 22, amname::text, oid, 2601 FROM pg_catalog.pg_am
+  UNION ALL
+  SELECT 'transform', 23, oid::text, oid, 3576 FROM pg_catalog.pg_transform
+  UNION ALL
   SELECT 'large object', 18, oid::text, oid, 2613 FROM pg_catalog.pg_largeobject_metadata
 )
 SELECT class, pg_catalog.count(*)::text, pg_catalog.min(name)
