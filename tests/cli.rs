@@ -290,6 +290,7 @@ fn entry(id: u32, kind: &str, name: &str, section: Section) -> Entry {
         privileges: Vec::new(),
         comments: Vec::new(),
         labels: Vec::new(),
+        roles: Vec::new(),
         data: None,
     }
 }

@@ -125,6 +125,10 @@ pub struct Entry {
     /// The owner, for objects that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// Roles other than the owner that must exist: those that `privileges` name or, in an entry
+    /// without privileges, those that `create` names. `PUBLIC` is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
     /// Its section.
     pub section: Section,
     /// Its pass.
@@ -165,7 +169,21 @@ pub struct Entry {
     pub data: Option<DataSpec>,
 }
 
+/// Kinds whose statements can hold a password.
+const SECRET_KINDS: [&str; 5] = [
+    "ROLE PASSWORD",
+    "USER MAPPING",
+    "SERVER",
+    "FOREIGN DATA WRAPPER",
+    "SUBSCRIPTION",
+];
+
 impl Entry {
+    /// Whether its statements may hold a password, and so must not be shown.
+    pub fn may_hold_secret(&self) -> bool {
+        SECRET_KINDS.contains(&self.kind.as_str())
+    }
+
     /// `KIND schema.name` for messages, with control characters made visible.
     pub fn describe(&self) -> String {
         let mut text = self.kind.clone();

@@ -264,6 +264,16 @@ pub struct Scripts {
     pub post_data: String,
 }
 
+/// What belongs to the whole server and not to one database: roles, tablespaces and the like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Globals {
+    /// Numbered 1, 2, … apart from the table of contents, in an order that is a correct serial
+    /// restore order; none has data.
+    pub entries: Vec<Entry>,
+    /// The same as a plain SQL script, for people and for restoring by hand.
+    pub script: String,
+}
+
 /// What `pgstow/archive.json` says besides: how many entries there are, and the members that a
 /// reader of a pipe needs before it can have seen the index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,6 +18,14 @@ pub(super) fn toc(codec: Codec) -> String {
     format!("pgstow/toc.jsonl{}", codec.extension())
 }
 
+pub(super) fn globals(codec: Codec) -> String {
+    format!("pgstow/globals.jsonl{}", codec.extension())
+}
+
+pub(super) fn globals_script(codec: Codec) -> String {
+    format!("schema/globals.sql{}", codec.extension())
+}
+
 pub(super) fn pre_data(codec: Codec) -> String {
     format!("schema/pre-data.sql{}", codec.extension())
 }
@@ -180,6 +188,7 @@ mod tests {
             privileges: Vec::new(),
             comments: Vec::new(),
             labels: Vec::new(),
+            roles: Vec::new(),
             data: Some(DataSpec::Table {
                 format: CopyFormat::Text,
                 columns: vec!["a".to_owned()],

@@ -34,6 +34,7 @@ pub struct Archive {
     pub(super) source: Arc<dyn Source>,
     manifest: Manifest,
     entries: Vec<Entry>,
+    globals: Option<Vec<Entry>>,
     index: Index,
     pub(super) trailer: Trailer,
     /// The members that are no frames.
@@ -89,6 +90,19 @@ impl Archive {
             .ok_or_else(|| damaged("it has no table of contents"))?;
         let stored = read_member(source.as_ref(), toc).await?;
         let (raw_bytes, count) = (toc.raw_bytes, record.entries);
+        // Only what the manifest vouches for, as in a pipe.
+        let globals = match record.member(&names::globals(codec)) {
+            Some(sealed) => {
+                let member = ledger
+                    .member(&sealed.name)
+                    .ok_or_else(|| damaged("it has no globals, and the manifest says it has"))?;
+                let stored = read_member(source.as_ref(), member).await?;
+                let raw_bytes = member.raw_bytes;
+                let parsed = super::blocking(move || parse_globals(codec, &stored, raw_bytes));
+                Some(parsed.await?)
+            }
+            None => None,
+        };
         let (entries, index, rest) = super::blocking(move || {
             let entries = parse_toc(codec, &stored, raw_bytes, count)?;
             check_order(&ledger, codec)?;
@@ -105,6 +119,7 @@ impl Archive {
             names: DataNames::new(&entries, codec),
             manifest: record.manifest,
             entries,
+            globals,
             index,
             trailer,
             members: ledger.members().to_vec(),
@@ -119,6 +134,12 @@ impl Archive {
     /// The table of contents, in an order that is a correct serial restore order.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// Roles, tablespaces and the like, in an order that is a correct serial restore order; none
+    /// when the archive has only its database.
+    pub fn globals(&self) -> Option<&[Entry]> {
+        self.globals.as_deref()
     }
 
     /// Every table.
@@ -428,16 +449,43 @@ pub(super) fn parse_toc(
     raw_bytes: u64,
     count: u64,
 ) -> Result<Vec<Entry>> {
-    let damaged =
-        |what: String| Error::new(Kind::Archive, format!("damaged table of contents: {what}"));
+    let what = "damaged table of contents";
+    let entries = parse_entries(codec, stored, raw_bytes).context_with(|| what)?;
+    check_references(&entries, count).context_with(|| what)?;
+    Ok(entries)
+}
+
+/// Reads the globals, of a declared raw size.
+pub(super) fn parse_globals(codec: Codec, stored: &[u8], raw_bytes: u64) -> Result<Vec<Entry>> {
+    let what = "damaged globals";
+    let entries = parse_entries(codec, stored, raw_bytes).context_with(|| what)?;
+    check_references(&entries, entries.len() as u64).context_with(|| what)?;
+    if entries.iter().any(|entry| entry.data.is_some()) {
+        return Err(damaged("an entry has data").context(what));
+    }
+    Ok(entries)
+}
+
+/// Reads entries, one a line, numbered 1, 2, ….
+fn parse_entries(codec: Codec, stored: &[u8], raw_bytes: u64) -> Result<Vec<Entry>> {
     if raw_bytes > TOC_MAX {
-        return Err(damaged("it is too large".to_owned()));
+        return Err(damaged("it is too large"));
     }
     let mut entries: Vec<Entry> = Vec::new();
     for line in lines(codec, stored, raw_bytes, raw_bytes)? {
-        let line = line.map_err(|error| error.context("damaged table of contents"))?;
         let entry: Entry =
-            serde_json::from_slice(&line).map_err(|error| damaged(error.to_string()))?;
+            serde_json::from_slice(&line?).map_err(|error| damaged(&error.to_string()))?;
+        entries.push(entry);
+        if u64::from(entries.last().map_or(0, |entry| entry.id)) != entries.len() as u64 {
+            return Err(damaged("its entries are not numbered 1, 2, …"));
+        }
+    }
+    Ok(entries)
+}
+
+/// Entries need only such as are there, and there are as many as there should be.
+fn check_references(entries: &[Entry], count: u64) -> Result<()> {
+    for entry in entries {
         let known = |id: &EntryId| (1..=count).contains(&u64::from(*id)) && *id != entry.id;
         if entry.depends_on.iter().any(|id| !known(id))
             || entry
@@ -445,21 +493,17 @@ pub(super) fn parse_toc(
                 .iter()
                 .any(|lock| !(1..=count).contains(&u64::from(lock.on)))
         {
-            return Err(damaged(format!(
+            return Err(damaged(&format!(
                 "entry {} needs one that is not there",
                 entry.id
             )));
         }
-        entries.push(entry);
-        if u64::from(entries.last().map_or(0, |entry| entry.id)) != entries.len() as u64 {
-            return Err(damaged("its entries are not numbered 1, 2, …".to_owned()));
-        }
     }
     if entries.len() as u64 != count {
-        return Err(damaged(format!(
+        return Err(damaged(&format!(
             "it has {} entries instead of {count}",
             entries.len()
         )));
     }
-    Ok(entries)
+    Ok(())
 }

@@ -40,7 +40,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// The content of `README.txt`.
-pub(super) fn readme(manifest: &Manifest, entries: &[Entry]) -> String {
+pub(super) fn readme(manifest: &Manifest, entries: &[Entry], with_globals: bool) -> String {
     let codec = manifest.codec;
     let (unpack, needs, ext) = (unpack(codec), needs(codec), codec.extension());
     let (pre, load, post) = (
@@ -74,6 +74,20 @@ pub(super) fn readme(manifest: &Manifest, entries: &[Entry]) -> String {
         .filter(|entry| matches!(entry.data, Some(DataSpec::Table { .. })))
         .count();
     let encoding_option = quoted(&encoding);
+    let globals_script = names::globals_script(codec);
+    let globals = if with_globals {
+        format!(
+            r#"
+   Roles and tablespaces belong to the whole server. Where they are not there yet, make them
+   first; those that are there already answer with an error, and passwords of roles are set to
+   the old ones:
+
+    {unpack} {globals_script} | psql -X -q -d postgres
+"#
+        )
+    } else {
+        String::new()
+    };
     let (toc, index) = (names::toc(codec), names::index(codec));
     let (text, binary) = (format!("*.copy{ext}"), format!("*.copybin{ext}"));
     format!(
@@ -100,7 +114,7 @@ All that is needed is {needs}.
     cd unpacked
     test -f pgstow/trailer
     sha256sum -c --quiet SHA256SUMS
-
+{globals}
 2. Make an empty database. It should have the encoding and locale of the old one:
 
     createdb -T template0 -E {encoding_option}{locale} TARGET

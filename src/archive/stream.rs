@@ -52,6 +52,7 @@ pub struct TableEnd {
 pub struct StreamReader<R> {
     record: ManifestRecord,
     entries: Vec<Entry>,
+    globals: Option<Vec<Entry>>,
     names: DataNames,
     input: Input<R>,
     ledger: Ledger,
@@ -110,9 +111,6 @@ impl<R: AsyncRead + Unpin + Send> StreamReader<R> {
             .ok_or_else(|| damaged("the manifest does not know the table of contents"))?
             .clone();
         let stored = small(&name, sealed.stored_bytes).await?;
-        if input.mtime != Some(record.manifest.created.0) {
-            return Err(damaged("its members are of another time than its manifest"));
-        }
         if digest_of(stored.clone()).await? != sealed.sha256.0 {
             return Err(damaged(format!("{name}: its SHA-256 does not match")));
         }
@@ -120,6 +118,25 @@ impl<R: AsyncRead + Unpin + Send> StreamReader<R> {
         let entries =
             super::blocking(move || reader::parse_toc(codec, &stored, sealed.raw_bytes, count))
                 .await?;
+        let globals = match record.member(&names::globals(codec)).cloned() {
+            Some(sealed) => {
+                let stored = small(&sealed.name, sealed.stored_bytes).await?;
+                if digest_of(stored.clone()).await? != sealed.sha256.0 {
+                    return Err(damaged(format!(
+                        "{}: its SHA-256 does not match",
+                        sealed.name
+                    )));
+                }
+                let raw_bytes = sealed.raw_bytes;
+                let parsed =
+                    super::blocking(move || reader::parse_globals(codec, &stored, raw_bytes));
+                Some(parsed.await?)
+            }
+            None => None,
+        };
+        if input.mtime != Some(record.manifest.created.0) {
+            return Err(damaged("its members are of another time than its manifest"));
+        }
         let open = entries
             .iter()
             .filter(|entry| entry.data.is_some())
@@ -130,6 +147,7 @@ impl<R: AsyncRead + Unpin + Send> StreamReader<R> {
             record,
             rows_first: rows_first(&entries),
             entries,
+            globals,
             input,
             ledger,
             open,
@@ -145,6 +163,12 @@ impl<R: AsyncRead + Unpin + Send> StreamReader<R> {
     /// The table of contents, in an order that is a correct serial restore order.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// Roles, tablespaces and the like, in an order that is a correct serial restore order; none
+    /// when the archive has only its database.
+    pub fn globals(&self) -> Option<&[Entry]> {
+        self.globals.as_deref()
     }
 
     /// Bytes of the archive that were read.

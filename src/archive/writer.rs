@@ -11,7 +11,7 @@ use super::fingerprint::Fingerprint;
 use super::frame::StoredFrame;
 use super::index::{self, Complete, FrameIndex, TableLine, Totals};
 use super::ledger::{DataNames, Ledger};
-use super::manifest::{FORMAT_NAME, Manifest, ManifestRecord, Scripts, SealedMember};
+use super::manifest::{FORMAT_NAME, Globals, Manifest, ManifestRecord, Scripts, SealedMember};
 use super::names;
 use super::readme;
 use super::tar;
@@ -73,8 +73,28 @@ impl Writer {
         entries: &[Entry],
         scripts: Scripts,
     ) -> Result<Self> {
-        if !(1u32..).zip(entries).all(|(id, entry)| entry.id == id) {
+        Self::create_with_globals(sink, manifest, entries, scripts, None).await
+    }
+
+    /// As [`create`](Writer::create), with what belongs to the whole server, if it is wanted.
+    ///
+    /// # Errors
+    /// As [`create`](Writer::create); [`Kind::Usage`](crate::error::Kind::Usage) also when an
+    /// entry of the globals has data.
+    pub async fn create_with_globals(
+        sink: Box<dyn Sink>,
+        manifest: Manifest,
+        entries: &[Entry],
+        scripts: Scripts,
+        globals: Option<Globals>,
+    ) -> Result<Self> {
+        let numbered = |entries: &[Entry]| (1u32..).zip(entries).all(|(id, entry)| entry.id == id);
+        let global_entries = globals.as_ref().map_or(&[][..], |globals| &globals.entries);
+        if !numbered(entries) || !numbered(global_entries) {
             return Err(Error::new(Kind::Usage, "entries must be numbered 1, 2, …"));
+        }
+        if global_entries.iter().any(|entry| entry.data.is_some()) {
+            return Err(Error::new(Kind::Usage, "globals have no data"));
         }
         let codec = manifest.codec;
         let tables = entries
@@ -101,19 +121,16 @@ impl Writer {
             manifest,
         };
 
-        let readme = readme::readme(&writer.manifest, entries).into_bytes();
+        let with_globals = globals.is_some();
+        let readme = readme::readme(&writer.manifest, entries, with_globals).into_bytes();
         let load = readme::load_script(&writer.manifest, entries).into_bytes();
-        let mut toc = Vec::new();
-        for entry in entries {
-            serde_json::to_writer(&mut toc, entry)
-                .map_err(|error| Error::new(Kind::Failed, "render an entry").with_source(error))?;
-            toc.push(b'\n');
+        let mut raw = vec![(names::toc(codec), render(entries)?)];
+        if let Some(Globals { entries, script }) = globals {
+            raw.push((names::globals(codec), render(&entries)?));
+            raw.push((names::globals_script(codec), script.into_bytes()));
         }
-        let raw = vec![
-            (names::toc(codec), toc),
-            (names::pre_data(codec), scripts.pre_data.into_bytes()),
-            (names::load(codec), load),
-        ];
+        raw.push((names::pre_data(codec), scripts.pre_data.into_bytes()));
+        raw.push((names::load(codec), load));
         let packed = pack(codec, raw).await?;
         let record = ManifestRecord {
             format: FORMAT_NAME.to_owned(),
@@ -348,6 +365,17 @@ impl Writer {
         let bytes = self.pending.split().freeze();
         self.sink.write(bytes).await
     }
+}
+
+/// Entries, one JSON object per line.
+fn render(entries: &[Entry]) -> Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    for entry in entries {
+        serde_json::to_writer(&mut lines, entry)
+            .map_err(|error| Error::new(Kind::Failed, "render an entry").with_source(error))?;
+        lines.push(b'\n');
+    }
+    Ok(lines)
 }
 
 /// Compresses members on a blocking thread: name, raw size, stored bytes.

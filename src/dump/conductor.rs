@@ -416,6 +416,7 @@ fn database_entries(
         privileges: Vec::new(),
         comments: Vec::new(),
         labels: Vec::new(),
+        roles: Vec::new(),
         data: None,
     };
     let definition = Entry {

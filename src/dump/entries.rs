@@ -11,6 +11,7 @@ use crate::model::{Address, Class, Database, Oid, Relation};
 use super::DumpOptions;
 use super::chunk;
 use super::copy::{PageRange, TableCopy};
+use super::roles::NamedRoles;
 
 /// The table of contents, and what there is to read for it.
 pub(super) struct Contents {
@@ -61,6 +62,7 @@ pub(super) fn contents(
         .map(|relation| (relation.header.address.oid, relation))
         .collect();
     let (ids, relation_entries) = number(order, &rendered, options)?;
+    let named = NamedRoles::new(database);
     let mut contents = Contents {
         entries: Vec::with_capacity(order.nodes.len()),
         tables: Vec::new(),
@@ -115,6 +117,12 @@ pub(super) fn contents(
         locks.sort_unstable_by_key(|lock| (lock.on, lock.mode));
         locks.dedup();
         let leave_out = options.leave_out;
+        // Those of privileges that are left out do not count.
+        let roles = if rendered.privileges.is_empty() || !leave_out.privileges {
+            named.of(ordered.node)
+        } else {
+            Vec::new()
+        };
         contents.entries.push(Entry {
             id,
             pass: pass_of(rendered.kind),
@@ -136,6 +144,7 @@ pub(super) fn contents(
             privileges: unless(leave_out.privileges, rendered.privileges),
             comments: unless(leave_out.comments, rendered.comments),
             labels: unless(leave_out.security_labels, rendered.labels),
+            roles,
             data,
         });
     }

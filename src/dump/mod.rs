@@ -16,6 +16,7 @@ mod copy;
 mod entries;
 mod options;
 mod pipeline;
+mod roles;
 mod rows;
 mod scripts;
 mod session;

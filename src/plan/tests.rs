@@ -29,6 +29,7 @@ fn entry(id: EntryId, kind: &str, name: &str, section: Section) -> Entry {
         privileges: Vec::new(),
         comments: Vec::new(),
         labels: Vec::new(),
+        roles: Vec::new(),
         data: None,
     }
 }

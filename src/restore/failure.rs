@@ -3,14 +3,6 @@
 use crate::archive::Entry;
 use crate::error::{Error, Kind, SqlState};
 
-/// Kinds whose statements can hold a password.
-const SECRET_KINDS: [&str; 4] = [
-    "USER MAPPING",
-    "SERVER",
-    "FOREIGN DATA WRAPPER",
-    "SUBSCRIPTION",
-];
-
 /// The error of one statement of an entry.
 pub(super) fn of_statement(error: Error, entry: &Entry, statement: &str) -> Error {
     with_statement(of_entry(error, entry), entry, statement)
@@ -23,7 +15,7 @@ pub(super) fn of_drop(error: Error, entry: &Entry, statement: &str) -> Error {
 }
 
 fn with_statement(error: Error, entry: &Entry, statement: &str) -> Error {
-    if SECRET_KINDS.contains(&entry.kind.as_str()) {
+    if entry.may_hold_secret() {
         return error.with_statement("(not shown: it may hold a password)");
     }
     error.with_statement(statement)

@@ -9,6 +9,7 @@
 
 mod damage;
 mod forge;
+mod globals;
 mod interop;
 mod local;
 mod malformed;

@@ -91,6 +91,7 @@ pub fn entry(id: EntryId, kind: &str, schema: &str, name: &str, section: Section
         privileges: Vec::new(),
         comments: Vec::new(),
         labels: Vec::new(),
+        roles: Vec::new(),
         data: None,
     }
 }

@@ -62,6 +62,7 @@ impl Build {
             privileges: Vec::new(),
             comments: Vec::new(),
             labels: Vec::new(),
+            roles: Vec::new(),
             data: None,
         });
         self.entries.last_mut().unwrap()

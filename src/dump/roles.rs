@@ -1,0 +1,84 @@
+//! Which roles an entry's statements name besides its owner, so that a restore can say in time
+//! which of them its target lacks.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::graph::Node;
+use crate::model::{Acl, Address, Class, Database};
+
+/// Roles by object, asked by node.
+pub(super) struct NamedRoles<'a> {
+    by_address: HashMap<Address, BTreeSet<&'a str>>,
+    by_group: Vec<BTreeSet<&'a str>>,
+}
+
+impl<'a> NamedRoles<'a> {
+    pub fn new(database: &'a Database) -> Self {
+        let mut by_address: HashMap<Address, BTreeSet<&str>> = HashMap::new();
+        macro_rules! add {
+            ($($list:ident),*) => {$(
+                for object in &database.$list {
+                    let named = of_acl(&object.header.acl);
+                    if !named.is_empty() {
+                        by_address.entry(object.header.address).or_default().extend(named);
+                    }
+                }
+            )*};
+        }
+        add!(schemas, languages, types, functions, aggregates, relations);
+        for relation in &database.relations {
+            let named: BTreeSet<&str> = relation
+                .columns
+                .iter()
+                .flat_map(|column| of_acl(&column.acl))
+                .collect();
+            if !named.is_empty() {
+                let roles = by_address.entry(relation.header.address).or_default();
+                roles.extend(named);
+            }
+        }
+        for policy in &database.policies {
+            let roles = policy.roles.iter().map(String::as_str);
+            by_address.insert(policy.header.address, roles.collect());
+        }
+        for default in &database.default_acls {
+            let mut roles = of_acl(&default.acl);
+            roles.insert(&default.role);
+            by_address.insert(Address::new(Class::DefaultAcl, default.oid), roles);
+        }
+        let groups = database.large_objects.iter();
+        Self {
+            by_address,
+            by_group: groups.map(|group| of_acl(&group.acl)).collect(),
+        }
+    }
+
+    /// In the order of their names.
+    pub fn of(&self, node: Node) -> Vec<String> {
+        let roles = match node {
+            Node::Object(address) => self.by_address.get(&address),
+            Node::LargeObjects(group) => self.by_group.get(group as usize),
+            _ => None,
+        };
+        let roles = roles.into_iter().flatten();
+        roles.map(|role| (*role).to_owned()).collect()
+    }
+}
+
+/// Everybody who was given something, and who gave it; nobody where nothing was ever changed.
+pub(super) fn of_acl(acl: &Acl) -> BTreeSet<&str> {
+    let Some(current) = &acl.current else {
+        return BTreeSet::new();
+    };
+    let differs = current.iter().any(|item| !acl.base.contains(item))
+        || acl.base.iter().any(|item| !current.contains(item));
+    if !differs {
+        return BTreeSet::new();
+    }
+    current
+        .iter()
+        .filter(|item| !acl.base.contains(item))
+        .flat_map(|item| item.grantee.iter().chain([&item.grantor]))
+        .map(String::as_str)
+        .collect()
+}
