@@ -227,6 +227,7 @@ mod tests {
             privileges: Vec::new(),
             comments: Vec::new(),
             labels: Vec::new(),
+            roles: Vec::new(),
             data: has_data.then_some(DataSpec::LargeObjects),
         }
     }
