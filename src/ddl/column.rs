@@ -99,10 +99,19 @@ pub(super) fn not_null<'a>(
 }
 
 /// `CONSTRAINT n ` where the server would choose another name, or where a comment names it.
-fn not_null_name(table: &Relation, column: &Column, not_null: &NotNull) -> String {
+fn not_null_name<'a>(
+    context: &Context<'a>,
+    table: &'a Relation,
+    column: &Column,
+    not_null: &'a NotNull,
+) -> String {
     let automatic = format!("{}_{}_not_null", table.header.name, column.name);
     match &not_null.name {
-        Some(name) if *name != automatic || not_null.comment.is_some() => {
+        Some(name)
+            if *name != automatic
+                || not_null.comment.is_some()
+                || context.is_common_constraint_name(table, name) =>
+        {
             format!("CONSTRAINT {} ", ident(name))
         }
         _ => String::new(),
@@ -130,7 +139,7 @@ pub(super) fn element<'a>(
         return not_null
             .filter(|_| context.version().at_least(18))
             .map(|not_null| {
-                let constraint = not_null_name(table, column, not_null);
+                let constraint = not_null_name(context, table, column, not_null);
                 format!("{constraint}NOT NULL {name}{}", no_inherit(not_null))
             });
     }
@@ -151,7 +160,7 @@ pub(super) fn element<'a>(
         }
     }
     if let Some(not_null) = not_null {
-        let constraint = not_null_name(table, column, not_null);
+        let constraint = not_null_name(context, table, column, not_null);
         text.push_str(&format!(" {constraint}NOT NULL{}", no_inherit(not_null)));
     }
     if table.of_type.is_some() {

@@ -35,6 +35,7 @@ pub(super) struct Context<'a> {
     positions: HashMap<Address, usize>,
     adopted: HashSet<Oid>,
     written: HashMap<Address, Vec<Oid>>,
+    constraint_names: HashMap<(Option<&'a str>, &'a str), usize>,
 }
 
 impl<'a> Context<'a> {
@@ -58,6 +59,7 @@ impl<'a> Context<'a> {
             positions: HashMap::new(),
             adopted: HashSet::new(),
             written: HashMap::new(),
+            constraint_names: HashMap::new(),
         };
         for relation in &database.relations {
             context.add_relation(relation);
@@ -85,7 +87,37 @@ impl<'a> Context<'a> {
             .iter()
             .filter(|r| context.joined_later(r));
         context.adopted = adopted.map(|r| r.header.address.oid).collect();
+        context.add_constraint_names();
         context
+    }
+
+    /// The names that CREATE TABLE and CREATE DOMAIN give to constraints, by schema.
+    fn add_constraint_names(&mut self) {
+        for relation in &self.database.relations {
+            let all = self.is_free_standing(relation);
+            let not_nulls = relation.columns.iter().filter_map(|column| {
+                let not_null = column.not_null.as_ref()?;
+                let name = not_null.name.as_deref()?;
+                (all || not_null.local).then_some(name)
+            });
+            let checks = relation
+                .checks
+                .iter()
+                .filter(|check| all || check.local)
+                .map(|check| check.name.as_str());
+            for name in not_nulls.chain(checks) {
+                let key = (relation.header.schema.as_deref(), name);
+                *self.constraint_names.entry(key).or_default() += 1;
+            }
+        }
+        for type_ in &self.database.types {
+            if let TypeDefinition::Domain(domain) = &type_.definition {
+                for constraint in &domain.constraints {
+                    let key = (type_.header.schema.as_deref(), constraint.name.as_str());
+                    *self.constraint_names.entry(key).or_default() += 1;
+                }
+            }
+        }
     }
 
     fn add_relation(&mut self, relation: &'a Relation) {
@@ -228,6 +260,13 @@ impl<'a> Context<'a> {
     /// Whether a CHECK or NOT NULL is set apart from its table or domain.
     pub fn is_separate_constraint(&self, oid: Oid) -> bool {
         self.order.splits.constraints.contains(&oid) || self.has_node(Node::SeparateConstraint(oid))
+    }
+
+    /// Whether several constraints of the schema have this name. The server then chooses another
+    /// one for what is made last without a name.
+    pub fn is_common_constraint_name(&self, relation: &'a Relation, name: &'a str) -> bool {
+        let key = (relation.header.schema.as_deref(), name);
+        self.constraint_names.get(&key).is_some_and(|n| *n > 1)
     }
 
     /// Whether a view first stands as a dummy.
