@@ -38,7 +38,8 @@ JOIN (SELECT 'pg_catalog.pg_amop'::regclass::oid AS class, oid, amopfamily AS fa
 FROM pg_catalog.pg_amop UNION ALL \
 SELECT 'pg_catalog.pg_amproc'::regclass::oid, oid, amprocfamily \
 FROM pg_catalog.pg_amproc) m ON m.class = d.classid AND m.oid = d.objid \
-WHERE d.deptype NOT IN ('p', 'e', 'i') AND m.family >= 16384 AND d.refobjid >= 16384 \
+WHERE d.deptype NOT IN ('p', 'e', 'i') AND d.refobjid >= 16384 \
+AND d.refclassid <> 'pg_catalog.pg_opclass'::regclass \
 AND NOT (d.refclassid = 'pg_catalog.pg_opfamily'::regclass AND d.refobjid = m.family)";
 
 /// Reads all dependencies, each once, sorted by address. An object that needs another in several

@@ -102,6 +102,8 @@ fn all(database: &mut Database) -> impl Iterator<Item = &mut Header> {
         .chain(database.casts.iter_mut().map(|o| &mut o.header))
         .chain(database.aggregates.iter_mut().map(|o| &mut o.header))
         .chain(database.operators.iter_mut().map(|o| &mut o.header))
+        .chain(database.operator_families.iter_mut().map(|o| &mut o.header))
+        .chain(database.operator_classes.iter_mut().map(|o| &mut o.header))
         .chain(database.access_methods.iter_mut().map(|o| &mut o.header))
         .chain(database.conversions.iter_mut().map(|o| &mut o.header))
         .chain(database.transforms.iter_mut().map(|o| &mut o.header))

@@ -38,6 +38,7 @@ mod labels;
 mod languages;
 mod large_objects;
 mod locks;
+mod operator_classes;
 mod operators;
 mod parts;
 mod pattern;

@@ -11,8 +11,8 @@ use super::selection::Selection;
 use super::{
     access_methods, aggregates, casts, collations, comments, conversions, database, default_acls,
     dependencies, detail, event_triggers, extensions, functions, headers, labels, languages,
-    large_objects, locks, operators, publications, relations, roles, schemas, select, text_search,
-    transforms, types, unsupported,
+    large_objects, locks, operator_classes, operators, publications, relations, roles, schemas,
+    select, text_search, transforms, types, unsupported,
 };
 use crate::connect::Session;
 use crate::error::{Error, Kind, Result};
@@ -85,6 +85,7 @@ pub async fn read(
     locks::acquire(&reader, &relations, request.lock_wait_timeout).await?;
 
     phase("catalog");
+    let (operator_families, operator_classes) = operator_classes::read(&reader, &selected).await?;
     let mut database = Database {
         version,
         properties: database::read(&reader, &selected).await?,
@@ -97,6 +98,8 @@ pub async fn read(
         casts: casts::read(&reader, &selected).await?,
         aggregates: aggregates::read(&reader, &selected).await?,
         operators: operators::read(&reader, &selected).await?,
+        operator_families,
+        operator_classes,
         access_methods: access_methods::read(&reader, &selected).await?,
         conversions: conversions::read(&reader, &selected).await?,
         transforms: transforms::read(&reader, &selected).await?,
@@ -161,6 +164,7 @@ pub fn all_queries(version: ServerVersion) -> Vec<(&'static str, String)> {
         casts::queries,
         aggregates::queries,
         operators::queries,
+        operator_classes::queries,
         access_methods::queries,
         conversions::queries,
         transforms::queries,

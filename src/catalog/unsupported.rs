@@ -7,59 +7,28 @@ use crate::error::Result;
 use crate::model::Database;
 use crate::sql::ServerVersion;
 
-/// A class of objects that is not dumped yet: its catalog, the column of the schema (none for
-/// objects without one) and what counts as the user's own.
-struct Unsupported {
-    catalog: &'static str,
-    schema: Option<&'static str>,
-    condition: &'static str,
-}
+/// Catalogs of objects that are not dumped yet. None of them lives in a schema.
+const CLASSES: &[&str] = &["pg_foreign_data_wrapper", "pg_foreign_server"];
 
-const CLASSES: &[Unsupported] = &[
-    class("pg_opclass", Some("opcnamespace"), "true"),
-    class("pg_opfamily", Some("opfnamespace"), "true"),
-    class("pg_foreign_data_wrapper", None, "true"),
-    class("pg_foreign_server", None, "true"),
-];
-
-const fn class(
-    catalog: &'static str,
-    schema: Option<&'static str>,
-    condition: &'static str,
-) -> Unsupported {
-    Unsupported {
-        catalog,
-        schema,
-        condition,
-    }
-}
-
-/// `$1`: OIDs of the schemas whose definitions are wanted. `$2`: whether objects without a schema
-/// are. Gives sort and name of each object.
+/// `$1`: whether objects without a schema are wanted. Gives sort and name of each object.
 fn inventory() -> String {
-    let mut objects = String::new();
-    for (at, class) in CLASSES.iter().enumerate() {
-        if at > 0 {
-            objects.push_str(" UNION ALL ");
-        }
-        let wanted = match class.schema {
-            Some(column) => format!("o.{column} = ANY ($1::oid[])"),
-            None => "$2::bool".to_owned(),
-        };
-        objects.push_str(&format!(
-            "SELECT 'pg_catalog.{catalog}'::regclass::oid AS class, o.oid \
-             FROM pg_catalog.{catalog} o WHERE o.oid >= 16384 AND {wanted} AND {condition}",
-            catalog = class.catalog,
-            condition = class.condition,
-        ));
-    }
+    let objects: Vec<String> = CLASSES
+        .iter()
+        .map(|catalog| {
+            format!(
+                "SELECT 'pg_catalog.{catalog}'::regclass::oid AS class, o.oid \
+                 FROM pg_catalog.{catalog} o WHERE o.oid >= 16384 AND $1::bool"
+            )
+        })
+        .collect();
     format!(
         "SELECT i.type, i.identity FROM ({objects}) o \
          CROSS JOIN LATERAL pg_catalog.pg_identify_object(o.class, o.oid, 0) i \
          WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend e \
          WHERE e.classid = o.class AND e.objid = o.oid AND e.deptype = 'e') \
          AND i.identity IS NOT NULL \
-         ORDER BY i.type COLLATE \"C\", i.identity COLLATE \"C\""
+         ORDER BY i.type COLLATE \"C\", i.identity COLLATE \"C\"",
+        objects = objects.join(" UNION ALL "),
     )
 }
 
@@ -108,13 +77,7 @@ pub(crate) async fn warn(
             "drop it there by hand",
         );
     }
-    let mut found = reader
-        .rows(
-            WHAT,
-            &inventory(),
-            &[&selected.defined_schemas(), &everything],
-        )
-        .await?;
+    let mut found = reader.rows(WHAT, &inventory(), &[&everything]).await?;
     found.extend(reader.rows(WHAT, USER_MAPPINGS, &[&everything]).await?);
     let subscriptions = everything && !reader.leave_out.subscriptions;
     found.extend(reader.rows(WHAT, SUBSCRIPTIONS, &[&subscriptions]).await?);

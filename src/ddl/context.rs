@@ -170,6 +170,8 @@ impl<'a> Context<'a> {
             collations,
             casts,
             operators,
+            operator_families,
+            operator_classes,
             access_methods,
             conversions,
             transforms,

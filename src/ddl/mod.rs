@@ -25,6 +25,7 @@ mod label;
 mod language;
 mod large_object;
 mod operator;
+mod operator_class;
 mod plain;
 mod policy;
 mod privileges;

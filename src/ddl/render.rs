@@ -8,8 +8,9 @@ use super::context::{Context, Separable, missing};
 use super::rendered::{Options, Rendered};
 use super::{
     access_method, aggregate, cast, collation, conversion, event_trigger, extension, foreign_key,
-    function, index, language, large_object, operator, policy, privileges, publication, rule,
-    schema, sequence, statistics, table, text_search, transform, trigger, types, view,
+    function, index, language, large_object, operator, operator_class, policy, privileges,
+    publication, rule, schema, sequence, statistics, table, text_search, transform, trigger, types,
+    view,
 };
 
 /// The statements of every node of `order`, in its order.
@@ -115,6 +116,14 @@ fn object(context: &Context<'_>, node: Node, address: Address) -> Result<Rendere
         Class::Operator => {
             let object = context.object(&database.operators, address)?;
             Ok(operator::render(node, object))
+        }
+        Class::OperatorFamily => {
+            let object = context.object(&database.operator_families, address)?;
+            Ok(operator_class::render_family(context, node, object))
+        }
+        Class::OperatorClass => {
+            let object = context.object(&database.operator_classes, address)?;
+            Ok(operator_class::render_class(context, node, object))
         }
         Class::AccessMethod => {
             let object = context.object(&database.access_methods, address)?;

@@ -104,6 +104,8 @@ impl Edges<'_> {
             | Item::Cast(_)
             | Item::Aggregate(_)
             | Item::Operator(_)
+            | Item::OperatorFamily(_)
+            | Item::OperatorClass(_)
             | Item::AccessMethod(_)
             | Item::Conversion(_)
             | Item::Transform(_)
@@ -266,9 +268,10 @@ impl Edges<'_> {
         let need_item = inventory.slot(need).item;
         // What an extension's members need comes with the extension.
         let is_extension = matches!(item, Item::Extension(_));
-        if (is_extension && dependency.object.class != Class::Extension)
-            || item.extension().is_some()
-        {
+        let comes_along = item.extension().is_some()
+            // What was added to an extension's family needs operators of the user's.
+            && !matches!(item, Item::OperatorFamily(family) if !family.members.is_empty());
+        if (is_extension && dependency.object.class != Class::Extension) || comes_along {
             return;
         }
         match (item, need_item) {

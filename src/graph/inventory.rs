@@ -7,10 +7,10 @@ use super::node::{Node, Section};
 use crate::model::{
     AccessMethod, Acl, Address, Aggregate, Cast, Check, Class, Collation, Column, Components,
     Conversion, Database, DefaultAcl, DomainConstraint, EventTrigger, ExtendedStatistics,
-    Extension, ForeignKey, Function, Header, Index, Language, Oid, Operator, Policy, Publication,
-    PublicationSchema, PublicationTable, Relation, RelationKind, Rule, Schema,
-    TextSearchConfiguration, TextSearchDictionary, TextSearchParser, TextSearchTemplate, Transform,
-    Trigger, Type, TypeDefinition,
+    Extension, ForeignKey, Function, Header, Index, Language, Oid, Operator, OperatorClass,
+    OperatorFamily, Policy, Publication, PublicationSchema, PublicationTable, Relation,
+    RelationKind, Rule, Schema, TextSearchConfiguration, TextSearchDictionary, TextSearchParser,
+    TextSearchTemplate, Transform, Trigger, Type, TypeDefinition,
 };
 
 /// What a node stands for.
@@ -26,6 +26,8 @@ pub(super) enum Item<'a> {
     Cast(&'a Cast),
     Aggregate(&'a Aggregate),
     Operator(&'a Operator),
+    OperatorFamily(&'a OperatorFamily),
+    OperatorClass(&'a OperatorClass),
     AccessMethod(&'a AccessMethod),
     Conversion(&'a Conversion),
     Transform(&'a Transform),
@@ -74,6 +76,8 @@ impl<'a> Item<'a> {
             Self::Cast(x) => &x.header,
             Self::Aggregate(x) => &x.header,
             Self::Operator(x) => &x.header,
+            Self::OperatorFamily(x) => &x.header,
+            Self::OperatorClass(x) => &x.header,
             Self::AccessMethod(x) => &x.header,
             Self::Conversion(x) => &x.header,
             Self::Transform(x) => &x.header,
@@ -340,6 +344,8 @@ fn headers(database: &Database) -> impl Iterator<Item = &Header> {
     let casts = database.casts.iter().map(|x| &x.header);
     let aggregates = database.aggregates.iter().map(|x| &x.header);
     let operators = database.operators.iter().map(|x| &x.header);
+    let families = database.operator_families.iter().map(|x| &x.header);
+    let classes = database.operator_classes.iter().map(|x| &x.header);
     let access_methods = database.access_methods.iter().map(|x| &x.header);
     let conversions = database.conversions.iter().map(|x| &x.header);
     let transforms = database.transforms.iter().map(|x| &x.header);
@@ -363,6 +369,8 @@ fn headers(database: &Database) -> impl Iterator<Item = &Header> {
         .chain(casts)
         .chain(aggregates)
         .chain(operators)
+        .chain(families)
+        .chain(classes)
         .chain(access_methods)
         .chain(conversions)
         .chain(transforms)
@@ -528,6 +536,23 @@ impl<'a> Collector<'a> {
                 ..Key::pre(11, header)
             };
             self.object(Item::Operator(operator), header, key, is_shown(header));
+        }
+        for family in &database.operator_families {
+            let header = &family.header;
+            let key = Key {
+                extra: &family.access_method,
+                ..Key::pre(12, header)
+            };
+            self.object(Item::OperatorFamily(family), header, key, is_shown(header));
+        }
+        for class in &database.operator_classes {
+            let header = &class.header;
+            let key = Key {
+                rank: 1,
+                extra: &class.access_method,
+                ..Key::pre(12, header)
+            };
+            self.object(Item::OperatorClass(class), header, key, is_shown(header));
         }
         for ty in &database.types {
             self.ty(ty);

@@ -14,6 +14,20 @@ pub(super) fn describe(item: Item<'_>) -> String {
         Item::Cast(x) => format!("cast {}", plain(&x.header)),
         Item::Aggregate(x) => format!("aggregate {}({})", plain(&x.header), x.arguments),
         Item::Operator(x) => format!("operator {} {}", plain(&x.header), x.operands),
+        Item::OperatorFamily(x) => {
+            format!(
+                "operator family {} USING {}",
+                plain(&x.header),
+                x.access_method
+            )
+        }
+        Item::OperatorClass(x) => {
+            format!(
+                "operator class {} USING {}",
+                plain(&x.header),
+                x.access_method
+            )
+        }
         Item::AccessMethod(x) => format!("access method {}", plain(&x.header)),
         Item::Conversion(x) => format!("conversion {}", plain(&x.header)),
         Item::Transform(x) => format!("transform {}", plain(&x.header)),

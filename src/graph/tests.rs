@@ -56,6 +56,8 @@ impl Model {
                 rules: Vec::new(),
                 triggers: Vec::new(),
                 policies: Vec::new(),
+                operator_families: Vec::new(),
+                operator_classes: Vec::new(),
                 access_methods: Vec::new(),
                 conversions: Vec::new(),
                 transforms: Vec::new(),

@@ -3,9 +3,9 @@
 use super::{
     AccessMethod, Aggregate, Cast, Collation, Conversion, DefaultAcl, Dependency, EventTrigger,
     ExtendedStatistics, Extension, ForeignKey, Function, Header, Index, Language, LargeObjectGroup,
-    Operator, Policy, Publication, PublicationSchema, PublicationTable, Relation, Rule, Schema,
-    TextSearchConfiguration, TextSearchDictionary, TextSearchParser, TextSearchTemplate, Transform,
-    Trigger, Type,
+    Operator, OperatorClass, OperatorFamily, Policy, Publication, PublicationSchema,
+    PublicationTable, Relation, Rule, Schema, TextSearchConfiguration, TextSearchDictionary,
+    TextSearchParser, TextSearchTemplate, Transform, Trigger, Type,
 };
 use crate::sql::ServerVersion;
 
@@ -34,6 +34,10 @@ pub struct Database {
     pub aggregates: Vec<Aggregate>,
     /// Operators.
     pub operators: Vec<Operator>,
+    /// Operator families, and of those that are there anyway the ones that were added to.
+    pub operator_families: Vec<OperatorFamily>,
+    /// Operator classes.
+    pub operator_classes: Vec<OperatorClass>,
     /// Access methods.
     pub access_methods: Vec<AccessMethod>,
     /// Conversions.

@@ -18,6 +18,7 @@ mod index;
 mod language;
 mod large_object;
 mod operator;
+mod operator_class;
 mod privileges;
 mod publication;
 mod relation;
@@ -44,6 +45,7 @@ pub use index::{Index, IndexConstraint, IndexConstraintKind};
 pub use language::Language;
 pub use large_object::{LargeObject, LargeObjectGroup};
 pub use operator::Operator;
+pub use operator_class::{FamilyMember, OperatorClass, OperatorFamily};
 pub use privileges::{Acl, AclItem, DefaultAcl, Privilege};
 pub use publication::{Publication, PublicationSchema, PublicationTable};
 pub use relation::{
