@@ -131,6 +131,14 @@ fn all(database: &mut Database) -> impl Iterator<Item = &mut Header> {
                 .iter_mut()
                 .map(|o| &mut o.header),
         )
+        .chain(
+            database
+                .foreign_data_wrappers
+                .iter_mut()
+                .map(|o| &mut o.header),
+        )
+        .chain(database.foreign_servers.iter_mut().map(|o| &mut o.header))
+        .chain(database.subscriptions.iter_mut().map(|o| &mut o.header))
         .chain(database.publications.iter_mut().map(|o| &mut o.header))
         .chain(database.event_triggers.iter_mut().map(|o| &mut o.header))
         .chain(database.types.iter_mut().map(|o| &mut o.header))

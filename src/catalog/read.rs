@@ -10,9 +10,9 @@ use super::select::Selected;
 use super::selection::Selection;
 use super::{
     access_methods, aggregates, casts, collations, comments, conversions, database, default_acls,
-    dependencies, detail, event_triggers, extensions, functions, headers, labels, languages,
-    large_objects, locks, operator_classes, operators, publications, relations, roles, schemas,
-    select, text_search, transforms, types, unsupported,
+    dependencies, detail, event_triggers, extensions, foreign, functions, headers, labels,
+    languages, large_objects, locks, losses, operator_classes, operators, publications, relations,
+    roles, schemas, select, subscriptions, text_search, transforms, types,
 };
 use crate::connect::Session;
 use crate::error::{Error, Kind, Result};
@@ -86,6 +86,7 @@ pub async fn read(
 
     phase("catalog");
     let (operator_families, operator_classes) = operator_classes::read(&reader, &selected).await?;
+    let foreign_servers = foreign::servers(&reader, &selected).await?;
     let mut database = Database {
         version,
         properties: database::read(&reader, &selected).await?,
@@ -107,6 +108,9 @@ pub async fn read(
         text_search_templates: text_search::templates(&reader, &selected).await?,
         text_search_dictionaries: text_search::dictionaries(&reader, &selected).await?,
         text_search_configurations: text_search::configurations(&reader, &selected).await?,
+        foreign_data_wrappers: foreign::wrappers(&reader, &selected).await?,
+        user_mappings: foreign::mappings(&reader, &selected, &foreign_servers).await?,
+        foreign_servers,
         relations,
         indexes: Vec::new(),
         foreign_keys: Vec::new(),
@@ -117,6 +121,7 @@ pub async fn read(
         publications: publications::read(&reader, &selected).await?,
         publication_tables: Vec::new(),
         publication_schemas: Vec::new(),
+        subscriptions: subscriptions::read(&reader, &selected).await?,
         event_triggers: event_triggers::read(&reader, &selected).await?,
         default_acls: default_acls::read(&reader, &selected).await?,
         large_objects: large_objects::read(&reader, &selected).await?,
@@ -134,7 +139,7 @@ pub async fn read(
     };
     headers::annotate(&mut database, notes);
     headers::drop_dangling_privileges(&mut database, &reader);
-    unsupported::warn(&reader, &selected, &database).await?;
+    losses::warn(&reader, &selected, &database).await?;
     Ok(database)
 }
 
@@ -169,7 +174,9 @@ pub fn all_queries(version: ServerVersion) -> Vec<(&'static str, String)> {
         conversions::queries,
         transforms::queries,
         text_search::queries,
+        foreign::queries,
         publications::queries,
+        subscriptions::queries,
         event_triggers::queries,
         default_acls::queries,
         large_objects::queries,
@@ -177,7 +184,7 @@ pub fn all_queries(version: ServerVersion) -> Vec<(&'static str, String)> {
         dependencies::queries,
         comments::queries,
         labels::queries,
-        unsupported::queries,
+        losses::queries,
     ] {
         all.extend(queries(version));
     }

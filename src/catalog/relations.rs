@@ -292,6 +292,8 @@ fn relation(reader: &Reader<'_>, fields: &mut Fields<'_>) -> Result<Relation> {
         .zip(type_name)
         .map(|(schema, name)| crate::sql::qualified(&schema, &name));
     let replica_identity = match fields.next::<&str>()? {
+        // The catalog says so of every foreign table, and no statement can.
+        "n" if kind == RelationKind::ForeignTable => ReplicaIdentity::Default,
         "n" => ReplicaIdentity::Nothing,
         "f" => ReplicaIdentity::Full,
         "i" => ReplicaIdentity::Index,

@@ -22,6 +22,8 @@ pub(super) enum GrantKind {
     Schema,
     Database,
     Language,
+    ForeignDataWrapper,
+    ForeignServer,
     LargeObject,
 }
 
@@ -34,7 +36,7 @@ impl GrantKind {
             Self::Column => "arwx",
             Self::Sequence => "rwU",
             Self::Function => "X",
-            Self::Type | Self::Language => "U",
+            Self::Type | Self::Language | Self::ForeignDataWrapper | Self::ForeignServer => "U",
             Self::Schema => "UC",
             Self::Database => "CTc",
             Self::LargeObject => "rw",

@@ -7,10 +7,10 @@ use crate::model::{Address, Class, Database, LargeObjectGroup, RelationKind};
 use super::context::{Context, Separable, missing};
 use super::rendered::{Options, Rendered};
 use super::{
-    access_method, aggregate, cast, collation, conversion, event_trigger, extension, foreign_key,
-    function, index, language, large_object, operator, operator_class, policy, privileges,
-    publication, rule, schema, sequence, statistics, table, text_search, transform, trigger, types,
-    view,
+    access_method, aggregate, cast, collation, conversion, event_trigger, extension, foreign,
+    foreign_key, function, index, language, large_object, operator, operator_class, policy,
+    privileges, publication, rule, schema, sequence, statistics, subscription, table, text_search,
+    transform, trigger, types, view,
 };
 
 /// The statements of every node of `order`, in its order.
@@ -152,6 +152,22 @@ fn object(context: &Context<'_>, node: Node, address: Address) -> Result<Rendere
         Class::TextSearchConfiguration => {
             let object = context.object(&database.text_search_configurations, address)?;
             Ok(text_search::render_configuration(node, object))
+        }
+        Class::ForeignDataWrapper => {
+            let object = context.object(&database.foreign_data_wrappers, address)?;
+            Ok(foreign::render_wrapper(context, node, object))
+        }
+        Class::ForeignServer => {
+            let object = context.object(&database.foreign_servers, address)?;
+            Ok(foreign::render_server(context, node, object))
+        }
+        Class::UserMapping => {
+            let object = context.object(&database.user_mappings, address)?;
+            Ok(foreign::render_mapping(node, object))
+        }
+        Class::Subscription => {
+            let object = context.object(&database.subscriptions, address)?;
+            Ok(subscription::render(node, object))
         }
         Class::Publication => {
             let object = context.object(&database.publications, address)?;

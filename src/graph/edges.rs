@@ -113,12 +113,18 @@ impl Edges<'_> {
             | Item::TextSearchTemplate(_)
             | Item::TextSearchDictionary(_)
             | Item::TextSearchConfiguration(_)
+            | Item::ForeignDataWrapper(_)
+            | Item::ForeignServer(_)
             | Item::Publication(_)
+            | Item::Subscription(_)
             | Item::EventTrigger(_) => {
                 if let Some(header) = self.inventory.slot(node).item.header() {
                     self.in_schema(node, header.schema.as_deref());
                     self.member(node, header);
                 }
+            }
+            Item::UserMapping(mapping) => {
+                self.add(node, self.object(Class::ForeignServer, mapping.server));
             }
             Item::Language(language) => self.member(node, &language.header),
             Item::Type(ty) => {

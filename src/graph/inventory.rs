@@ -7,10 +7,11 @@ use super::node::{Node, Section};
 use crate::model::{
     AccessMethod, Acl, Address, Aggregate, Cast, Check, Class, Collation, Column, Components,
     Conversion, Database, DefaultAcl, DomainConstraint, EventTrigger, ExtendedStatistics,
-    Extension, ForeignKey, Function, Header, Index, Language, Oid, Operator, OperatorClass,
-    OperatorFamily, Policy, Publication, PublicationSchema, PublicationTable, Relation,
-    RelationKind, Rule, Schema, TextSearchConfiguration, TextSearchDictionary, TextSearchParser,
-    TextSearchTemplate, Transform, Trigger, Type, TypeDefinition,
+    Extension, ForeignDataWrapper, ForeignKey, ForeignServer, Function, Header, Index, Language,
+    Oid, Operator, OperatorClass, OperatorFamily, Policy, Publication, PublicationSchema,
+    PublicationTable, Relation, RelationKind, Rule, Schema, Subscription, TextSearchConfiguration,
+    TextSearchDictionary, TextSearchParser, TextSearchTemplate, Transform, Trigger, Type,
+    TypeDefinition, UserMapping,
 };
 
 /// What a node stands for.
@@ -38,6 +39,10 @@ pub(super) enum Item<'a> {
     Publication(&'a Publication),
     PublicationTable(&'a PublicationTable),
     PublicationSchema(&'a PublicationSchema),
+    ForeignDataWrapper(&'a ForeignDataWrapper),
+    ForeignServer(&'a ForeignServer),
+    UserMapping(&'a UserMapping),
+    Subscription(&'a Subscription),
     EventTrigger(&'a EventTrigger),
     Relation(&'a Relation),
     Index(&'a Index),
@@ -88,6 +93,10 @@ impl<'a> Item<'a> {
             Self::Publication(x) => &x.header,
             Self::PublicationTable(x) => &x.header,
             Self::PublicationSchema(x) => &x.header,
+            Self::ForeignDataWrapper(x) => &x.header,
+            Self::ForeignServer(x) => &x.header,
+            Self::UserMapping(x) => &x.header,
+            Self::Subscription(x) => &x.header,
             Self::EventTrigger(x) => &x.header,
             Self::Type(x) | Self::ShellType(x) | Self::DomainConstraint(x, _) => &x.header,
             Self::Function(x) => &x.header,
@@ -356,6 +365,8 @@ fn headers(database: &Database) -> impl Iterator<Item = &Header> {
         .text_search_configurations
         .iter()
         .map(|x| &x.header);
+    let wrappers = database.foreign_data_wrappers.iter().map(|x| &x.header);
+    let servers = database.foreign_servers.iter().map(|x| &x.header);
     let types = database.types.iter().map(|x| &x.header);
     let functions = database.functions.iter().map(|x| &x.header);
     let relations = database.relations.iter().map(|x| &x.header);
@@ -378,6 +389,8 @@ fn headers(database: &Database) -> impl Iterator<Item = &Header> {
         .chain(templates)
         .chain(dictionaries)
         .chain(configurations)
+        .chain(wrappers)
+        .chain(servers)
         .chain(types)
         .chain(functions)
         .chain(relations)
@@ -490,6 +503,10 @@ impl<'a> Collector<'a> {
         self.plain(pre, 16, dictionaries, Item::TextSearchDictionary);
         let configurations = &database.text_search_configurations;
         self.plain(pre, 17, configurations, Item::TextSearchConfiguration);
+        let wrappers = &database.foreign_data_wrappers;
+        self.plain(pre, 18, wrappers, Item::ForeignDataWrapper);
+        self.plain(pre, 19, &database.foreign_servers, Item::ForeignServer);
+        self.plain(pre, 19, &database.user_mappings, Item::UserMapping);
         let post = Section::PostData;
         self.plain(post, 48, &database.publications, Item::Publication);
         for member in &database.publication_tables {
@@ -518,6 +535,7 @@ impl<'a> Collector<'a> {
                 is_shown(header),
             );
         }
+        self.plain(post, 51, &database.subscriptions, Item::Subscription);
         // After refreshes, on which they would fire.
         self.plain(post, 55, &database.event_triggers, Item::EventTrigger);
         for aggregate in &database.aggregates {

@@ -48,6 +48,10 @@ pub(super) fn describe(item: Item<'_>) -> String {
         Item::PublicationSchema(x) => {
             format!("schema {} in publication {}", x.header.name, x.publication)
         }
+        Item::ForeignDataWrapper(x) => format!("foreign-data wrapper {}", plain(&x.header)),
+        Item::ForeignServer(x) => format!("foreign server {}", plain(&x.header)),
+        Item::UserMapping(x) => format!("user mapping {}", plain(&x.header)),
+        Item::Subscription(x) => format!("subscription {}", plain(&x.header)),
         Item::EventTrigger(x) => format!("event trigger {}", plain(&x.header)),
         Item::Type(x) => format!("type {}", plain(&x.header)),
         Item::ShellType(x) => format!("shell of type {}", plain(&x.header)),

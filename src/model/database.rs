@@ -2,10 +2,11 @@
 
 use super::{
     AccessMethod, Aggregate, Cast, Collation, Conversion, DefaultAcl, Dependency, EventTrigger,
-    ExtendedStatistics, Extension, ForeignKey, Function, Header, Index, Language, LargeObjectGroup,
-    Operator, OperatorClass, OperatorFamily, Policy, Publication, PublicationSchema,
-    PublicationTable, Relation, Rule, Schema, TextSearchConfiguration, TextSearchDictionary,
-    TextSearchParser, TextSearchTemplate, Transform, Trigger, Type,
+    ExtendedStatistics, Extension, ForeignDataWrapper, ForeignKey, ForeignServer, Function, Header,
+    Index, Language, LargeObjectGroup, Operator, OperatorClass, OperatorFamily, Policy,
+    Publication, PublicationSchema, PublicationTable, Relation, Rule, Schema, Subscription,
+    TextSearchConfiguration, TextSearchDictionary, TextSearchParser, TextSearchTemplate, Transform,
+    Trigger, Type, UserMapping,
 };
 use crate::sql::ServerVersion;
 
@@ -52,6 +53,12 @@ pub struct Database {
     pub text_search_dictionaries: Vec<TextSearchDictionary>,
     /// Text search configurations.
     pub text_search_configurations: Vec<TextSearchConfiguration>,
+    /// Foreign-data wrappers.
+    pub foreign_data_wrappers: Vec<ForeignDataWrapper>,
+    /// Foreign servers.
+    pub foreign_servers: Vec<ForeignServer>,
+    /// User mappings.
+    pub user_mappings: Vec<UserMapping>,
     /// Tables, views, materialized views, sequences, composite types' relations, foreign tables.
     pub relations: Vec<Relation>,
     /// Indexes and the constraints that stand on them.
@@ -72,6 +79,8 @@ pub struct Database {
     pub publication_tables: Vec<PublicationTable>,
     /// Schemas in publications.
     pub publication_schemas: Vec<PublicationSchema>,
+    /// Subscriptions.
+    pub subscriptions: Vec<Subscription>,
     /// Event triggers.
     pub event_triggers: Vec<EventTrigger>,
     /// Default privileges.

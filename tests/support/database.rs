@@ -214,6 +214,20 @@ impl Db {
     }
 }
 
+const DROP_SUBSCRIPTIONS: &str = "
+    do $$
+    declare
+        name text;
+    begin
+        for name in select s.subname from pg_subscription s join pg_database d on d.oid = s.subdbid
+                     where d.datname = current_database()
+        loop
+            execute format('alter subscription %I disable', name);
+            execute format('alter subscription %I set (slot_name = none)', name);
+            execute format('drop subscription %I', name);
+        end loop;
+    end $$";
+
 impl Drop for Db {
     fn drop(&mut self) {
         if !self.owned {
@@ -223,10 +237,18 @@ impl Drop for Db {
             "DROP DATABASE IF EXISTS \"{}\" WITH (FORCE)",
             self.name.replace('"', "\"\"")
         );
-        let out = run(self
-            .server
-            .tool("psql")
-            .args(["-X", "-q", "-d", "postgres", "-c", &sql]));
+        let psql = |database: &str, sql: &str| {
+            run(self
+                .server
+                .tool("psql")
+                .args(["-X", "-q", "-d", database, "-c", sql]))
+        };
+        let mut out = psql("postgres", &sql);
+        if out.stderr.contains("logical replication subscription") {
+            // They hold the database, and a slot that was never made.
+            psql(&self.name, DROP_SUBSCRIPTIONS);
+            out = psql("postgres", &sql);
+        }
         if out.code != Some(0) && !std::thread::panicking() {
             eprintln!("could not drop database {}: {}", self.name, out.stderr);
         }
