@@ -209,9 +209,11 @@ fn column(reader: &Reader<'_>, fields: &mut Fields<'_>, relation: &Relation) -> 
         type_sql,
         type_oid,
         local,
-        collation: collation_schema
-            .zip(collation_name)
-            .map(|(schema, name)| crate::sql::qualified(&schema, &name)),
+        collation: collation_schema.zip(collation_name).map(|(schema, name)| {
+            reader
+                .quoting
+                .scope(|| crate::sql::qualified(&schema, &name))
+        }),
         default,
         generated,
         identity,

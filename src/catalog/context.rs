@@ -4,7 +4,7 @@ use super::roles::Roles;
 use crate::error::{Error, Kind, Result};
 use crate::report::Observer;
 use crate::select::LeaveOut;
-use crate::sql::ServerVersion;
+use crate::sql::{Quoting, ServerVersion};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{FromSql, ToSql};
 use tokio_postgres::{Client, Row};
@@ -24,6 +24,8 @@ pub(crate) struct Reader<'a> {
     pub in_recovery: bool,
     /// Classes of things that need not be read.
     pub leave_out: LeaveOut,
+    /// How identifiers are written in text that the model holds.
+    pub quoting: Quoting,
 }
 
 impl Reader<'_> {

@@ -16,6 +16,8 @@ pub(crate) struct Pattern {
 /// What a pattern is for: how many names it may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
+    /// `name`
+    Extension,
     /// `name`, or `database.name` with the current database.
     Schema,
     /// `name`, `schema.name`, or `database.schema.name` with the current database.
@@ -31,6 +33,7 @@ impl Pattern {
         let pattern = select::Pattern::parse(text)?;
         let mut names = pattern.names();
         let allowed = match subject {
+            Subject::Extension => 1,
             Subject::Schema => 2,
             Subject::Relation => 3,
         };
@@ -41,6 +44,7 @@ impl Pattern {
         }
         if let [first, rest @ ..] = names
             && names.len() == allowed
+            && !rest.is_empty()
         {
             if first.literal() != database {
                 return Err(Error::new(

@@ -19,7 +19,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::Database;
 use crate::report::{Event, Observer};
 use crate::select::LeaveOut;
-use crate::sql::ServerVersion;
+use crate::sql::{Quoting, ServerVersion};
 
 /// What to read.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +28,9 @@ pub struct ReadRequest {
     pub selection: Selection,
     /// Classes of things that need not be read.
     pub leave_out: LeaveOut,
+    /// How identifiers are written where the model holds text for SQL. The server's own such text
+    /// follows the session's `quote_all_identifiers`.
+    pub quoting: Quoting,
     /// How long to wait for the lock of a table; none waits for ever.
     pub lock_wait_timeout: Option<Duration>,
 }
@@ -62,6 +65,7 @@ pub async fn read(
         observer,
         in_recovery,
         leave_out: request.leave_out,
+        quoting: request.quoting,
     };
 
     let mut extensions = extensions::read(&reader).await?;
@@ -76,7 +80,7 @@ pub async fn read(
         &mut schemas,
     )
     .await?;
-    let mut relations = relations::list(&reader).await?;
+    let mut relations = relations::list(&reader, &request.selection).await?;
     selected
         .mark_relations(&reader, &mut relations, &extensions)
         .await?;

@@ -3,6 +3,7 @@
 
 use super::acl;
 use super::context::{Fields, Reader, options, vanished};
+use super::selection::Selection;
 use crate::error::{Error, Kind, Result};
 use crate::model::{
     Address, Class, Components, Header, Identity, Oid, Parent, Persistence, Relation, RelationKind,
@@ -130,7 +131,7 @@ pub(crate) fn queries(version: ServerVersion) -> Vec<(&'static str, String)> {
 ///
 /// # Errors
 /// The server's; an owner that does not exist.
-pub(crate) async fn list(reader: &Reader<'_>) -> Result<Vec<Relation>> {
+pub(crate) async fn list(reader: &Reader<'_>, selection: &Selection) -> Result<Vec<Relation>> {
     let rows = reader.rows("relations", LIST, &[]).await?;
     let mut relations = rows
         .iter()
@@ -149,7 +150,9 @@ pub(crate) async fn list(reader: &Reader<'_>) -> Result<Vec<Relation>> {
         if let Some(&at) = index.get(&child) {
             relations[at].parents.push(Parent {
                 oid,
-                sql_name: crate::sql::qualified(&schema, &name),
+                sql_name: reader
+                    .quoting
+                    .scope(|| crate::sql::qualified(&schema, &name)),
             });
         }
     }
@@ -163,7 +166,10 @@ pub(crate) async fn list(reader: &Reader<'_>) -> Result<Vec<Relation>> {
     }
     let roots: Vec<_> = relations
         .iter()
-        .map(|relation| root_to_load_through(&relations, &index, &unstable, relation))
+        .map(|relation| {
+            let (root, is_unstable) = root(&relations, &index, &unstable, relation)?;
+            (is_unstable || selection.load_via_partition_root).then_some(root)
+        })
         .collect();
     for (relation, root) in relations.iter_mut().zip(roots) {
         relation.load_via_root = root;
@@ -171,18 +177,15 @@ pub(crate) async fn list(reader: &Reader<'_>) -> Result<Vec<Relation>> {
     Ok(relations)
 }
 
-/// The topmost ancestor of a partition, if the rows of any table on the way up are spread over
-/// partitions in a way that differs from server to server.
-fn root_to_load_through(
+/// The topmost ancestor of a partition, and whether the rows of any table on the way up are spread
+/// over partitions in a way that differs from server to server.
+fn root(
     relations: &[Relation],
     index: &HashMap<Oid, usize>,
     unstable: &HashSet<Oid>,
     relation: &Relation,
-) -> Option<Oid> {
-    if unstable.is_empty() {
-        return None;
-    }
-    let mut through_root = false;
+) -> Option<(Oid, bool)> {
+    let mut is_unstable = false;
     let mut at = relation;
     // Inheritance has no cycles; the bound is for a catalog that is damaged.
     for _ in 0..relations.len() {
@@ -195,10 +198,11 @@ fn root_to_load_through(
         else {
             break;
         };
-        through_root |= unstable.contains(&parent.header.address.oid);
+        is_unstable |= unstable.contains(&parent.header.address.oid);
         at = parent;
     }
-    through_root.then_some(at.header.address.oid)
+    let root = at.header.address.oid;
+    (root != relation.header.address.oid).then_some((root, is_unstable))
 }
 
 /// Positions by OID.
@@ -288,9 +292,11 @@ fn relation(reader: &Reader<'_>, fields: &mut Fields<'_>) -> Result<Relation> {
     );
     let type_schema: Option<String> = fields.next()?;
     let type_name: Option<String> = fields.next()?;
-    let of_type = type_schema
-        .zip(type_name)
-        .map(|(schema, name)| crate::sql::qualified(&schema, &name));
+    let of_type = type_schema.zip(type_name).map(|(schema, name)| {
+        reader
+            .quoting
+            .scope(|| crate::sql::qualified(&schema, &name))
+    });
     let replica_identity = match fields.next::<&str>()? {
         // The catalog says so of every foreign table, and no statement can.
         "n" if kind == RelationKind::ForeignTable => ReplicaIdentity::Default,

@@ -34,6 +34,7 @@ AND n.nspname OPERATOR(pg_catalog.<>) 'information_schema'";
 
 // `unnest` of several arrays is syntax and not a function call: it must stand unqualified.
 const MATCHING_RELATIONS: &str = "\
+WITH RECURSIVE matching (number, oid) AS (\
 SELECT p.number::pg_catalog.int4, c.oid \
 FROM unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) \
 WITH ORDINALITY AS p(schema, name, number) \
@@ -45,7 +46,18 @@ WHERE c.relkind OPERATOR(pg_catalog.=) \
 ANY ('{r,p,v,m,f,S}'::pg_catalog.\"char\"[]) \
 AND (p.schema IS NOT NULL OR pg_catalog.pg_table_is_visible(c.oid)) \
 AND n.nspname OPERATOR(pg_catalog.!~) '^pg_' \
-AND n.nspname OPERATOR(pg_catalog.<>) 'information_schema'";
+AND n.nspname OPERATOR(pg_catalog.<>) 'information_schema' \
+UNION \
+SELECT m.number, i.inhrelid FROM matching m \
+JOIN pg_catalog.pg_inherits i ON i.inhparent OPERATOR(pg_catalog.=) m.oid \
+AND ($3::pg_catalog.bool[])[m.number]) \
+SELECT number, oid FROM matching";
+
+const MATCHING_EXTENSIONS: &str = "\
+SELECT p.number::pg_catalog.int4, e.oid \
+FROM pg_catalog.unnest($1::pg_catalog.text[]) WITH ORDINALITY AS p(name, number) \
+JOIN pg_catalog.pg_extension e \
+ON e.extname OPERATOR(pg_catalog.~) p.name COLLATE pg_catalog.default";
 
 const USERS_SEARCH_PATH: &str = "SET LOCAL search_path TO DEFAULT";
 const EMPTY_SEARCH_PATH: &str = "SELECT pg_catalog.set_config('search_path', '', true)";
@@ -64,16 +76,22 @@ pub(crate) struct Selected {
     everything: bool,
     content: Content,
     large_objects: Option<bool>,
+    sequence_data: bool,
     no_unlogged: bool,
     members: Members,
+    /// Extensions that were asked for, none if not any by name, and that were excluded.
+    named_extensions: Option<HashSet<Oid>>,
+    excluded_extensions: HashSet<Oid>,
     /// What members of an extension inherit from it.
     extensions: HashMap<Oid, Components>,
     /// What objects in a schema inherit from it, by the schema's name.
     schemas: HashMap<String, Components>,
     /// OIDs of schemas whose objects' definitions are wanted.
     defined_schemas: Vec<Oid>,
-    /// Names of schemas that were asked for, and that were excluded, by name.
-    named_schemas: HashSet<String>,
+    /// Names of schemas that were asked for, none if not any by name, and that were excluded.
+    named_schemas: Option<HashSet<String>>,
+    /// Names of schemas that are wanted with all that is in them and belong to no extension.
+    data_schemas: HashSet<String>,
     excluded_schemas: HashSet<String>,
     tables: Option<HashSet<Oid>>,
     excluded_tables: HashSet<Oid>,
@@ -93,11 +111,12 @@ impl Selected {
         extensions: &mut [Extension],
         schemas: &mut [Schema],
     ) -> Result<Self> {
-        let strict = selection.strict_names;
-        let find = |subject, patterns, must| async move {
-            matching(reader, subject, patterns, database, must).await
+        let must = if selection.strict_names {
+            Must::Each
+        } else {
+            Must::Any
         };
-        let some_must = if strict { Must::Each } else { Must::Any };
+        let find = Matching { reader, database };
         let by_oid = |oids: HashSet<Oid>, schemas: &[Schema]| -> HashSet<String> {
             schemas
                 .iter()
@@ -105,24 +124,51 @@ impl Selected {
                 .map(|schema| schema.header.name.clone())
                 .collect()
         };
-        let named = find(Subject::Schema, &selection.schemas, some_must).await?;
-        let excluded = find(Subject::Schema, &selection.exclude_schemas, Must::Not).await?;
-        let tables = find(Subject::Relation, &selection.tables, some_must).await?;
+        let named = find
+            .oids(Patterns::schemas(&selection.schemas), must)
+            .await?;
+        let excluded = find
+            .oids(Patterns::schemas(&selection.exclude_schemas), Must::Not)
+            .await?;
+        let tables = Patterns::tables(&selection.tables, &selection.tables_and_children);
+        let excluded_tables = Patterns::tables(
+            &selection.exclude_tables,
+            &selection.exclude_tables_and_children,
+        );
+        let excluded_data = Patterns::tables(
+            &selection.exclude_table_data,
+            &selection.exclude_table_data_and_children,
+        );
+        let tables = find.oids(tables, must).await?;
+        let excluded_tables = find.oids(excluded_tables, Must::Not).await?;
+        let excluded_data = find.oids(excluded_data, Must::Not).await?;
+        let named_extensions = find
+            .oids(Patterns::extensions(&selection.extensions), must)
+            .await?;
+        let excluded_extensions = find
+            .oids(
+                Patterns::extensions(&selection.exclude_extensions),
+                Must::Not,
+            )
+            .await?;
         let mut selected = Self {
-            everything: selection.schemas.is_empty() && selection.tables.is_empty(),
+            everything: named.is_none() && tables.is_none() && named_extensions.is_none(),
             content: selection.content,
             large_objects: selection.large_objects,
+            sequence_data: selection.sequence_data,
             no_unlogged: selection.no_unlogged_table_data,
             members,
+            named_extensions,
+            excluded_extensions: excluded_extensions.unwrap_or_default(),
             extensions: HashMap::new(),
             schemas: HashMap::new(),
             defined_schemas: Vec::new(),
-            named_schemas: by_oid(named, schemas),
-            excluded_schemas: by_oid(excluded, schemas),
-            tables: (!selection.tables.is_empty()).then_some(tables),
-            excluded_tables: find(Subject::Relation, &selection.exclude_tables, Must::Not).await?,
-            excluded_data: find(Subject::Relation, &selection.exclude_table_data, Must::Not)
-                .await?,
+            data_schemas: HashSet::new(),
+            named_schemas: named.map(|oids| by_oid(oids, schemas)),
+            excluded_schemas: by_oid(excluded.unwrap_or_default(), schemas),
+            tables,
+            excluded_tables: excluded_tables.unwrap_or_default(),
+            excluded_data: excluded_data.unwrap_or_default(),
         };
         for extension in extensions {
             selected.mark_extension(&mut extension.header);
@@ -201,7 +247,12 @@ impl Selected {
         let contains = if header.address.oid < FIRST_NORMAL_OID {
             // Changed privileges of plpgsql's members are kept, nothing else: every database has it.
             Components::ACL
-        } else if self.everything {
+        } else if self.excluded_extensions.contains(&header.address.oid) {
+            Components::NONE
+        } else if match &self.named_extensions {
+            Some(named) => named.contains(&header.address.oid),
+            None => self.everything,
+        } {
             Components::ALL
         } else {
             Components::NONE
@@ -212,7 +263,9 @@ impl Selected {
 
     fn mark_schema(&mut self, header: &mut Header) {
         let name = header.name.as_str();
-        let chosen = self.everything || self.tables.is_none() && self.named_schemas.contains(name);
+        // Extensions that are asked for by name leave schemas as they are.
+        let named = self.named_schemas.as_ref();
+        let chosen = self.tables.is_none() && named.is_none_or(|named| named.contains(name));
         let contains = if !chosen || self.excluded_schemas.contains(name) {
             Components::NONE
         } else if name == "pg_catalog" {
@@ -229,6 +282,9 @@ impl Selected {
             wanted = wanted.without(Components::DEFINITION);
         }
         header.wanted = self.content(self.as_member(header, wanted));
+        if header.extension.is_none() && contains.has(Components::DATA) {
+            self.data_schemas.insert(header.name.clone());
+        }
     }
 
     /// What is wanted of an object that may be a member of an extension: then only privileges that
@@ -291,7 +347,7 @@ impl Selected {
         self.mark_configuration(relations, &index, extensions);
         self.warn_of_unlogged(reader, relations);
         for relation in &mut *relations {
-            relation.header.wanted = self.content(self.data_of(reader, relation));
+            relation.header.wanted = self.content_of(relation, self.data_of(reader, relation));
         }
         // Built-in relations are of no use but for changed privileges.
         relations.retain(|relation| {
@@ -354,7 +410,7 @@ impl Selected {
                         .tables
                         .as_ref()
                         .is_some_and(|tables| tables.contains(&table.relation))
-                    || self.tables.is_none() && self.named_schemas.contains(schema);
+                    || self.data_schemas.contains(schema);
                 if chosen
                     && !self.excluded_tables.contains(&table.relation)
                     && !self.excluded_schemas.contains(schema)
@@ -371,9 +427,11 @@ impl Selected {
         let lost = relations.iter().filter(|relation| {
             relation.persistence == Persistence::Unlogged
                 && matches!(relation.kind, RelationKind::Table | RelationKind::Sequence)
-                && self.content(relation.header.wanted).has(Components::DATA)
+                && self
+                    .content_of(relation, relation.header.wanted)
+                    .has(Components::DATA)
                 && !self.excluded_data.contains(&relation.header.address.oid)
-                && !(self.no_unlogged && relation.kind == RelationKind::Table)
+                && !self.no_unlogged
         });
         let count = lost.count();
         if reader.in_recovery && count > 0 {
@@ -384,6 +442,20 @@ impl Selected {
                 ),
                 "dump from the primary",
             );
+        }
+    }
+
+    /// What of `wanted` is asked for at all, for a relation: the values of sequences can be asked
+    /// for where rows are not.
+    fn content_of(&self, relation: &Relation, wanted: Components) -> Components {
+        let kept = self.content(wanted);
+        let value = self.sequence_data
+            && relation.kind == RelationKind::Sequence
+            && wanted.has(Components::DATA);
+        if value {
+            kept.with(Components::DATA)
+        } else {
+            kept
         }
     }
 
@@ -398,8 +470,8 @@ impl Selected {
             | RelationKind::Composite => false,
         };
         let unlogged = relation.persistence == Persistence::Unlogged
-            // The position of an unlogged sequence can be read nowhere but on the primary.
-            && (reader.in_recovery || self.no_unlogged && relation.kind == RelationKind::Table);
+            // The position of an unlogged sequence, too, can be read nowhere but on the primary.
+            && (reader.in_recovery || self.no_unlogged);
         if has_rows && !unlogged && !self.excluded_data.contains(&relation.header.address.oid) {
             wanted
         } else {
@@ -439,57 +511,118 @@ enum Must {
     Each,
 }
 
+/// Patterns for objects of one kind.
+struct Patterns<'a> {
+    subject: Subject,
+    /// Each with whether partitions and heirs of what it matches count too.
+    patterns: Vec<(&'a str, bool)>,
+}
+
+impl<'a> Patterns<'a> {
+    fn new(subject: Subject, patterns: &'a [String]) -> Self {
+        let patterns = patterns.iter().map(|text| (text.as_str(), false));
+        Self {
+            subject,
+            patterns: patterns.collect(),
+        }
+    }
+
+    fn schemas(patterns: &'a [String]) -> Self {
+        Self::new(Subject::Schema, patterns)
+    }
+
+    fn extensions(patterns: &'a [String]) -> Self {
+        Self::new(Subject::Extension, patterns)
+    }
+
+    fn tables(alone: &'a [String], with_children: &'a [String]) -> Self {
+        let mut all = Self::new(Subject::Relation, alone);
+        let with_children = with_children.iter().map(|text| (text.as_str(), true));
+        all.patterns.extend(with_children);
+        all
+    }
+
+    fn describe(&self) -> String {
+        let texts: Vec<&str> = self.patterns.iter().map(|(text, _)| *text).collect();
+        texts.join(", ")
+    }
+}
+
+/// Where patterns are matched.
+struct Matching<'a> {
+    reader: &'a Reader<'a>,
+    database: &'a str,
+}
+
+impl Matching<'_> {
+    /// The objects that match; none when there are no patterns.
+    ///
+    /// # Errors
+    /// A pattern that makes no sense, or that matches nothing although it must; the server's.
+    async fn oids(&self, wanted: Patterns<'_>, must: Must) -> Result<Option<HashSet<Oid>>> {
+        if wanted.patterns.is_empty() {
+            return Ok(None);
+        }
+        let Self { reader, database } = *self;
+        matching(reader, &wanted, database, must).await.map(Some)
+    }
+}
+
 async fn matching(
     reader: &Reader<'_>,
-    subject: Subject,
-    patterns: &[String],
+    wanted: &Patterns<'_>,
     database: &str,
     must: Must,
 ) -> Result<HashSet<Oid>> {
-    if patterns.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let parsed = patterns
+    let parsed = wanted
+        .patterns
         .iter()
-        .map(|text| Pattern::parse(text, subject, database))
+        .map(|(text, _)| Pattern::parse(text, wanted.subject, database))
         .collect::<Result<Vec<_>>>()?;
     let names: Vec<&str> = parsed.iter().map(|p| p.name.as_str()).collect();
-    let what = match subject {
+    let what = match wanted.subject {
         Subject::Schema => "schemas",
         Subject::Relation => "tables",
+        Subject::Extension => "extensions",
     };
-    let rows = match subject {
-        Subject::Schema => reader.client.query(MATCHING_SCHEMAS, &[&names]).await,
+    let client = reader.client;
+    let rows = match wanted.subject {
+        Subject::Schema => client.query(MATCHING_SCHEMAS, &[&names]).await,
+        Subject::Extension => client.query(MATCHING_EXTENSIONS, &[&names]).await,
         Subject::Relation => {
             let schemas: Vec<Option<&str>> = parsed.iter().map(|p| p.schema.as_deref()).collect();
+            let children: Vec<bool> = wanted.patterns.iter().map(|(_, with)| *with).collect();
             let users_path = parsed.iter().any(|p| p.schema.is_none());
             if users_path {
-                reader.client.batch_execute(USERS_SEARCH_PATH).await?;
+                client.batch_execute(USERS_SEARCH_PATH).await?;
             }
-            let rows = reader
-                .client
-                .query(MATCHING_RELATIONS, &[&schemas, &names])
+            let rows = client
+                .query(MATCHING_RELATIONS, &[&schemas, &names, &children])
                 .await;
             // After a failure the transaction is of no use, and neither is its search_path.
             if users_path && rows.is_ok() {
-                reader.client.batch_execute(EMPTY_SEARCH_PATH).await?;
+                client.batch_execute(EMPTY_SEARCH_PATH).await?;
             }
             rows
         }
     }
-    .context_with(|| format!("match {what} against {}", patterns.join(", ")))?;
+    .context_with(|| format!("match {what} against {}", wanted.describe()))?;
     let mut matched = HashSet::new();
     let mut oids = HashSet::new();
     for row in &rows {
         matched.insert(row.get::<_, i32>(0));
         oids.insert(row.get(1));
     }
-    let missed = patterns.iter().zip(1..).find(|(_, n)| !matched.contains(n));
+    let missed = wanted
+        .patterns
+        .iter()
+        .zip(1..)
+        .find(|(_, number)| !matched.contains(number));
     match (must, missed) {
-        (Must::Each, Some((pattern, _))) => Err(nothing_matches(what, pattern)),
-        (Must::Any, Some((pattern, _))) if oids.is_empty() => Err(nothing_matches(
+        (Must::Each, Some(((pattern, _), _))) => Err(nothing_matches(what, pattern)),
+        (Must::Any, Some(((pattern, _), _))) if oids.is_empty() => Err(nothing_matches(
             what,
-            if patterns.len() == 1 {
+            if wanted.patterns.len() == 1 {
                 pattern
             } else {
                 "any pattern"
@@ -511,6 +644,7 @@ pub(crate) fn queries(_version: ServerVersion) -> Vec<(&'static str, String)> {
     vec![
         ("matching schemas", MATCHING_SCHEMAS.to_owned()),
         ("matching relations", MATCHING_RELATIONS.to_owned()),
+        ("matching extensions", MATCHING_EXTENSIONS.to_owned()),
         ("column privileges", COLUMN_PRIVILEGES.to_owned()),
     ]
 }

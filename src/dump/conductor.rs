@@ -142,27 +142,28 @@ impl Dump<'_> {
         let config = self.config.with_application_name_suffix("dump");
         let leader = self.unless_stopped(config.connect()).await?;
         self.cancellers.add(leader.canceller());
-        let role = self.options.role.as_deref();
         let created = Timestamp::now();
-        let snapshot =
-            session::begin_leader(&leader, &self.options.snapshot, role, &*self.observer).await?;
+        let snapshot = session::begin_leader(&leader, self.options, &*self.observer).await?;
         let lsn = current_lsn(&leader).await?;
 
         self.checkpoint()?;
         let request = ReadRequest {
             selection: self.options.selection.clone(),
             leave_out: self.options.leave_out,
+            quoting: self.options.quoting,
             lock_wait_timeout: self.options.lock_wait_timeout,
         };
         let database = catalog::read(&leader, &request, &*self.observer).await?;
         self.checkpoint()?;
         let order = graph::order(&database)?;
-        let rendered = ddl::render(&database, &order, &ddl::Options::default())?;
         let Contents {
             entries,
             tables,
             large_objects,
-        } = contents(&database, &order, rendered, self.options)?;
+        } = self.options.quoting.scope(|| {
+            let rendered = ddl::render(&database, &order, &ddl::Options::default())?;
+            contents(&database, &order, rendered, self.options)
+        })?;
         for circle in &order.splits.circular_data {
             self.warn_of_circle(&database, circle);
         }
@@ -185,7 +186,10 @@ impl Dump<'_> {
             post_data: header + &scripts::post_data(&entries),
         };
         let mut manifest = self.manifest(&leader, &database, created, &snapshot, lsn)?;
-        manifest.database_entries = database_entries(&database, &entries, self.options)?;
+        manifest.database_entries = self
+            .options
+            .quoting
+            .scope(|| database_entries(&database, &entries, self.options))?;
         let archive_id = manifest.archive_id;
         let writer = Writer::create(sink, manifest, &entries, scripts).await?;
 
@@ -308,13 +312,7 @@ impl Dump<'_> {
             let config = config.with_application_name_suffix(&format!("worker {number}"));
             let mut wire = self.unless_stopped(config.connect_wire()).await?;
             self.cancellers.add(wire.canceller());
-            session::begin_worker(
-                &mut wire,
-                snapshot,
-                &self.options.snapshot,
-                self.options.role.as_deref(),
-            )
-            .await?;
+            session::begin_worker(&mut wire, snapshot, self.options).await?;
             Ok(wire)
         };
         open.await

@@ -8,6 +8,7 @@ use crate::archive::{Codec, Sections};
 use crate::catalog::Selection;
 use crate::error::{Error, Kind, Result};
 use crate::select::{Content, LeaveOut};
+use crate::sql::Quoting;
 use crate::task::default_jobs;
 
 /// Which COPY format the rows of a table travel in.
@@ -57,6 +58,11 @@ pub struct DumpOptions {
     pub lock_wait_timeout: Option<Duration>,
     /// `SET ROLE` after connecting.
     pub role: Option<String>,
+    /// Row security applies: only the rows that the role may see are dumped. Otherwise a table
+    /// whose policies would hide some is an error.
+    pub enable_row_security: bool,
+    /// How identifiers are written.
+    pub quoting: Quoting,
     /// Bound of the memory for rows in flight, in bytes.
     pub memory_bytes: u64,
 }
@@ -73,6 +79,8 @@ impl Default for DumpOptions {
             snapshot: SnapshotMode::default(),
             lock_wait_timeout: None,
             role: None,
+            enable_row_security: false,
+            quoting: Quoting::default(),
             memory_bytes: 256 << 20,
         }
     }

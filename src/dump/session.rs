@@ -4,9 +4,9 @@
 use crate::connect::{Session, Wire};
 use crate::error::{Context, Error, Kind, Result};
 use crate::report::Observer;
-use crate::sql::{ServerVersion, ident, literal};
+use crate::sql::{Quoting, ServerVersion, ident, literal};
 
-use super::SnapshotMode;
+use super::{DumpOptions, SnapshotMode};
 
 /// The settings, each one statement. The control plane and the data plane send the same ones.
 ///
@@ -48,11 +48,22 @@ pub(crate) fn settings(version: ServerVersion) -> Vec<&'static str> {
     statements
 }
 
+/// The settings that the options ask for, over those of every dump.
+fn asked_for(options: &DumpOptions) -> Vec<&'static str> {
+    let mut statements = Vec::new();
+    if options.enable_row_security {
+        statements.push("SET row_security = on");
+    }
+    if options.quoting == Quoting::Always {
+        statements.push("SET quote_all_identifiers = on");
+    }
+    statements
+}
+
 /// Prepares the leader's session and opens its transaction. Returns the exported snapshot's id.
 pub(super) async fn begin_leader(
     session: &Session,
-    mode: &SnapshotMode,
-    role: Option<&str>,
+    options: &DumpOptions,
     observer: &dyn Observer,
 ) -> Result<String> {
     let client = session.client();
@@ -73,19 +84,19 @@ pub(super) async fn begin_leader(
             ),
         ));
     }
-    for statement in settings(version) {
+    for statement in settings(version).into_iter().chain(asked_for(options)) {
         client
             .batch_execute(statement)
             .await
             .context_with(|| "set up session")?;
     }
-    if let Some(role) = role {
+    if let Some(role) = &options.role {
         client
             .batch_execute(&format!("SET ROLE {}", ident(role)))
             .await
             .context_with(|| format!("set role {role}"))?;
     }
-    let begin = match mode {
+    let begin = match &options.snapshot {
         SnapshotMode::SerializableDeferrable => {
             "BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY, DEFERRABLE"
         }
@@ -97,7 +108,7 @@ pub(super) async fn begin_leader(
         .batch_execute(begin)
         .await
         .context_with(|| "begin the dump's transaction")?;
-    if let SnapshotMode::Exported(id) = mode {
+    if let SnapshotMode::Exported(id) = &options.snapshot {
         client
             .batch_execute(&format!("SET TRANSACTION SNAPSHOT {}", literal(id)))
             .await
@@ -114,19 +125,19 @@ pub(super) async fn begin_leader(
 pub(super) async fn begin_worker(
     wire: &mut Wire,
     snapshot: &str,
-    mode: &SnapshotMode,
-    role: Option<&str>,
+    options: &DumpOptions,
 ) -> Result<()> {
     let mut statements: Vec<String> = settings(wire.server_version())
         .into_iter()
+        .chain(asked_for(options))
         .map(str::to_owned)
         .collect();
-    if let Some(role) = role {
+    if let Some(role) = &options.role {
         statements.push(format!("SET ROLE {}", ident(role)));
     }
     run(wire, &statements).await?;
     // The snapshot must be the first thing of its transaction, and the isolation level must match.
-    let level = match mode {
+    let level = match &options.snapshot {
         SnapshotMode::SerializableDeferrable => "SERIALIZABLE",
         SnapshotMode::RepeatableRead | SnapshotMode::Exported(_) => "REPEATABLE READ",
     };

@@ -9,5 +9,5 @@ mod quote;
 mod version;
 
 pub use lock_mode::LockMode;
-pub use quote::{dollar_quoted, ident, literal, qualified};
+pub use quote::{Quoting, dollar_quoted, ident, literal, qualified};
 pub use version::ServerVersion;

@@ -1,14 +1,44 @@
 //! Quoting of identifiers and literals.
 
+use std::cell::Cell;
+
 use super::keywords::is_keyword;
 
+/// When identifiers are put in double quotes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Quoting {
+    /// Where that is needed on any server that is known.
+    #[default]
+    WhereNeeded,
+    /// Always: whatever word becomes a keyword later.
+    Always,
+}
+
+thread_local! {
+    static QUOTING: Cell<Quoting> = const { Cell::new(Quoting::WhereNeeded) };
+}
+
+impl Quoting {
+    /// Runs `work`, in which every identifier is written in this way.
+    ///
+    /// The way is the thread's as long as `work` runs, so that what writes SQL need not hand it
+    /// down; `work` is no future, and nothing of it is left when it returns or unwinds.
+    pub fn scope<T>(self, work: impl FnOnce() -> T) -> T {
+        struct Before(Quoting);
+        impl Drop for Before {
+            fn drop(&mut self) {
+                QUOTING.set(self.0);
+            }
+        }
+        let _before = Before(QUOTING.replace(self));
+        work()
+    }
+}
+
 /// An identifier as SQL text: bare when that is safe on every server, else in double quotes.
+/// Within [`Quoting::scope`] as that says.
 pub fn ident(name: &str) -> String {
-    let bare = name
-        .bytes()
-        .enumerate()
-        .all(|(at, byte)| matches!(byte, b'a'..=b'z' | b'_') || at > 0 && byte.is_ascii_digit());
-    if bare && !name.is_empty() && !is_keyword(name) {
+    if QUOTING.get() == Quoting::WhereNeeded && is_bare(name) {
         return name.to_owned();
     }
     let mut quoted = String::with_capacity(name.len() + 2);
@@ -21,6 +51,15 @@ pub fn ident(name: &str) -> String {
     }
     quoted.push('"');
     quoted
+}
+
+/// Whether every server takes the name for what it is without quotes.
+fn is_bare(name: &str) -> bool {
+    let letters = name
+        .bytes()
+        .enumerate()
+        .all(|(at, byte)| matches!(byte, b'a'..=b'z' | b'_') || at > 0 && byte.is_ascii_digit());
+    letters && !name.is_empty() && !is_keyword(name)
 }
 
 /// `schema.name`, each part quoted where needed.
@@ -72,6 +111,19 @@ pub fn dollar_quoted(body: &str) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn all_are_quoted_within_the_scope_alone() {
+        let inside = Quoting::Always.scope(|| {
+            let nested = Quoting::WhereNeeded.scope(|| ident("a"));
+            (nested, qualified("s", "t\"x"))
+        });
+        assert_eq!(inside, ("a".to_owned(), "\"s\".\"t\"\"x\"".to_owned()));
+        assert_eq!(ident("a"), "a");
+        let unwound = std::panic::catch_unwind(|| Quoting::Always.scope(|| panic!("meant")));
+        assert!(unwound.is_err());
+        assert_eq!(ident("a"), "a");
+    }
 
     fn parse_ident(text: &str) -> String {
         match text.strip_prefix('"') {

@@ -227,6 +227,29 @@ pub struct Dump {
     pub copy_format: String,
     #[command(flatten)]
     pub what: What,
+    /// Only extensions that match
+    #[arg(
+        short = 'e',
+        long = "extension",
+        value_name = "PATTERN",
+        help_heading = "What"
+    )]
+    pub extension: Vec<String>,
+    /// No extensions that match
+    #[arg(long, value_name = "PATTERN", help_heading = "What")]
+    pub exclude_extension: Vec<String>,
+    /// Like --table, with partitions and all that inherits
+    #[arg(long, value_name = "PATTERN", help_heading = "What")]
+    pub table_and_children: Vec<String>,
+    /// Like --exclude-table, with partitions and all that inherits
+    #[arg(long, value_name = "PATTERN", help_heading = "What")]
+    pub exclude_table_and_children: Vec<String>,
+    /// Like --exclude-table-data, with partitions and all that inherits
+    #[arg(long, value_name = "PATTERN", help_heading = "What")]
+    pub exclude_table_data_and_children: Vec<String>,
+    /// Rules from a file, one a line; `-` is standard input (repeatable)
+    #[arg(long, value_name = "FILE", help_heading = "What")]
+    pub filter: Vec<String>,
     #[command(flatten)]
     pub left_out: LeftOut,
     /// No compression methods of columns: they get the target's default
@@ -241,6 +264,18 @@ pub struct Dump {
     /// No rows of unlogged tables
     #[arg(long, help_heading = "What")]
     pub no_unlogged_table_data: bool,
+    /// Values of sequences, also with --schema-only
+    #[arg(long, help_heading = "What")]
+    pub sequence_data: bool,
+    /// Only rows that row security lets the role see
+    #[arg(long, help_heading = "What")]
+    pub enable_row_security: bool,
+    /// Rows of partitions are to be loaded through the root of their tree
+    #[arg(long, help_heading = "How")]
+    pub load_via_partition_root: bool,
+    /// Every identifier in double quotes
+    #[arg(long, help_heading = "How")]
+    pub quote_all_identifiers: bool,
     #[command(flatten)]
     pub resources: Resources,
     /// Give up when a table lock takes longer, such as 5000 (ms), 30s or 2min

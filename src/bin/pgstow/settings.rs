@@ -1,5 +1,7 @@
 //! What the arguments mean: options of the library, and where input, output and messages go.
 
+use std::fmt::Display;
+use std::io::Read as _;
 use std::time::Duration;
 
 use pgstow::EntryFilter;
@@ -11,7 +13,8 @@ use pgstow::ops::{
     CopyFormatChoice, DumpOptions, OnError, RestoreOptions, SnapshotMode, SqlOptions, TargetState,
     VerifyOptions, default_jobs,
 };
-use pgstow::select::{Content, LeaveOut};
+use pgstow::select::{Content, LeaveOut, Rule};
+use pgstow::sql::Quoting;
 
 use super::args;
 
@@ -111,16 +114,31 @@ impl Dump {
             ..leave_out(&args.what, &args.left_out)
         };
         options.selection = Selection {
+            extensions: args.extension,
+            exclude_extensions: args.exclude_extension,
             schemas: args.what.schema,
             exclude_schemas: args.what.exclude_schema,
             tables: args.what.table,
+            tables_and_children: args.table_and_children,
             exclude_tables: args.what.exclude_table,
+            exclude_tables_and_children: args.exclude_table_and_children,
             exclude_table_data: args.what.exclude_table_data,
+            exclude_table_data_and_children: args.exclude_table_data_and_children,
             content,
             large_objects,
+            sequence_data: args.sequence_data,
             no_unlogged_table_data: args.no_unlogged_table_data,
+            load_via_partition_root: args.load_via_partition_root,
             strict_names: args.what.strict_names,
         };
+        for file in &args.filter {
+            let (rules, source) = rules(file)?;
+            options.selection.add(rules, &source)?;
+        }
+        options.enable_row_security = args.enable_row_security;
+        if args.quote_all_identifiers {
+            options.quoting = Quoting::Always;
+        }
         options.jobs = jobs(args.resources.jobs.as_deref())?;
         options.memory_bytes = bytes(&args.resources.memory)?;
         options.codec = args.compress.parse::<Codec>()?;
@@ -378,6 +396,21 @@ fn leave_out(what: &args::What, left_out: &args::LeftOut) -> LeaveOut {
         table_access_methods: left_out.no_table_access_method,
         ..LeaveOut::default()
     }
+}
+
+/// Reads a filter file, and says how it is called in messages.
+fn rules(file: &str) -> Result<(Vec<Rule>, String)> {
+    let (source, bytes) = if file == "-" {
+        let mut bytes = Vec::new();
+        let read = std::io::stdin().read_to_end(&mut bytes);
+        ("standard input".to_owned(), read.map(|_| bytes))
+    } else {
+        (format!("file \"{file}\""), std::fs::read(file))
+    };
+    let failed = |kind, what: &dyn Display| Error::new(kind, format!("filter {source}: {what}"));
+    let bytes = bytes.map_err(|error| failed(Kind::Storage, &error))?;
+    let text = String::from_utf8(bytes).map_err(|_| failed(Kind::Usage, &"it is not UTF-8"))?;
+    Ok((Rule::parse_all(&text, &source)?, source))
 }
 
 fn copy_format(text: &str) -> Result<CopyFormatChoice> {
