@@ -36,6 +36,7 @@ pub(super) struct Context<'a> {
     adopted: HashSet<Oid>,
     written: HashMap<Address, Vec<Oid>>,
     constraint_names: HashMap<(Option<&'a str>, &'a str), usize>,
+    above_constraints: HashSet<Oid>,
 }
 
 impl<'a> Context<'a> {
@@ -60,6 +61,7 @@ impl<'a> Context<'a> {
             adopted: HashSet::new(),
             written: HashMap::new(),
             constraint_names: HashMap::new(),
+            above_constraints: HashSet::new(),
         };
         for relation in &database.relations {
             context.add_relation(relation);
@@ -88,7 +90,20 @@ impl<'a> Context<'a> {
             .filter(|r| context.joined_later(r));
         context.adopted = adopted.map(|r| r.header.address.oid).collect();
         context.add_constraint_names();
+        context.add_above_constraints();
         context
+    }
+
+    fn add_above_constraints(&mut self) {
+        for index in &self.database.indexes {
+            let mut parent = index.parent.filter(|_| index.constraint.is_some());
+            while let Some(oid) = parent {
+                if !self.above_constraints.insert(oid) {
+                    break;
+                }
+                parent = self.indexes.get(&oid).and_then(|index| index.parent);
+            }
+        }
     }
 
     /// The names that CREATE TABLE and CREATE DOMAIN give to constraints, by schema.
@@ -216,6 +231,12 @@ impl<'a> Context<'a> {
     /// The index, if the OID is an index's.
     pub fn try_index(&self, oid: Oid) -> Option<&'a Index> {
         self.indexes.get(&oid).copied()
+    }
+
+    /// Whether a constraint of a partition stands on an index that is attached to this one, or
+    /// further down.
+    pub fn is_above_constraint(&self, index: Oid) -> bool {
+        self.above_constraints.contains(&index)
     }
 
     /// The index under a constraint, if it is one that stands on an index.

@@ -22,7 +22,7 @@ pub(super) fn render(context: &Context<'_>, node: Node, index: &Index) -> Result
             let mut rendered = Rendered::new(node, "INDEX", &index.header);
             rendered.relation = Some(table.header.name.clone());
             if constraint.is_none() {
-                plain(index, table, &mut rendered);
+                plain(context, index, table, &mut rendered);
             }
             describe(index, table, &mut rendered);
             Ok(rendered)
@@ -101,7 +101,7 @@ fn constraint_alone(
     Ok(rendered)
 }
 
-fn plain(index: &Index, table: &Relation, rendered: &mut Rendered) {
+fn plain(context: &Context<'_>, index: &Index, table: &Relation, rendered: &mut Rendered) {
     if !index.header.wanted.has(Components::DEFINITION) {
         return;
     }
@@ -110,7 +110,15 @@ fn plain(index: &Index, table: &Relation, rendered: &mut Rendered) {
     // An attached index goes with its parent.
     if index.parent.is_none() {
         let name = index_name(index, table);
-        rendered.drop.push(format!("DROP INDEX IF EXISTS {name}"));
+        // It takes the attached indexes along, but not a constraint that stands on one of them.
+        let cascade = if context.is_above_constraint(index.header.address.oid) {
+            " CASCADE"
+        } else {
+            ""
+        };
+        rendered
+            .drop
+            .push(format!("DROP INDEX IF EXISTS {name}{cascade}"));
     }
     rendered.lock(index.table, LockMode::Share);
     follow_ups(index, table, rendered);
