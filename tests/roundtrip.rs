@@ -204,6 +204,50 @@ fn event_triggers_do_not_fire_on_the_restore() {
     }
 }
 
+/// A privilege that was passed on is given again in the name of him who did, and the rest of the
+/// restore is still done by the role that was asked for: the event trigger, which comes last, is
+/// its own.
+#[test]
+fn grants_by_others_do_not_undo_the_role() {
+    for major in [13, 18] {
+        let server = Server::start(major);
+        let source = server.create_db("chains");
+        source.load_fixture("privileges");
+        source.psql(
+            "create function public.watch() returns event_trigger language plpgsql as 'begin end';
+             create event trigger watcher on sql_drop execute function public.watch();
+             do $$ begin create role fx_boss superuser; exception when others then end $$;",
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a");
+        run(pgstow().args(["dump", &source.url(), "-f"]).arg(&file)).success();
+        let passed_on = "select a.grantor::regrole, a.grantee::regrole, a.privilege_type
+              from pg_class c, aclexplode(c.relacl) a
+             where c.oid = 'fx_privileges.chained'::regclass and a.grantor <> c.relowner";
+        let owners = "select o::regrole from pg_event_trigger e, unnest(array[evtowner]) o";
+        let check = |target: &Db| {
+            assert_eq!(source.query_rows(passed_on), target.query_rows(passed_on));
+            assert_eq!(source.query_rows(passed_on).len(), 2);
+            assert_eq!(target.query_one(owners), "fx_boss");
+        };
+        let target = server.create_db("copy");
+        run(pgstow()
+            .args(["restore", "--no-owner", "--role=fx_boss", "-d"])
+            .args([&target.url()])
+            .arg(&file))
+        .success();
+        check(&target);
+        let script = run(pgstow()
+            .args(["sql", "--schema-only", "--role=fx_boss", "--no-owner"])
+            .arg(&file))
+        .success()
+        .stdout;
+        let target = server.create_db("scripted");
+        target.psql(&script);
+        check(&target);
+    }
+}
+
 #[test]
 fn an_empty_database() {
     for major in [15, 18] {

@@ -7,7 +7,7 @@
 
 use crate::graph::Node;
 use crate::model::{Acl, AclItem, Components, DefaultAcl, Header};
-use crate::sql::{ServerVersion, ident};
+use crate::sql::{RESET_ROLE, ServerVersion, ident};
 
 use super::rendered::Rendered;
 
@@ -351,14 +351,13 @@ impl Wording<'_> {
             let foreign_grantor =
                 self.prefix.is_empty() && self.owner.is_some_and(|owner| owner != change.grantor);
             if foreign_grantor {
-                statements.push(format!(
-                    "SET SESSION AUTHORIZATION {}",
-                    ident(&change.grantor)
-                ));
+                // Not the session's authorization: that is for superusers alone, and this is for
+                // members of the role as well.
+                statements.push(format!("SET ROLE {}", ident(&change.grantor)));
             }
             statements.push(self.statement(change));
             if foreign_grantor {
-                statements.push(String::from("RESET SESSION AUTHORIZATION"));
+                statements.push(String::from(RESET_ROLE));
             }
         }
         statements

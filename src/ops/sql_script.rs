@@ -18,7 +18,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::plan::{Barrier, Choices, LeaveOut, Parts, Plan, Step, Work, build};
 use crate::report::Observer;
 use crate::select::Content;
-use crate::sql::{ServerVersion, ident};
+use crate::sql::{RESET_ROLE, ServerVersion, back_to, ident};
 use crate::storage::Sink;
 
 /// How to write the script.
@@ -214,6 +214,8 @@ struct Script<'a> {
     text: String,
     entries: &'a [Entry],
     leave_out: LeaveOut,
+    /// What runs where a statement says `RESET ROLE`.
+    reset_role: String,
     decoder: Decoder,
     /// psql obeys no other meta-command between `\restrict` and `\unrestrict` with this key, so
     /// that nothing in the archive can be one.
@@ -246,6 +248,7 @@ impl<'a> Script<'a> {
             text: String::new(),
             entries,
             leave_out: options.leave_out,
+            reset_role: back_to(options.role.as_deref()),
             decoder: Decoder::new(manifest.codec),
             key: random_key()?,
             copying: None,
@@ -311,7 +314,11 @@ impl<'a> Script<'a> {
         let statements: Vec<&str> = groups
             .into_iter()
             .filter(|(left_out, _)| !left_out)
-            .flat_map(|(_, statements)| statements.iter().map(String::as_str))
+            .flat_map(|(_, statements)| statements)
+            .map(|statement| match statement.as_str() {
+                RESET_ROLE => self.reset_role.as_str(),
+                statement => statement,
+            })
             .collect();
         if statements.is_empty() {
             return Ok(());

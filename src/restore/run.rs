@@ -101,6 +101,7 @@ pub async fn restore(
         entries,
         leave_out: options.choices().leave_out,
         plan,
+        reset_role: crate::sql::back_to(options.role.as_deref()),
         on_error: options.on_error,
         observer,
         stop: CancellationToken::new(),

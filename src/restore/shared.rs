@@ -17,6 +17,8 @@ pub(super) struct Shared {
     pub(super) entries: Vec<Entry>,
     pub(super) plan: Plan,
     pub(super) leave_out: LeaveOut,
+    /// What runs where a statement says [`RESET_ROLE`](crate::sql::RESET_ROLE).
+    pub(super) reset_role: String,
     pub(super) on_error: OnError,
     pub(super) observer: Arc<dyn Observer>,
     /// Fired when sessions must stop what they do.

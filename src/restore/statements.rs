@@ -8,7 +8,7 @@ use crate::archive::{Entry, Pass};
 use crate::connect::{BatchError, Wire};
 use crate::error::{Error, Kind};
 use crate::plan::{StepId, Work};
-use crate::sql::ident;
+use crate::sql::{RESET_ROLE, ident};
 
 /// How often work that lost a race is tried again.
 const RACES: u32 = 5;
@@ -49,7 +49,13 @@ fn parts<'a>(shared: &'a Shared, work: Work, entry: &'a Entry) -> Parts<'a> {
         }
     }
     if with_privileges && !leave_out.privileges {
-        adorn.extend(entry.privileges.iter().map(String::as_str));
+        adorn.extend(entry.privileges.iter().map(|statement| {
+            if statement == RESET_ROLE {
+                shared.reset_role.as_str()
+            } else {
+                statement
+            }
+        }));
     }
     Parts { make, adorn }
 }
@@ -194,8 +200,16 @@ pub(super) async fn run_apart(wire: &mut Wire, shared: &Shared, id: StepId) -> A
         outcome.errors.push(error);
         return outcome;
     }
+    // What was to be done as another role is left alone when there is no becoming that role.
+    let mut skipping = false;
     for statement in adorn {
+        let ours = statement == shared.reset_role;
+        if skipping {
+            skipping = !ours;
+            continue;
+        }
         if let Err(error) = wire.execute(statement).await {
+            skipping = !ours && statement.starts_with("SET ROLE ");
             let ends = is_fatal(&error) || error.kind() == Kind::ConnectionLost;
             outcome.errors.push(of_statement(error, entry, statement));
             if ends {

@@ -6,8 +6,10 @@
 mod keywords;
 mod lock_mode;
 mod quote;
+mod role;
 mod version;
 
 pub use lock_mode::LockMode;
 pub use quote::{Quoting, dollar_quoted, ident, literal, qualified};
+pub use role::{RESET_ROLE, back_to};
 pub use version::ServerVersion;

@@ -119,9 +119,9 @@ fn a_grant_by_somebody_else_runs_as_him_and_after_what_allows_it() {
         ),
         [
             "GRANT SELECT ON TABLE s.t TO bob WITH GRANT OPTION",
-            "SET SESSION AUTHORIZATION bob",
+            "SET ROLE bob",
             "GRANT SELECT ON TABLE s.t TO carol",
-            "RESET SESSION AUTHORIZATION",
+            "RESET ROLE",
         ]
     );
 }
