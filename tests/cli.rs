@@ -292,6 +292,7 @@ fn entry(id: u32, kind: &str, name: &str, section: Section) -> Entry {
         labels: Vec::new(),
         roles: Vec::new(),
         data: None,
+        forms: Vec::new(),
     }
 }
 

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::sql::ServerVersion;
+
 pub use crate::sql::LockMode;
 
 /// Number of an entry in its archive: 1, 2, … in an order that is a correct serial restore order.
@@ -106,6 +108,50 @@ pub fn rows_first(entries: &[Entry]) -> BTreeMap<EntryId, BTreeSet<EntryId>> {
     first
 }
 
+/// What is different about an entry on some range of majors other than the source's. A list that
+/// is there takes the place of the entry's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Form {
+    /// The first major that it is for; none for all before `before`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u32>,
+    /// The first major that it is no longer for; none for all from `since` on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<u32>,
+    /// Instead of [`Entry::create`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub create: Option<Vec<String>>,
+    /// Instead of [`Entry::drop`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drop: Option<Vec<String>>,
+    /// Instead of [`Entry::set_owner`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_owner: Option<Vec<String>>,
+    /// Instead of [`Entry::privileges`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privileges: Option<Vec<String>>,
+    /// Instead of [`Entry::comments`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comments: Option<Vec<String>>,
+    /// Instead of [`Entry::labels`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Vec<String>>,
+    /// What is lost, or another way than on the source.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// What those majors do not know, so that the object cannot be made there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impossible: Option<String>,
+}
+
+impl Form {
+    /// Whether it is for servers of this version.
+    pub fn is_for(&self, version: ServerVersion) -> bool {
+        self.since.is_none_or(|since| version.at_least(since))
+            && self.before.is_none_or(|before| !version.at_least(before))
+    }
+}
+
 /// One line of the table of contents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -167,6 +213,9 @@ pub struct Entry {
     /// Rows or large objects that belong to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<DataSpec>,
+    /// How it is made on other majors, where that differs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forms: Vec<Form>,
 }
 
 /// Kinds whose statements can hold a password.
@@ -182,6 +231,11 @@ impl Entry {
     /// Whether its statements may hold a password, and so must not be shown.
     pub fn may_hold_secret(&self) -> bool {
         SECRET_KINDS.contains(&self.kind.as_str())
+    }
+
+    /// What is different about it on servers of this version, if anything is.
+    pub fn form_for(&self, version: ServerVersion) -> Option<&Form> {
+        self.forms.iter().find(|form| form.is_for(version))
     }
 
     /// `KIND schema.name` for messages, with control characters made visible.
@@ -229,6 +283,7 @@ mod tests {
             labels: Vec::new(),
             roles: Vec::new(),
             data: has_data.then_some(DataSpec::LargeObjects),
+            forms: Vec::new(),
         }
     }
 

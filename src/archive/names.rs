@@ -195,6 +195,7 @@ mod tests {
                 copy_out: String::new(),
                 copy_in: String::new(),
             }),
+            forms: Vec::new(),
         }
     }
 

@@ -1,13 +1,15 @@
 //! CREATE AGGREGATE.
 
 use crate::graph::Node;
-use crate::model::{Aggregate, AggregateKind, AggregateState, Modify, Parallel};
+use crate::model::{Aggregate, AggregateKind, AggregateState, Components, Modify, Parallel};
 use crate::sql::literal;
 
 use super::context::Context;
 use super::operator::reference;
 use super::privileges::GrantKind;
+use super::renamed::over_renamed;
 use super::rendered::Rendered;
+use super::target::Target;
 use super::{plain, privileges};
 
 pub(super) fn render(context: &Context<'_>, node: Node, aggregate: &Aggregate) -> Rendered {
@@ -16,12 +18,26 @@ pub(super) fn render(context: &Context<'_>, node: Node, aggregate: &Aggregate) -
     let address = format!("{}({})", header.sql_name(), aggregate.arguments);
     let options = options(aggregate).join(",\n    ");
     let create = format!("CREATE AGGREGATE {address} (\n    {options}\n)");
+    if header.wanted.has(Components::DEFINITION) {
+        ask(&context.target, aggregate);
+    }
     let mut rendered = plain::render(node, "AGGREGATE", &address, header, vec![create]);
     rendered.name = signature;
     // GRANT knows functions only, and their arguments only as a list.
     let function = format!("FUNCTION {}({})", header.sql_name(), aggregate.types);
-    rendered.privileges = privileges::of(GrantKind::Function, &function, header, context.version());
+    rendered.privileges = privileges::of(GrantKind::Function, &function, header, &context.target);
     rendered
+}
+
+/// What not every server knows.
+fn ask(target: &Target, aggregate: &Aggregate) {
+    let moving = aggregate.moving.as_ref().map(|(_, state)| state);
+    for state in [Some(&aggregate.state), moving].into_iter().flatten() {
+        for function in [Some(&state.function), state.finish.as_ref()] {
+            let types = std::iter::once(state.r#type.as_str());
+            over_renamed(target, function.map_or("", String::as_str), types);
+        }
+    }
 }
 
 fn options(aggregate: &Aggregate) -> Vec<String> {

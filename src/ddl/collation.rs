@@ -6,8 +6,9 @@ use crate::sql::literal;
 
 use super::plain;
 use super::rendered::Rendered;
+use super::target::Target;
 
-pub(super) fn render(node: Node, collation: &Collation) -> Rendered {
+pub(super) fn render(target: &Target, node: Node, collation: &Collation) -> Rendered {
     let header = &collation.header;
     let name = header.sql_name();
     let mut options = Vec::new();
@@ -24,11 +25,15 @@ pub(super) fn render(node: Node, collation: &Collation) -> Rendered {
         CollationProvider::Icu { locale, rules } => {
             options.push(String::from("provider = icu"));
             options.push(format!("locale = {}", literal(locale)));
+            target.needs(rules.is_some(), 16, "ICU rules");
             if let Some(rules) = rules {
                 options.push(format!("rules = {}", literal(rules)));
             }
         }
         CollationProvider::Builtin { locale } => {
+            let new = locale == "PG_UNICODE_FAST";
+            target.needs(true, 17, "the builtin locale provider");
+            target.needs(new, 18, "the locale PG_UNICODE_FAST");
             options.push(String::from("provider = builtin"));
             options.push(format!("locale = {}", literal(locale)));
         }

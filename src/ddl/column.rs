@@ -5,7 +5,9 @@ use crate::sql::ident;
 
 use super::context::Context;
 use super::settings::{foreign, storage_parameters};
+use super::target::Target;
 use super::types::collate;
+use super::words::builtin_multirange;
 
 /// `ALTER TABLE ONLY s.t`, `ALTER FOREIGN TABLE ONLY s.t`.
 pub(super) fn alter_only(table: &Relation) -> String {
@@ -61,6 +63,9 @@ fn expression<'a>(
             if !free_standing && first.is_some_and(same) && parents.all(same) {
                 Expression::Elsewhere
             } else {
+                let overrides = !free_standing && first.is_some() && column.local;
+                let what = "generation expressions of a child's own";
+                context.target.needs(overrides, 16, what);
                 Expression::Here(&default.expression, Some(generated))
             }
         }
@@ -98,6 +103,46 @@ pub(super) fn not_null<'a>(
     (not_null.local || late || context.is_free_standing(table)).then_some(not_null)
 }
 
+/// Whether the target has NOT NULL constraints as objects, with names and comments.
+pub(super) fn keeps_name(context: &Context<'_>) -> bool {
+    let known = context.target.at_least(18);
+    if !known {
+        context
+            .target
+            .note("names and comments of NOT NULL constraints");
+    }
+    known
+}
+
+/// Whether the NOT NULL must be a CHECK there: before 18 every NOT NULL holds for children too.
+fn becomes_check(context: &Context<'_>, not_null: &NotNull) -> bool {
+    let becomes = not_null.no_inherit && !context.target.at_least(18);
+    if becomes {
+        let note = "NOT NULL constraints that are NOT VALID or NO INHERIT are CHECK constraints";
+        context.target.note(note);
+    }
+    becomes
+}
+
+/// The CHECK constraints in place of such as the target cannot have.
+pub(super) fn not_null_checks<'a>(context: &Context<'a>, table: &'a Relation) -> Vec<String> {
+    let mut checks = Vec::new();
+    for column in &table.columns {
+        if let Some(not_null) = not_null(context, table, column)
+            && becomes_check(context, not_null)
+        {
+            let automatic = format!("{}_{}_not_null", table.header.name, column.name);
+            let name = not_null.name.as_ref().unwrap_or(&automatic);
+            checks.push(format!(
+                "CONSTRAINT {} CHECK (({} IS NOT NULL)) NO INHERIT",
+                ident(name),
+                ident(&column.name)
+            ));
+        }
+    }
+    checks
+}
+
 /// `CONSTRAINT n ` where the server would choose another name, or where a comment names it.
 fn not_null_name<'a>(
     context: &Context<'a>,
@@ -106,12 +151,13 @@ fn not_null_name<'a>(
     not_null: &'a NotNull,
 ) -> String {
     let automatic = format!("{}_{}_not_null", table.header.name, column.name);
+    let must_be_named = |name: &'a String| {
+        *name != automatic
+            || not_null.comment.is_some()
+            || context.is_common_constraint_name(table, name)
+    };
     match &not_null.name {
-        Some(name)
-            if *name != automatic
-                || not_null.comment.is_some()
-                || context.is_common_constraint_name(table, name) =>
-        {
+        Some(name) if must_be_named(name) && keeps_name(context) => {
             format!("CONSTRAINT {} ", ident(name))
         }
         _ => String::new(),
@@ -137,12 +183,14 @@ pub(super) fn element<'a>(
     if !is_printed(context, table, column) {
         // The form without the column exists from 18 on; before, see `alters`.
         return not_null
-            .filter(|_| context.version().at_least(18))
+            .filter(|_| context.target.source().at_least(18) && context.target.at_least(18))
             .map(|not_null| {
                 let constraint = not_null_name(context, table, column, not_null);
                 format!("{constraint}NOT NULL {name}{}", no_inherit(not_null))
             });
     }
+    let multirange = builtin_multirange(&column.type_sql);
+    context.target.needs(multirange, 14, "multirange types");
     let mut text = name;
     if table.of_type.is_none() {
         text.push(' ');
@@ -156,10 +204,17 @@ pub(super) fn element<'a>(
             text.push_str(&format!(" GENERATED ALWAYS AS ({sql}) STORED"));
         }
         Expression::Here(sql, Some(Generated::Virtual)) => {
-            text.push_str(&format!(" GENERATED ALWAYS AS ({sql})"));
+            let stored = if context.target.at_least(18) {
+                ""
+            } else {
+                let note = "virtual generated columns are stored";
+                context.target.note(note);
+                " STORED"
+            };
+            text.push_str(&format!(" GENERATED ALWAYS AS ({sql}){stored}"));
         }
     }
-    if let Some(not_null) = not_null {
+    if let Some(not_null) = not_null.filter(|not_null| !becomes_check(context, not_null)) {
         let constraint = not_null_name(context, table, column, not_null);
         text.push_str(&format!(" {constraint}NOT NULL{}", no_inherit(not_null)));
     }
@@ -183,29 +238,39 @@ pub(super) fn alters<'a>(
             Expression::Elsewhere => {}
             Expression::Here(sql, None) => statements.push(format!("{alter} SET DEFAULT {sql}")),
             Expression::Here(sql, Some(_)) => {
+                let what = "generation expressions that differ from the parent's";
+                context.target.needs(true, 17, what);
                 statements.push(format!("{alter} SET EXPRESSION AS ({sql})"));
             }
         }
-        if !context.version().at_least(18) && not_null(context, table, column).is_some() {
+        // A source without named constraints has nothing that this form would lose.
+        if let Some(not_null) = not_null(context, table, column)
+            && !(context.target.source().at_least(18) && context.target.at_least(18))
+            && !becomes_check(context, not_null)
+        {
             statements.push(format!("{alter} SET NOT NULL"));
         }
     }
-    statements.extend(attributes(table, column));
+    statements.extend(attributes(&context.target, table, column));
     statements
 }
 
 /// Statistics targets, storage, compression and options.
-pub(super) fn attributes(table: &Relation, column: &Column) -> Vec<String> {
+pub(super) fn attributes(target: &Target, table: &Relation, column: &Column) -> Vec<String> {
     let alter = format!("{} ALTER COLUMN {}", alter_only(table), ident(&column.name));
     let mut statements = Vec::new();
-    if let Some(target) = column.statistics_target {
-        statements.push(format!("{alter} SET STATISTICS {target}"));
+    if let Some(number) = column.statistics_target {
+        statements.push(format!("{alter} SET STATISTICS {number}"));
     }
     if let Some(storage) = column.storage {
         statements.push(format!("{alter} SET STORAGE {storage}"));
     }
     if let Some(compression) = column.compression {
-        statements.push(format!("{alter} SET COMPRESSION {compression}"));
+        if target.at_least(14) {
+            statements.push(format!("{alter} SET COMPRESSION {compression}"));
+        } else {
+            target.note("columns have no compression method of their own");
+        }
     }
     // Some servers count there, for themselves, how often a row type changed.
     let options: Vec<_> = column

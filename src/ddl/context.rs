@@ -8,7 +8,8 @@ use crate::model::{
     Address, Aggregate, Check, Class, Column, Database, DefaultAcl, Domain, DomainConstraint,
     Index, NotNull, Oid, Relation, RelationKind, Type, TypeDefinition,
 };
-use crate::sql::ServerVersion;
+
+use super::target::Target;
 
 /// A constraint that a [`Node::SeparateConstraint`] may name, and what it stands on.
 #[derive(Clone, Copy)]
@@ -22,6 +23,8 @@ pub(super) enum Separable<'a> {
 /// hash maps' order cannot leak into the output.
 pub(super) struct Context<'a> {
     pub database: &'a Database,
+    /// Who is to run the statements.
+    pub target: Target,
     order: &'a Order,
     nodes: HashSet<Node>,
     relations: HashMap<Oid, &'a Relation>,
@@ -43,6 +46,7 @@ impl<'a> Context<'a> {
     pub fn new(database: &'a Database, order: &'a Order) -> Self {
         let mut context = Self {
             database,
+            target: Target::new(database.version),
             order,
             nodes: order.nodes.iter().map(|ordered| ordered.node).collect(),
             relations: HashMap::with_capacity(database.relations.len()),
@@ -213,11 +217,6 @@ impl<'a> Context<'a> {
             let address = Address::new(Class::DefaultAcl, acl.oid);
             self.positions.insert(address, at);
         }
-    }
-
-    /// The source's version.
-    pub fn version(&self) -> ServerVersion {
-        self.database.version
     }
 
     pub fn relation(&self, oid: Oid) -> Result<&'a Relation> {

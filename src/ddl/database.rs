@@ -9,6 +9,7 @@ use crate::sql::{ServerVersion, ident, literal};
 
 use super::privileges::GrantKind;
 use super::settings::assignment;
+use super::target::Target;
 use super::{comment, label, privileges};
 
 /// `CREATE DATABASE`, worded for a target of this version. A clause that the target does not
@@ -95,7 +96,7 @@ pub fn acl(database: &DatabaseProperties, name: &str, source: ServerVersion) -> 
         &format!("DATABASE {}", ident(name)),
         &database.header.acl,
         database.header.owner.as_deref(),
-        source,
+        &Target::new(source),
     )
 }
 

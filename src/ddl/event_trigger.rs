@@ -6,10 +6,12 @@ use crate::sql::{ident, literal};
 
 use super::plain;
 use super::rendered::Rendered;
+use super::target::Target;
 
-pub(super) fn render(node: Node, trigger: &EventTrigger) -> Rendered {
+pub(super) fn render(target: &Target, node: Node, trigger: &EventTrigger) -> Rendered {
     let header = &trigger.header;
     let name = ident(&header.name);
+    target.needs(trigger.event == "login", 17, "event triggers on login");
     let mut create = format!("CREATE EVENT TRIGGER {name} ON {}", ident(&trigger.event));
     if !trigger.tags.is_empty() {
         let tags: Vec<_> = trigger.tags.iter().map(|tag| literal(tag)).collect();

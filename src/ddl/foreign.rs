@@ -32,7 +32,7 @@ fn frame(
     }
     rendered.comments = comment::of(header, &object);
     let object = format!("{grantee} {name}");
-    rendered.privileges = privileges::of(grant, &object, header, context.version());
+    rendered.privileges = privileges::of(grant, &object, header, &context.target);
     rendered
 }
 

@@ -7,6 +7,7 @@ use crate::sql::{LockMode, ident};
 
 use super::context::Context;
 use super::rendered::Rendered;
+use super::words::has_words;
 use super::{column, comment};
 
 pub(super) fn render(context: &Context<'_>, node: Node, key: &ForeignKey) -> Result<Rendered> {
@@ -18,6 +19,19 @@ pub(super) fn render(context: &Context<'_>, node: Node, key: &ForeignKey) -> Res
     let name = ident(&header.name);
     let table_name = table.header.sql_name();
     if header.wanted.has(Components::DEFINITION) {
+        let (target, definition) = (&context.target, &key.definition);
+        target.needs(!key.enforced, 18, "constraints that are NOT ENFORCED");
+        let unchecked = key.on_partitioned && !key.validated && key.enforced;
+        target.needs(
+            unchecked,
+            18,
+            "NOT VALID foreign keys of partitioned tables",
+        );
+        let period = has_words(definition, ", PERIOD ");
+        target.needs(period, 18, "temporal foreign keys (PERIOD)");
+        let chosen = ["SET NULL (", "SET DEFAULT ("];
+        let chosen = chosen.iter().any(|words| has_words(definition, words));
+        target.needs(chosen, 15, "ON DELETE SET NULL of chosen columns");
         let what = column::alterable(table);
         // A partitioned table's key must reach its partitions.
         let only = if key.on_partitioned { "" } else { "ONLY " };

@@ -8,6 +8,8 @@ use super::context::Context;
 use super::privileges::GrantKind;
 use super::rendered::Rendered;
 use super::settings::assignment;
+use super::target::Target;
+use super::words::{builtin_multirange, has_words};
 use super::{plain, privileges};
 
 pub(super) fn render(context: &Context<'_>, node: Node, function: &Function) -> Rendered {
@@ -29,12 +31,30 @@ pub(super) fn render(context: &Context<'_>, node: Node, function: &Function) -> 
     let mut rendered = plain::render(node, kind, &address, header, statements);
     rendered.name = signature;
     if header.wanted.has(Components::DEFINITION) {
+        ask(&context.target, function);
         for relation in context.maybe_written(header.address) {
             rendered.lock(*relation, LockMode::RowExclusive);
         }
     }
-    rendered.privileges = privileges::of(GrantKind::Function, &object, header, context.version());
+    rendered.privileges = privileges::of(GrantKind::Function, &object, header, &context.target);
     rendered
+}
+
+/// What not every server knows.
+fn ask(target: &Target, function: &Function) {
+    let standard = matches!(function.body, FunctionBody::Sql(_));
+    target.needs(
+        standard,
+        14,
+        "bodies in standard SQL (BEGIN ATOMIC, RETURN)",
+    );
+    let arguments = &function.arguments;
+    let out = arguments.starts_with("OUT ") || has_words(arguments, ", OUT ");
+    let procedure = function.kind == FunctionKind::Procedure;
+    target.needs(procedure && out, 14, "procedures with OUT arguments");
+    let result = function.result.as_deref().unwrap_or_default();
+    let multirange = builtin_multirange(arguments) || builtin_multirange(result);
+    target.needs(multirange, 14, "multirange types");
 }
 
 fn create(kind: &str, function: &Function) -> String {

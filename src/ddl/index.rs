@@ -2,12 +2,16 @@
 
 use crate::error::Result;
 use crate::graph::Node;
-use crate::model::{Address, Class, Components, Index, IndexConstraint, Relation};
+use crate::model::{
+    Address, Class, Components, Index, IndexConstraint, IndexConstraintKind, Relation,
+};
 use crate::sql::{LockMode, ident, qualified};
 
 use super::column::{alter_only, alterable};
 use super::context::Context;
 use super::rendered::Rendered;
+use super::target::Target;
+use super::words::{has_words, outside_quotes};
 use super::{comment, label};
 
 /// An index's node. Where its constraint has a node of its own, nothing is left here but the
@@ -76,6 +80,13 @@ fn constraint_alone(
     let name = ident(&constraint.name);
     let table_name = table.header.sql_name();
     if header.wanted.has(Components::DEFINITION) {
+        let exclusion = constraint.kind == IndexConstraintKind::Exclusion;
+        ask(&context.target, &constraint.definition);
+        context.target.needs(
+            exclusion && index.partitioned,
+            17,
+            "exclusion constraints of partitioned tables",
+        );
         rendered.tablespace.clone_from(&index.tablespace);
         rendered.create.push(format!(
             "{} ADD CONSTRAINT {name} {}",
@@ -101,11 +112,30 @@ fn constraint_alone(
     Ok(rendered)
 }
 
+/// What not every server knows.
+fn ask(target: &Target, definition: &str) {
+    let distinct = has_words(definition, "NULLS NOT DISTINCT");
+    target.needs(distinct, 15, "NULLS NOT DISTINCT");
+    let temporal = has_words(definition, " WITHOUT OVERLAPS");
+    target.needs(temporal, 18, "temporal keys (WITHOUT OVERLAPS)");
+    // The server's own operator classes, which stand without a schema.
+    let brin = outside_quotes(definition).any(|piece| {
+        piece
+            .split([' ', ',', '(', ')'])
+            .filter(|word| !word.contains('.'))
+            .any(|word| word.ends_with("_minmax_multi_ops") || word.ends_with("_bloom_ops"))
+    });
+    target.needs(brin, 14, "bloom and minmax-multi indexes");
+    let covering = has_words(definition, " USING spgist ") && has_words(definition, ") INCLUDE (");
+    target.needs(covering, 14, "covering SP-GiST indexes");
+}
+
 fn plain(context: &Context<'_>, index: &Index, table: &Relation, rendered: &mut Rendered) {
     if !index.header.wanted.has(Components::DEFINITION) {
         return;
     }
     rendered.tablespace.clone_from(&index.tablespace);
+    ask(&context.target, &index.definition);
     rendered.create.push(index.definition.clone());
     // An attached index goes with its parent.
     if index.parent.is_none() {

@@ -40,6 +40,6 @@ pub(super) fn render(context: &Context<'_>, node: Node, language: &Language) -> 
     }
     rendered.comments = comment::of(header, &object);
     rendered.labels = label::of(header, &object, |_| None);
-    rendered.privileges = privileges::of(GrantKind::Language, &object, header, context.version());
+    rendered.privileges = privileges::of(GrantKind::Language, &object, header, &context.target);
     rendered
 }

@@ -2,13 +2,14 @@
 
 use crate::graph::Node;
 use crate::model::{LargeObjectGroup, Oid};
-use crate::sql::{ServerVersion, ident};
+use crate::sql::ident;
 
 use super::privileges::GrantKind;
 use super::rendered::Rendered;
+use super::target::Target;
 use super::{comment, label, privileges};
 
-pub(super) fn render(node: Node, group: &LargeObjectGroup, version: ServerVersion) -> Rendered {
+pub(super) fn render(node: Node, group: &LargeObjectGroup, target: &Target) -> Rendered {
     let mut rendered = Rendered::named(node, "BLOB METADATA", None, name(group));
     rendered.owner = Some(group.owner.clone());
     let oids: Vec<Oid> = group.objects.iter().map(|object| object.oid).collect();
@@ -32,7 +33,7 @@ pub(super) fn render(node: Node, group: &LargeObjectGroup, version: ServerVersio
         &format!("LARGE OBJECT {}", list.join(", ")),
         &group.acl,
         Some(&group.owner),
-        version,
+        target,
     );
     for object in &group.objects {
         let on = format!("LARGE OBJECT {}", object.oid);

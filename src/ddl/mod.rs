@@ -2,7 +2,8 @@
 //!
 //! Promises: one [`Rendered`] per node of the order, in its order; every list element is one
 //! statement without a closing semicolon; every name is qualified and quoted; the statements run
-//! on the source's own major and on every newer one.
+//! on the source's own major, and each [`Form`] says where another major needs others, or cannot
+//! have the object at all.
 //!
 //! Never asks the server, never decides an order. Text that the server deparsed is used as it came.
 
@@ -31,6 +32,7 @@ mod plain;
 mod policy;
 mod privileges;
 mod publication;
+mod renamed;
 mod render;
 mod rendered;
 mod rule;
@@ -41,11 +43,14 @@ mod settings;
 mod statistics;
 mod subscription;
 mod table;
+mod target;
 mod text_search;
 mod transform;
 mod trigger;
 mod types;
 mod view;
+mod words;
 
 pub use render::render;
-pub use rendered::{Locked, Options, Rendered};
+pub use rendered::{Form, Locked, Options, Rendered};
+pub use target::Target;

@@ -2,17 +2,26 @@
 //! its own statement.
 
 use crate::graph::Node;
-use crate::model::Operator;
+use crate::model::{Components, Operator};
 use crate::sql::ident;
 
 use super::plain;
+use super::renamed::over_renamed;
 use super::rendered::Rendered;
+use super::target::Target;
 
-pub(super) fn render(node: Node, operator: &Operator) -> Rendered {
+pub(super) fn render(target: &Target, node: Node, operator: &Operator) -> Rendered {
     let header = &operator.header;
     let schema = header.schema.as_deref().unwrap_or_default();
     let name = format!("{}.{}", ident(schema), header.name);
     let address = format!("{name} {}", operator.operands);
+    if header.wanted.has(Components::DEFINITION) {
+        if operator.right.is_none() && target.at_least(14) {
+            target.impossible("postfix operators");
+        }
+        let operands = [operator.left.as_deref(), operator.right.as_deref()];
+        over_renamed(target, &operator.function, operands.into_iter().flatten());
+    }
     let create = format!("CREATE OPERATOR {name} ({}\n)", options(operator));
     let mut rendered = plain::render(node, "OPERATOR", &address, header, vec![create]);
     rendered.name = format!("{} {}", header.name, operator.operands);

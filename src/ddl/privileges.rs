@@ -10,6 +10,7 @@ use crate::model::{Acl, AclItem, Components, DefaultAcl, Header};
 use crate::sql::{RESET_ROLE, ServerVersion, ident};
 
 use super::rendered::Rendered;
+use super::target::Target;
 
 /// What privileges are on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +63,19 @@ const fn keyword(letter: char) -> Option<&'static str> {
         'c' => "CONNECT",
         's' => "SET",
         'A' => "ALTER SYSTEM",
+        _ => return None,
+    })
+}
+
+/// The first major that has a role of the server's own; none for other roles, and for those that
+/// every known server has.
+pub(super) fn predefined_since(role: &str) -> Option<u32> {
+    Some(match role {
+        "pg_database_owner" | "pg_read_all_data" | "pg_write_all_data" => 14,
+        "pg_checkpoint" => 15,
+        "pg_create_subscription" | "pg_use_reserved_connections" => 16,
+        "pg_maintain" => 17,
+        "pg_signal_autovacuum_worker" => 18,
         _ => return None,
     })
 }
@@ -333,7 +347,7 @@ fn apply(state: &mut Vec<AclItem>, change: &Change) {
 /// How changes are worded.
 struct Wording<'a> {
     kind: GrantKind,
-    version: ServerVersion,
+    target: &'a Target,
     /// `TABLE s.t`; `TABLES` for default privileges.
     object: &'a str,
     /// The column, for column privileges.
@@ -347,6 +361,9 @@ impl Wording<'_> {
     fn statements(&self, changes: &[Change]) -> Vec<String> {
         let mut statements = Vec::new();
         for change in changes {
+            if !self.is_known(change) {
+                continue;
+            }
             // Default privileges are always the role's own grants.
             let foreign_grantor =
                 self.prefix.is_empty() && self.owner.is_some_and(|owner| owner != change.grantor);
@@ -361,6 +378,32 @@ impl Wording<'_> {
             }
         }
         statements
+    }
+
+    /// Whether the target has all that the statement would name.
+    fn is_known(&self, change: &Change) -> bool {
+        let roles = [change.grantee.as_deref(), Some(change.grantor.as_str())];
+        for role in roles.into_iter().flatten() {
+            if let Some(since) = predefined_since(role)
+                && !self.target.at_least(since)
+            {
+                self.target
+                    .note(format!("privileges of {role}, which is not there"));
+                return false;
+            }
+        }
+        // With others it is left out of the list.
+        change.letters != "m" || self.knows('m')
+    }
+
+    /// Whether the target has the privilege.
+    fn knows(&self, letter: char) -> bool {
+        let known = letter != 'm' || self.target.at_least(17);
+        if !known {
+            self.target
+                .note("the privilege MAINTAIN, which is not there");
+        }
+        known
     }
 
     fn statement(&self, change: &Change) -> String {
@@ -382,7 +425,7 @@ impl Wording<'_> {
     }
 
     fn privileges(&self, change: &Change) -> String {
-        let all = self.kind.all(self.version);
+        let all = self.kind.all(self.target.source());
         let whole = all.chars().all(|letter| change.letters.contains(letter));
         let to_owner = change.grantee.is_some() && change.grantee.as_deref() == self.owner;
         let taken = change.verb == Verb::Revoke;
@@ -396,6 +439,7 @@ impl Wording<'_> {
         let words: Vec<_> = change
             .letters
             .chars()
+            .filter(|&letter| self.knows(letter))
             .filter_map(keyword)
             .map(|word| format!("{word}{column}"))
             .collect();
@@ -409,9 +453,9 @@ pub(super) fn on(
     object: &str,
     acl: &Acl,
     owner: Option<&str>,
-    version: ServerVersion,
+    target: &Target,
 ) -> Vec<String> {
-    statements(kind, object, None, acl, owner, version)
+    statements(kind, object, None, acl, owner, target)
 }
 
 /// The statements for a column of the table named by `object`.
@@ -420,9 +464,9 @@ pub(super) fn on_column(
     column: &str,
     acl: &Acl,
     owner: Option<&str>,
-    version: ServerVersion,
+    target: &Target,
 ) -> Vec<String> {
-    statements(GrantKind::Column, object, Some(column), acl, owner, version)
+    statements(GrantKind::Column, object, Some(column), acl, owner, target)
 }
 
 fn statements(
@@ -431,14 +475,14 @@ fn statements(
     column: Option<&str>,
     acl: &Acl,
     owner: Option<&str>,
-    version: ServerVersion,
+    target: &Target,
 ) -> Vec<String> {
     let Some(current) = &acl.current else {
         return Vec::new();
     };
     Wording {
         kind,
-        version,
+        target,
         object,
         column,
         owner,
@@ -448,20 +492,15 @@ fn statements(
 }
 
 /// The statements for an object with a header, if its privileges are wanted.
-pub(super) fn of(
-    kind: GrantKind,
-    object: &str,
-    header: &Header,
-    version: ServerVersion,
-) -> Vec<String> {
+pub(super) fn of(kind: GrantKind, object: &str, header: &Header, target: &Target) -> Vec<String> {
     if !header.wanted.has(Components::ACL) {
         return Vec::new();
     }
-    on(kind, object, &header.acl, header.owner.as_deref(), version)
+    on(kind, object, &header.acl, header.owner.as_deref(), target)
 }
 
 /// `ALTER DEFAULT PRIVILEGES`.
-pub(super) fn render_default(node: Node, acl: &DefaultAcl, version: ServerVersion) -> Rendered {
+pub(super) fn render_default(node: Node, acl: &DefaultAcl, target: &Target) -> Rendered {
     let (kind, objects) = match acl.object_type {
         'S' => (GrantKind::Sequence, "SEQUENCES"),
         'f' => (GrantKind::Function, "FUNCTIONS"),
@@ -476,13 +515,15 @@ pub(super) fn render_default(node: Node, acl: &DefaultAcl, version: ServerVersio
     let Some(current) = acl.acl.current.as_ref().filter(|_| acl.wanted) else {
         return rendered;
     };
+    let of_large_objects = acl.object_type == 'L';
+    target.needs(of_large_objects, 18, "default privileges for large objects");
     let mut prefix = format!("ALTER DEFAULT PRIVILEGES FOR ROLE {} ", ident(&acl.role));
     if let Some(schema) = &acl.schema {
         prefix.push_str(&format!("IN SCHEMA {} ", ident(schema)));
     }
     rendered.privileges = Wording {
         kind,
-        version,
+        target,
         object: objects,
         column: None,
         owner: Some(&acl.role),

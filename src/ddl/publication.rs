@@ -6,8 +6,9 @@ use crate::sql::{LockMode, ident, literal, qualified};
 
 use super::plain;
 use super::rendered::Rendered;
+use super::target::Target;
 
-pub(super) fn render(node: Node, publication: &Publication) -> Rendered {
+pub(super) fn render(target: &Target, node: Node, publication: &Publication) -> Rendered {
     let header = &publication.header;
     let name = ident(&header.name);
     let all = if publication.all_tables {
@@ -21,14 +22,18 @@ pub(super) fn render(node: Node, publication: &Publication) -> Rendered {
         create.push_str(", publish_via_partition_root = true");
     }
     if publication.generated_columns {
-        create.push_str(", publish_generated_columns = stored");
+        if target.at_least(18) {
+            create.push_str(", publish_generated_columns = stored");
+        } else {
+            target.note("generated columns are not published");
+        }
     }
     create.push(')');
     plain::render(node, "PUBLICATION", &name, header, vec![create])
 }
 
 /// A table in a publication. It leaves with either of them.
-pub(super) fn render_table(node: Node, member: &PublicationTable) -> Rendered {
+pub(super) fn render_table(target: &Target, node: Node, member: &PublicationTable) -> Rendered {
     let header = &member.header;
     let (schema, table) = (header.schema.clone().unwrap_or_default(), &header.name);
     let mut rendered = Rendered::named(
@@ -38,6 +43,13 @@ pub(super) fn render_table(node: Node, member: &PublicationTable) -> Rendered {
         format!("{} {table}", member.publication),
     );
     rendered.relation = Some(table.clone());
+    // Without them it would publish more than it may.
+    target.needs(
+        !member.columns.is_empty(),
+        15,
+        "column lists of publications",
+    );
+    target.needs(member.filter.is_some(), 15, "row filters of publications");
     let mut add = format!(
         "ALTER PUBLICATION {} ADD TABLE ONLY {}",
         ident(&member.publication),
@@ -56,7 +68,7 @@ pub(super) fn render_table(node: Node, member: &PublicationTable) -> Rendered {
 }
 
 /// A schema in a publication. It leaves with either of them.
-pub(super) fn render_schema(node: Node, member: &PublicationSchema) -> Rendered {
+pub(super) fn render_schema(target: &Target, node: Node, member: &PublicationSchema) -> Rendered {
     let header = &member.header;
     let mut rendered = Rendered::named(
         node,
@@ -64,6 +76,7 @@ pub(super) fn render_schema(node: Node, member: &PublicationSchema) -> Rendered 
         header.schema.clone(),
         format!("{} {}", member.publication, header.name),
     );
+    target.needs(true, 15, "schemas in publications");
     rendered.create.push(format!(
         "ALTER PUBLICATION {} ADD TABLES IN SCHEMA {}",
         ident(&member.publication),

@@ -24,7 +24,7 @@ pub fn render(database: &Database, order: &Order, _options: &Options) -> Result<
     order
         .nodes
         .iter()
-        .map(|ordered| node(&context, ordered.node))
+        .map(|ordered| context.target.with_forms(|| node(&context, ordered.node)))
         .collect()
 }
 
@@ -45,10 +45,12 @@ fn node(context: &Context<'_>, node: Node) -> Result<Rendered> {
                 table::render_not_null(context, node, relation, column, not_null)
             }
             Separable::Domain(type_, constraint) => {
-                types::render_constraint(node, type_, constraint)
+                types::render_constraint(&context.target, node, type_, constraint)
             }
         },
-        Node::ViewDefinition(oid) => view::render_definition(node, context.relation(oid)?)?,
+        Node::ViewDefinition(oid) => {
+            view::render_definition(&context.target, node, context.relation(oid)?)?
+        }
         Node::TableAttach(oid) => table::render_attach(context, node, context.relation(oid)?)?,
         Node::TableData(oid) => {
             let header = &context.relation(oid)?.header;
@@ -58,9 +60,7 @@ fn node(context: &Context<'_>, node: Node) -> Result<Rendered> {
             rendered
         }
         Node::SequenceSet(oid) => sequence::render_value(node, context.relation(oid)?)?,
-        Node::LargeObjects(at) => {
-            large_object::render(node, group(context, at)?, context.version())
-        }
+        Node::LargeObjects(at) => large_object::render(node, group(context, at)?, &context.target),
         Node::LargeObjectData(at) => large_object::render_data(node, group(context, at)?),
         Node::IndexAttach(oid) => index::render_attach(context, node, context.index(oid)?)?,
         Node::RowSecurity(oid) => policy::render_switch(node, context.relation(oid)?),
@@ -107,7 +107,7 @@ fn object(context: &Context<'_>, node: Node, address: Address) -> Result<Rendere
         }
         Class::Collation => {
             let object = context.object(&database.collations, address)?;
-            Ok(collation::render(node, object))
+            Ok(collation::render(&context.target, node, object))
         }
         Class::Cast => Ok(cast::render(
             node,
@@ -115,7 +115,7 @@ fn object(context: &Context<'_>, node: Node, address: Address) -> Result<Rendere
         )),
         Class::Operator => {
             let object = context.object(&database.operators, address)?;
-            Ok(operator::render(node, object))
+            Ok(operator::render(&context.target, node, object))
         }
         Class::OperatorFamily => {
             let object = context.object(&database.operator_families, address)?;
@@ -171,19 +171,19 @@ fn object(context: &Context<'_>, node: Node, address: Address) -> Result<Rendere
         }
         Class::Publication => {
             let object = context.object(&database.publications, address)?;
-            Ok(publication::render(node, object))
+            Ok(publication::render(&context.target, node, object))
         }
         Class::PublicationRelation => {
             let object = context.object(&database.publication_tables, address)?;
-            Ok(publication::render_table(node, object))
+            Ok(publication::render_table(&context.target, node, object))
         }
         Class::PublicationSchema => {
             let object = context.object(&database.publication_schemas, address)?;
-            Ok(publication::render_schema(node, object))
+            Ok(publication::render_schema(&context.target, node, object))
         }
         Class::EventTrigger => {
             let object = context.object(&database.event_triggers, address)?;
-            Ok(event_trigger::render(node, object))
+            Ok(event_trigger::render(&context.target, node, object))
         }
         Class::Constraint => match context.try_index_of_constraint(address.oid) {
             Some(index) => match &index.constraint {
@@ -211,7 +211,7 @@ fn object(context: &Context<'_>, node: Node, address: Address) -> Result<Rendere
         Class::DefaultAcl => Ok(privileges::render_default(
             node,
             context.default_acl(address.oid)?,
-            context.version(),
+            &context.target,
         )),
         _ => Err(missing(address)),
     }

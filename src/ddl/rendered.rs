@@ -2,7 +2,7 @@
 
 use crate::graph::Node;
 use crate::model::{Header, Oid};
-use crate::sql::LockMode;
+use crate::sql::{LockMode, ServerVersion};
 
 /// How statements are written.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,6 +51,107 @@ pub struct Rendered {
     pub labels: Vec<String>,
     /// Locks that `create` takes on relations other than the one it makes.
     pub locks: Vec<Locked>,
+    /// How it is made on servers of other majors, where that differs; ranges do not overlap.
+    pub forms: Vec<Form>,
+}
+
+/// What is different on some range of other majors. A list that is there takes the place of the
+/// object's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Form {
+    /// The first major it is for; none for all before `before`.
+    pub since: Option<u32>,
+    /// The first major it is no longer for; none for all from `since` on.
+    pub before: Option<u32>,
+    /// Instead of [`Rendered::create`].
+    pub create: Option<Vec<String>>,
+    /// Instead of [`Rendered::drop`].
+    pub drop: Option<Vec<String>>,
+    /// Instead of [`Rendered::set_owner`].
+    pub set_owner: Option<Vec<String>>,
+    /// Instead of [`Rendered::privileges`].
+    pub privileges: Option<Vec<String>>,
+    /// Instead of [`Rendered::comments`].
+    pub comments: Option<Vec<String>>,
+    /// Instead of [`Rendered::labels`].
+    pub labels: Option<Vec<String>>,
+    /// What is lost or another way there.
+    pub notes: Vec<String>,
+    /// What those servers do not know, so that the object cannot be made.
+    pub impossible: Option<String>,
+}
+
+impl Form {
+    /// What `major` gets that the source's `own` rendering does not say; none if it is the same.
+    pub(super) fn between(
+        own: &Rendered,
+        other: Rendered,
+        major: u32,
+        notes: Vec<String>,
+        impossible: Vec<String>,
+    ) -> Option<Self> {
+        let range = Self {
+            since: Some(major),
+            before: Some(major + 1),
+            ..Self::default()
+        };
+        if !impossible.is_empty() {
+            return Some(Self {
+                impossible: Some(impossible.join(", ")),
+                ..range
+            });
+        }
+        let unless = |own: &Vec<String>, other: Vec<String>| (*own != other).then_some(other);
+        let form = Self {
+            create: unless(&own.create, other.create),
+            drop: unless(&own.drop, other.drop),
+            set_owner: unless(&own.set_owner, other.set_owner),
+            privileges: unless(&own.privileges, other.privileges),
+            comments: unless(&own.comments, other.comments),
+            labels: unless(&own.labels, other.labels),
+            notes,
+            ..range.clone()
+        };
+        (form != range).then_some(form)
+    }
+
+    /// Whether any list of statements is different.
+    pub fn has_lists(&self) -> bool {
+        [
+            &self.create,
+            &self.drop,
+            &self.set_owner,
+            &self.privileges,
+            &self.comments,
+            &self.labels,
+        ]
+        .into_iter()
+        .any(Option::is_some)
+    }
+
+    /// Whether the next major's form says the same.
+    pub(super) fn continues_with(&self, next: &Self) -> bool {
+        let moved = Self {
+            since: self.since,
+            before: self.before,
+            ..next.clone()
+        };
+        self.before == next.since && *self == moved
+    }
+
+    /// A range that ends at the newest known major goes on for ever, one that begins at the oldest
+    /// has no beginning, except across the source's own.
+    pub(super) fn open_ends(&mut self, source: u32) {
+        if self.since == Some(ServerVersion::OLDEST_MAJOR) && source >= ServerVersion::OLDEST_MAJOR
+        {
+            self.since = None;
+        }
+        if self.before == Some(ServerVersion::NEWEST_MAJOR + 1)
+            && source <= ServerVersion::NEWEST_MAJOR
+        {
+            self.before = None;
+        }
+    }
 }
 
 impl Rendered {
@@ -82,6 +183,7 @@ impl Rendered {
             comments: Vec::new(),
             labels: Vec::new(),
             locks: Vec::new(),
+            forms: Vec::new(),
         }
     }
 

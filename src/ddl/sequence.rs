@@ -23,7 +23,7 @@ pub(super) fn render(context: &Context<'_>, node: Node, relation: &Relation) -> 
                 rendered.create.push(create);
             }
             None => {
-                rendered.create.push(create(relation, sequence));
+                rendered.create.push(create(context, relation, sequence));
                 rendered
                     .drop
                     .push(format!("DROP SEQUENCE IF EXISTS {}", header.sql_name()));
@@ -37,7 +37,7 @@ pub(super) fn render(context: &Context<'_>, node: Node, relation: &Relation) -> 
     }
     rendered.comments = comment::of(header, &object);
     rendered.labels = label::of(header, &object, |_| None);
-    rendered.privileges = privileges::of(GrantKind::Sequence, &object, header, context.version());
+    rendered.privileges = privileges::of(GrantKind::Sequence, &object, header, &context.target);
     Ok(rendered)
 }
 
@@ -87,10 +87,10 @@ fn identity(sequence: &Sequence) -> Option<(&SequenceOwner, Identity)> {
     Some((owner, owner.identity?))
 }
 
-fn create(relation: &Relation, sequence: &Sequence) -> String {
+fn create(context: &Context<'_>, relation: &Relation, sequence: &Sequence) -> String {
     let unlogged = match relation.persistence {
-        Persistence::Unlogged => "UNLOGGED ",
-        Persistence::Permanent => "",
+        Persistence::Unlogged if may_be_unlogged(context) => "UNLOGGED ",
+        Persistence::Unlogged | Persistence::Permanent => "",
     };
     let type_ = match sequence.type_sql.as_str() {
         "bigint" => String::new(),
@@ -101,6 +101,14 @@ fn create(relation: &Relation, sequence: &Sequence) -> String {
         relation.header.sql_name(),
         options(sequence)
     )
+}
+
+fn may_be_unlogged(context: &Context<'_>) -> bool {
+    let known = context.target.at_least(15);
+    if !known {
+        context.target.note("UNLOGGED sequences are logged");
+    }
+    known
 }
 
 /// An identity column's sequence is made with the column's property. Not ONLY: a partitioned
@@ -119,9 +127,12 @@ fn add_identity(
     };
     // Before 15 the sequence of an unlogged table is logged, and the grammar has no word for it.
     let persistence = match relation.persistence {
-        _ if relation.persistence == table.persistence || !context.version().at_least(15) => "",
-        Persistence::Permanent => "\n    LOGGED",
-        Persistence::Unlogged => "\n    UNLOGGED",
+        _ if relation.persistence == table.persistence || !context.target.source().at_least(15) => {
+            ""
+        }
+        Persistence::Permanent if context.target.at_least(15) => "\n    LOGGED",
+        Persistence::Unlogged if may_be_unlogged(context) => "\n    UNLOGGED",
+        Persistence::Permanent | Persistence::Unlogged => "",
     };
     let (_, column) = column_of(context, owner)?;
     Ok(format!(

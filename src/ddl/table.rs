@@ -12,6 +12,7 @@ use super::context::{Context, missing};
 use super::privileges::GrantKind;
 use super::rendered::Rendered;
 use super::settings::{foreign, with};
+use super::target::Target;
 use super::{comment, label, privileges};
 
 /// What pg_dump and SQL call the relation.
@@ -58,8 +59,8 @@ pub(super) fn frame(context: &Context<'_>, node: Node, relation: &Relation) -> R
 fn relation_privileges(context: &Context<'_>, relation: &Relation) -> Vec<String> {
     let header = &relation.header;
     let object = format!("TABLE {}", header.sql_name());
-    let version = context.version();
-    let mut statements = privileges::of(GrantKind::Table, &object, header, version);
+    let target = &context.target;
+    let mut statements = privileges::of(GrantKind::Table, &object, header, target);
     if header.wanted.has(Components::ACL) {
         let owner = header.owner.as_deref();
         for column in &relation.columns {
@@ -69,7 +70,7 @@ fn relation_privileges(context: &Context<'_>, relation: &Relation) -> Vec<String
                 &column.name,
                 acl,
                 owner,
-                version,
+                target,
             ));
         }
     }
@@ -91,11 +92,18 @@ pub(super) fn render<'a>(context: &Context<'a>, node: Node, table: &'a Relation)
     rendered.create.push(create(context, table));
     match (&table.access_method, table.kind) {
         // The default access method does not reach partitioned tables.
-        (Some(method), RelationKind::PartitionedTable) => rendered.create.push(format!(
-            "ALTER TABLE {} SET ACCESS METHOD {}",
-            header.sql_name(),
-            ident(method)
-        )),
+        (Some(method), RelationKind::PartitionedTable) => {
+            if context.target.at_least(17) {
+                rendered.create.push(format!(
+                    "ALTER TABLE {} SET ACCESS METHOD {}",
+                    header.sql_name(),
+                    ident(method)
+                ));
+            } else {
+                let note = "partitioned tables have no access method for their partitions to be";
+                context.target.note(note);
+            }
+        }
         (method, _) => rendered.access_method.clone_from(method),
     }
     if context.is_adopted(table) {
@@ -151,6 +159,7 @@ fn create<'a>(context: &Context<'a>, table: &'a Relation) -> String {
         .iter()
         .filter_map(|column| column::element(context, table, column))
         .collect();
+    elements.extend(column::not_null_checks(context, table));
     elements.extend(
         inline_checks(context, table)
             .map(|check| format!("CONSTRAINT {} {}", ident(&check.name), check.definition)),
@@ -170,11 +179,29 @@ fn create<'a>(context: &Context<'a>, table: &'a Relation) -> String {
     if let Some((server, _)) = &table.foreign {
         text.push_str(&format!("\nSERVER {}", ident(server)));
     }
-    text.push_str(&with(&table.options).replacen(' ', "\n", 1));
+    let options = known_parameters(&context.target, &table.options);
+    text.push_str(&with(&options).replacen(' ', "\n", 1));
     if let Some((_, options)) = &table.foreign {
         text.push_str(&foreign(options).replacen(' ', "\n", 1));
     }
     text
+}
+
+/// The storage parameters that the target knows.
+fn known_parameters(target: &Target, options: &[(String, String)]) -> Vec<(String, String)> {
+    const SINCE_18: [&str; 2] = [
+        "autovacuum_vacuum_max_threshold",
+        "vacuum_max_eager_freeze_failure_rate",
+    ];
+    let known = |(name, _): &&(String, String)| {
+        let bare = name.strip_prefix("toast.").unwrap_or(name);
+        let known = !SINCE_18.contains(&bare) || target.at_least(18);
+        if !known {
+            target.note(format!("the storage parameter {bare}, which is not there"));
+        }
+        known
+    };
+    options.iter().filter(known).cloned().collect()
 }
 
 /// The CHECK constraints that stand in CREATE TABLE. What is made free-standing has all of them,
@@ -200,6 +227,7 @@ fn constraint_comments<'a>(context: &Context<'a>, table: &'a Relation) -> Vec<St
     for column in &table.columns {
         if let Some(not_null) = column::not_null(context, table, column)
             && let (Some(name), Some(text)) = (&not_null.name, &not_null.comment)
+            && (not_null.no_inherit || column::keeps_name(context))
         {
             comments.push(on_constraint(name, text));
         }
@@ -270,6 +298,9 @@ pub(super) fn render_check(
     table: &Relation,
     check: &Check,
 ) -> Rendered {
+    let not_enforced = check.definition.ends_with(" NOT ENFORCED");
+    let target = &context.target;
+    target.needs(not_enforced, 18, "constraints that are NOT ENFORCED");
     let definition = (check.local || table.partition_bound.is_some()).then_some(&check.definition);
     added_constraint(
         context,
@@ -288,10 +319,20 @@ pub(super) fn render_not_null(
     column: &Column,
     not_null: &NotNull,
 ) -> Rendered {
+    let has_named = context.target.at_least(18);
+    if !has_named {
+        let note = "NOT NULL constraints that are NOT VALID or NO INHERIT are CHECK constraints";
+        context.target.note(note);
+    }
     let definition = not_null.local.then(|| {
+        let column = ident(&column.name);
+        let what = if has_named {
+            format!("NOT NULL {column}")
+        } else {
+            format!("CHECK (({column} IS NOT NULL))")
+        };
         format!(
-            "NOT NULL {}{}{}",
-            ident(&column.name),
+            "{what}{}{}",
             if not_null.no_inherit {
                 " NO INHERIT"
             } else {
@@ -304,12 +345,15 @@ pub(super) fn render_not_null(
         // What the server would call it; only servers that name them have them apart.
         format!("{}_{}_not_null", table.header.name, column.name)
     });
+    // A child's is its parent's CHECK then, which may have another name.
+    let comment = not_null.comment.as_deref();
+    let comment = comment.filter(|_| has_named || not_null.local);
     added_constraint(
         context,
         node,
         "CONSTRAINT",
         table,
-        (&name, definition, not_null.comment.as_deref()),
+        (&name, definition, comment),
     )
 }
 

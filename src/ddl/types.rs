@@ -12,16 +12,20 @@ use super::context::{Context, missing};
 use super::drop::guarded;
 use super::privileges::GrantKind;
 use super::rendered::Rendered;
+use super::target::Target;
+use super::words::builtin_multirange;
 use super::{comment, label, privileges};
 
 pub(super) fn render(context: &Context<'_>, node: Node, type_: &Type) -> Result<Rendered> {
     let header = &type_.header;
     let name = header.sql_name();
     let (kind, create) = match &type_.definition {
-        TypeDefinition::Base(base) => ("TYPE", base_type(&name, base)),
-        TypeDefinition::Composite { columns, .. } => ("TYPE", composite(&name, columns)),
+        TypeDefinition::Base(base) => ("TYPE", base_type(&context.target, &name, base)),
+        TypeDefinition::Composite { columns, .. } => {
+            ("TYPE", composite(&context.target, &name, columns))
+        }
         TypeDefinition::Enum(labels) => ("TYPE", enumeration(&name, labels)),
-        TypeDefinition::Range(range) => ("TYPE", range_type(&name, range)),
+        TypeDefinition::Range(range) => ("TYPE", range_type(&context.target, &name, range)),
         TypeDefinition::Domain(domain) => ("DOMAIN", domain_type(context, type_, &name, domain)),
         TypeDefinition::Shell => ("SHELL TYPE", format!("CREATE TYPE {name}")),
         TypeDefinition::Array { .. }
@@ -58,7 +62,7 @@ pub(super) fn render(context: &Context<'_>, node: Node, type_: &Type) -> Result<
         GrantKind::Type,
         &format!("TYPE {name}"),
         header,
-        context.version(),
+        &context.target,
     );
     Ok(rendered)
 }
@@ -80,6 +84,7 @@ pub(super) fn render_shell(node: Node, type_: &Type) -> Rendered {
 
 /// A domain constraint that is added after the data, or after what it needs.
 pub(super) fn render_constraint(
+    target: &Target,
     node: Node,
     type_: &Type,
     constraint: &DomainConstraint,
@@ -94,6 +99,18 @@ pub(super) fn render_constraint(
     let name = constraint.name.clone();
     let mut rendered = Rendered::named(node, kind, header.schema.clone(), name);
     let name = ident(&constraint.name);
+    if constraint.is_not_null && !keeps_name(target) {
+        if header.wanted.has(Components::DEFINITION) {
+            let alter = format!("ALTER DOMAIN {domain}");
+            rendered.create.push(format!("{alter} SET NOT NULL"));
+            rendered.drop.push(guarded(
+                "to_regtype",
+                &domain,
+                &format!("{alter} DROP NOT NULL"),
+            ));
+        }
+        return rendered;
+    }
     if header.wanted.has(Components::DEFINITION) {
         rendered.create.push(format!(
             "ALTER DOMAIN {domain} ADD CONSTRAINT {name} {}",
@@ -114,16 +131,25 @@ pub(super) fn render_constraint(
     rendered
 }
 
-fn base_type(name: &str, base: &BaseType) -> String {
+fn base_type(target: &Target, name: &str, base: &BaseType) -> String {
     let options: Vec<_> = base
         .options
         .iter()
+        .filter(|(option, _)| {
+            let known = *option != "SUBSCRIPT" || target.at_least(14);
+            if !known {
+                target.note("types have no SUBSCRIPT function");
+            }
+            known
+        })
         .map(|(option, text)| format!("\n    {option} = {text}"))
         .collect();
     format!("CREATE TYPE {name} ({}\n)", options.join(","))
 }
 
-fn composite(name: &str, columns: &[CompositeColumn]) -> String {
+fn composite(target: &Target, name: &str, columns: &[CompositeColumn]) -> String {
+    let multirange = columns.iter().any(|c| builtin_multirange(&c.type_sql));
+    target.needs(multirange, 14, "multirange types");
     let columns: Vec<_> = columns
         .iter()
         .map(|column| {
@@ -146,9 +172,11 @@ fn enumeration(name: &str, labels: &[String]) -> String {
     format!("CREATE TYPE {name} AS ENUM ({}\n)", labels.join(","))
 }
 
-fn range_type(name: &str, range: &RangeType) -> String {
+fn range_type(target: &Target, name: &str, range: &RangeType) -> String {
     let mut options = vec![format!("\n    subtype = {}", range.subtype)];
-    if let Some((schema, multirange)) = &range.multirange {
+    if let Some((schema, multirange)) = &range.multirange
+        && knows_multiranges(target)
+    {
         let multirange = qualified(schema, multirange);
         options.push(format!("\n    multirange_type_name = {multirange}"));
     }
@@ -166,7 +194,17 @@ fn range_type(name: &str, range: &RangeType) -> String {
     format!("CREATE TYPE {name} AS RANGE ({}\n)", options.join(","))
 }
 
+fn knows_multiranges(target: &Target) -> bool {
+    let known = target.at_least(14);
+    if !known {
+        target.note("range types have no multirange type");
+    }
+    known
+}
+
 fn domain_type(context: &Context<'_>, type_: &Type, name: &str, domain: &Domain) -> String {
+    let multirange = builtin_multirange(&domain.base);
+    context.target.needs(multirange, 14, "multirange types");
     let mut text = format!("CREATE DOMAIN {name} AS {}", domain.base);
     text.push_str(&collate(domain.collation.as_deref()));
     if let Some(default) = &domain.default {
@@ -179,6 +217,9 @@ fn domain_type(context: &Context<'_>, type_: &Type, name: &str, domain: &Domain)
     for constraint in inline(context, domain) {
         if constraint.is_not_null && constraint.name == automatic {
             text.push_str(" NOT NULL");
+        } else if constraint.is_not_null && !keeps_name(&context.target) {
+            // Older servers take the name and forget it.
+            text.push_str(" NOT NULL");
         } else {
             text.push_str(&format!(
                 "\n    CONSTRAINT {} {}",
@@ -188,6 +229,15 @@ fn domain_type(context: &Context<'_>, type_: &Type, name: &str, domain: &Domain)
         }
     }
     text
+}
+
+/// Whether a NOT NULL of a domain keeps its name.
+fn keeps_name(target: &Target) -> bool {
+    let known = target.at_least(17);
+    if !known {
+        target.note("names and comments of NOT NULL constraints");
+    }
+    known
 }
 
 /// The constraints that are part of CREATE DOMAIN.
@@ -210,7 +260,9 @@ fn comments(context: &Context<'_>, type_: &Type, object: &str, name: &str) -> Ve
         && header.wanted.has(Components::COMMENT)
     {
         for constraint in inline(context, domain) {
-            if let Some(text) = &constraint.comment {
+            if let Some(text) = &constraint.comment
+                && (!constraint.is_not_null || keeps_name(&context.target))
+            {
                 let object = format!("CONSTRAINT {} ON DOMAIN {name}", ident(&constraint.name));
                 comments.push(comment::on(&object, text));
             }

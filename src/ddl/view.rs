@@ -9,6 +9,7 @@ use super::context::{Context, missing};
 use super::drop::guarded;
 use super::rendered::Rendered;
 use super::settings::with;
+use super::target::Target;
 use super::types::collate;
 use super::{column, table};
 
@@ -19,7 +20,7 @@ pub(super) fn render(context: &Context<'_>, node: Node, relation: &Relation) -> 
         let create = if context.is_dummy_view(header.address.oid) {
             format!("CREATE VIEW {} AS{}", header.sql_name(), dummy(relation))
         } else {
-            format!("CREATE VIEW {}", definition(relation)?)
+            format!("CREATE VIEW {}", definition(&context.target, relation)?)
         };
         rendered.create.push(create);
         for column in &relation.columns {
@@ -40,7 +41,11 @@ pub(super) fn render(context: &Context<'_>, node: Node, relation: &Relation) -> 
 }
 
 /// The full definition of a view that so far stands as a dummy.
-pub(super) fn render_definition(node: Node, relation: &Relation) -> Result<Rendered> {
+pub(super) fn render_definition(
+    target: &Target,
+    node: Node,
+    relation: &Relation,
+) -> Result<Rendered> {
     let header = &relation.header;
     let name = header.sql_name();
     let schema = header.schema.clone();
@@ -48,9 +53,10 @@ pub(super) fn render_definition(node: Node, relation: &Relation) -> Result<Rende
     rendered.relation = Some(header.name.clone());
     rendered.owner.clone_from(&header.owner);
     if header.wanted.has(Components::DEFINITION) {
-        rendered
-            .create
-            .push(format!("CREATE OR REPLACE VIEW {}", definition(relation)?));
+        rendered.create.push(format!(
+            "CREATE OR REPLACE VIEW {}",
+            definition(target, relation)?
+        ));
         // Back to the dummy, so that what the view leans on can go before the view does.
         let dummy = format!("CREATE OR REPLACE VIEW {name} AS{}", dummy(relation));
         rendered.drop.push(guarded("to_regclass", &name, &dummy));
@@ -78,7 +84,9 @@ pub(super) fn render_materialized(
         query(view(relation)?)
     ));
     for column in &relation.columns {
-        rendered.create.extend(column::attributes(relation, column));
+        rendered
+            .create
+            .extend(column::attributes(&context.target, relation, column));
     }
     rendered.create.extend(table::replica_identity(relation));
     for extension in &header.depends_on_extensions {
@@ -118,8 +126,12 @@ fn query(view: &View) -> &str {
 
 /// `s.v WITH (…) AS … WITH CHECK OPTION`, complete: CREATE OR REPLACE VIEW resets what it does
 /// not name.
-fn definition(relation: &Relation) -> Result<String> {
+fn definition(target: &Target, relation: &Relation) -> Result<String> {
     let view = view(relation)?;
+    let invoker = |(name, _): &&(String, String)| name == "security_invoker";
+    // Left out, the view would read with its owner's rights what its users may not.
+    let invoker = relation.options.iter().find(invoker);
+    target.needs(invoker.is_some(), 15, "views with security_invoker");
     let check = match &view.check_option {
         Some(option) => format!("\n  WITH {} CHECK OPTION", option.to_ascii_uppercase()),
         None => String::new(),

@@ -416,6 +416,7 @@ fn database_entries(
         labels: Vec::new(),
         roles: Vec::new(),
         data: None,
+        forms: Vec::new(),
     };
     let definition = Entry {
         owner: properties

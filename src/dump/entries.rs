@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use crate::archive::{CopyFormat, DataSpec, Entry, EntryId, Lock, Pass, Section};
-use crate::ddl::Rendered;
+use crate::archive::{CopyFormat, DataSpec, Entry, EntryId, Form, Lock, Pass, Section};
+use crate::ddl::{self, Rendered};
 use crate::error::{Error, Kind, Result};
 use crate::graph::{self, Node, Order, Ordered};
 use crate::model::{Address, Class, Database, Oid, Relation};
+use crate::select::LeaveOut;
 
 use super::DumpOptions;
 use super::chunk;
@@ -146,9 +147,40 @@ pub(super) fn contents(
             labels: unless(leave_out.security_labels, rendered.labels),
             roles,
             data,
+            forms: rendered
+                .forms
+                .into_iter()
+                .filter_map(|form| form_of(form, leave_out))
+                .collect(),
         });
     }
     Ok(contents)
+}
+
+/// A form without the lists that are left out; none if only those are different.
+fn form_of(form: ddl::Form, leave_out: LeaveOut) -> Option<Form> {
+    let had_lists = form.has_lists();
+    let unless = |left_out: bool, list: Option<Vec<String>>| list.filter(|_| !left_out);
+    let form = ddl::Form {
+        set_owner: unless(leave_out.owners, form.set_owner),
+        privileges: unless(leave_out.privileges, form.privileges),
+        comments: unless(leave_out.comments, form.comments),
+        labels: unless(leave_out.security_labels, form.labels),
+        ..form
+    };
+    let matters = !had_lists || form.has_lists() || form.impossible.is_some();
+    matters.then_some(Form {
+        since: form.since,
+        before: form.before,
+        create: form.create,
+        drop: form.drop,
+        set_owner: form.set_owner,
+        privileges: form.privileges,
+        comments: form.comments,
+        labels: form.labels,
+        notes: form.notes,
+        impossible: form.impossible,
+    })
 }
 
 /// The statements, unless they are of a class that is left out.

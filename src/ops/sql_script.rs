@@ -15,7 +15,7 @@ use crate::archive::{
 };
 use crate::ddl::script;
 use crate::error::{Context, Error, Kind, Result};
-use crate::plan::{Barrier, Choices, LeaveOut, Parts, Plan, Step, Work, build};
+use crate::plan::{Barrier, Choices, LeaveOut, Parts, Plan, Step, Work, adapt, build};
 use crate::report::Observer;
 use crate::select::Content;
 use crate::sql::{RESET_ROLE, ServerVersion, back_to, ident};
@@ -38,6 +38,10 @@ pub struct SqlOptions {
     pub leave_out: LeaveOut,
     /// `SET ROLE` at the beginning.
     pub role: Option<String>,
+    /// The version of the server that is to run the script; the source's if there is none.
+    pub target_version: Option<ServerVersion>,
+    /// What that version does not know is left out, with all that needs it; else it is refused.
+    pub skip_impossible: bool,
 }
 
 impl SqlOptions {
@@ -74,6 +78,7 @@ impl SqlOptions {
             create: false,
             clean: self.clean,
             leave_out: self.leave_out,
+            target: self.target_version,
         }
     }
 }
@@ -121,15 +126,16 @@ async fn write(
     match input {
         Input::Source(source) => {
             let archive = Archive::open(source).await?;
+            let entries = adapted(archive.entries(), options);
             let plan = build(
-                archive.entries(),
+                &entries,
                 |entry| Some(archive.table(entry)?.raw_bytes),
                 &options.choices(),
             )?;
             let mut script = Script::begin(
                 sink,
                 archive.manifest(),
-                archive.entries(),
+                &entries,
                 &plan,
                 options,
                 &*observer,
@@ -155,7 +161,7 @@ async fn write(
         Input::Stream(stream) => {
             let mut reader = StreamReader::open(stream).await?;
             let manifest = reader.manifest().clone();
-            let entries = reader.entries().to_vec();
+            let entries = adapted(reader.entries(), options);
             let plan = build(&entries, |_| None, &options.choices())?;
             let mut script =
                 Script::begin(sink, &manifest, &entries, &plan, options, &*observer).await?;
@@ -236,6 +242,7 @@ impl<'a> Script<'a> {
         options: &SqlOptions,
         observer: &dyn Observer,
     ) -> Result<Self> {
+        refuse_impossible(plan, options, observer)?;
         refuse_binary(entries, plan)?;
         for needed in &plan.needed {
             observer.warning(format!(
@@ -257,6 +264,7 @@ impl<'a> Script<'a> {
             report: SqlReport::default(),
         };
         let source = ServerVersion::from_num(manifest.server_version);
+        let target = options.target_version.unwrap_or(source);
         script
             .text
             .push_str("--\n-- PostgreSQL database, from an archive of pgstow\n--\n\n");
@@ -264,7 +272,7 @@ impl<'a> Script<'a> {
         writeln_str(&mut script.text, &format!("\\restrict {key}\n"));
         script
             .text
-            .push_str(&script::header(source, &manifest.encoding));
+            .push_str(&script::header(target, &manifest.encoding));
         if let Some(role) = &options.role {
             writeln_str(&mut script.text, &format!("SET ROLE {};\n", ident(role)));
         }
@@ -420,6 +428,36 @@ impl<'a> Script<'a> {
         self.sink.finish().await?;
         Ok(self.report)
     }
+}
+
+/// The entries as the script's server needs them.
+fn adapted(entries: &[Entry], options: &SqlOptions) -> Vec<Entry> {
+    let mut entries = entries.to_vec();
+    if let Some(target) = options.target_version {
+        adapt(&mut entries, target);
+    }
+    entries
+}
+
+/// Says what the script's server will get in another way, and what it cannot have.
+fn refuse_impossible(plan: &Plan, options: &SqlOptions, observer: &dyn Observer) -> Result<()> {
+    for adapted in &plan.adapted {
+        for note in &adapted.notes {
+            observer.warning(format!("adapted: {note}: {}", adapted.name));
+        }
+    }
+    for entry in &plan.impossible {
+        observer.warning(format!("impossible: {}: {}", entry.name, entry.reason));
+    }
+    if plan.impossible.is_empty() || options.skip_impossible {
+        return Ok(());
+    }
+    let count = plan.impossible.len();
+    Err(Error::new(
+        Kind::Refused,
+        format!("{count} of the archive's objects cannot be made on that version"),
+    )
+    .with_hint("--skip-impossible leaves them out, with all that needs them"))
 }
 
 fn writeln_str(text: &mut String, line: &str) {

@@ -6,10 +6,12 @@ use super::choices::Choices;
 use super::relations::{Relations, is_relation};
 use super::select::{Selected, is_database, select};
 use super::step::{Barrier, Plan, Step, StepId, Work};
+use super::versions::adapted;
 use crate::archive::{DataSpec, Entry, EntryId, Lock, LockMode, Pass, Section};
 use crate::error::{Error, Kind, Result};
 
-/// Makes a plan of an archive's entries. Rows wait only for rows that the archive itself puts first
+/// Makes a plan of an archive's entries, which were [adapted](super::adapt) to
+/// [`Choices::target`], if there is one. Rows wait only for rows that the archive itself puts first
 /// ([`rows_first`](crate::archive::rows_first)): from a pipe they could wait for others for ever.
 /// `raw_bytes` gives the size of an entry's rows before
 /// compression, where it is known.
@@ -28,6 +30,7 @@ pub fn build(
         wanted,
         omitted,
         needed,
+        impossible,
     } = select(entries, &relations, choices)?;
     let is_wanted = |id: EntryId| {
         (id as usize)
@@ -75,12 +78,15 @@ pub fn build(
     );
     builder.stage(Stage::Last, &restored, choices);
 
+    let adapted = adapted(database.iter().chain(&restored).copied(), choices);
     Ok(Plan {
         database: database.iter().map(|entry| entry.id).collect(),
         drops,
         steps: builder.finish(),
         omitted,
         needed,
+        impossible,
+        adapted,
     })
 }
 

@@ -3,6 +3,7 @@
 use super::EntryFilter;
 use crate::archive::Sections;
 use crate::select::LeaveOut;
+use crate::sql::ServerVersion;
 
 /// Definitions, rows or both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,4 +32,7 @@ pub struct Choices {
     pub clean: bool,
     /// Classes of things that nobody wants.
     pub leave_out: LeaveOut,
+    /// The version of the server that the entries were [adapted](super::adapt) to; none when it
+    /// is as good as the source's.
+    pub target: Option<ServerVersion>,
 }

@@ -22,6 +22,7 @@ mod select;
 mod step;
 #[cfg(test)]
 mod tests;
+mod versions;
 
 pub use crate::select::LeaveOut;
 pub use build::build;
@@ -29,4 +30,5 @@ pub use choices::{Choices, Parts};
 pub use filter::EntryFilter;
 pub use pattern::Pattern;
 pub use schedule::Schedule;
-pub use step::{Barrier, Needed, Omitted, Plan, Step, StepId, Work};
+pub use step::{Adapted, Barrier, Needed, Omitted, Plan, Step, StepId, Work};
+pub use versions::adapt;

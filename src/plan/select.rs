@@ -6,6 +6,7 @@ use super::choices::{Choices, Parts};
 use super::pattern::Pattern;
 use super::relations::{Relations, is_relation};
 use super::step::{Needed, Omitted};
+use super::versions::leave_out_impossible;
 use crate::archive::{DataSpec, Entry, EntryId};
 use crate::error::{Error, Kind, Result};
 
@@ -40,6 +41,7 @@ pub(super) struct Selected {
     pub(super) wanted: Vec<bool>,
     pub(super) omitted: Vec<Omitted>,
     pub(super) needed: Vec<Needed>,
+    pub(super) impossible: Vec<Omitted>,
 }
 
 /// Decides for every entry.
@@ -80,6 +82,7 @@ pub(super) fn select(
         }
     }
 
+    let impossible = leave_out_impossible(entries, choices, is_rows, &mut reasons);
     let wanted: Vec<bool> = entries
         .iter()
         .map(|entry| !reasons.contains_key(&entry.id))
@@ -114,6 +117,7 @@ pub(super) fn select(
         wanted,
         omitted,
         needed,
+        impossible,
     })
 }
 

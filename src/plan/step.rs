@@ -86,6 +86,18 @@ pub struct Needed {
     pub name: String,
 }
 
+/// An entry that is made in another way than on the source, because the target is of another
+/// version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Adapted {
+    /// The entry.
+    pub entry: EntryId,
+    /// The entry as `KIND schema.name`.
+    pub name: String,
+    /// What is lost, or different; nothing when it is only worded in another way.
+    pub notes: Vec<String>,
+}
+
 /// What a restore will do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Plan {
@@ -99,6 +111,10 @@ pub struct Plan {
     pub omitted: Vec<Omitted>,
     /// What the target must have already, in the archive's order.
     pub needed: Vec<Needed>,
+    /// What the target's version does not know; also among what is left out, with all that needs it.
+    pub impossible: Vec<Omitted>,
+    /// What is restored in another way, because of the target's version.
+    pub adapted: Vec<Adapted>,
 }
 
 impl Plan {
@@ -146,6 +162,15 @@ impl fmt::Display for Plan {
                 write!(f, ", {} bytes", step.cost)?;
             }
             f.write_str("\n")?;
+        }
+        for adapted in &self.adapted {
+            match adapted.notes.as_slice() {
+                [] => writeln!(f, "adapted: {}: worded for the target", adapted.name)?,
+                notes => writeln!(f, "adapted: {}: {}", adapted.name, notes.join("; "))?,
+            }
+        }
+        for impossible in &self.impossible {
+            writeln!(f, "impossible: {}: {}", impossible.name, impossible.reason)?;
         }
         for omitted in &self.omitted {
             writeln!(f, "left out: {}: {}", omitted.name, omitted.reason)?;

@@ -6,8 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::archive::Sections;
-use crate::archive::{CopyFormat, DataSpec, Entry, EntryId, Lock, LockMode, Pass, Section};
+use crate::archive::{CopyFormat, DataSpec, Entry, EntryId, Form, Lock, LockMode, Pass, Section};
 use crate::error::Kind;
+use crate::sql::ServerVersion;
 
 fn entry(id: EntryId, kind: &str, name: &str, section: Section) -> Entry {
     Entry {
@@ -31,6 +32,7 @@ fn entry(id: EntryId, kind: &str, name: &str, section: Section) -> Entry {
         labels: Vec::new(),
         roles: Vec::new(),
         data: None,
+        forms: Vec::new(),
     }
 }
 
@@ -428,6 +430,100 @@ fn plans_are_shown() {
     );
     let json = serde_json::to_value(&plan).unwrap();
     assert_eq!(json["steps"][0]["work"], "statements");
+}
+
+fn on_13(choices: Choices) -> Choices {
+    Choices {
+        target: Some(ServerVersion::from_num(130_005)),
+        ..choices
+    }
+}
+
+#[test]
+fn an_older_target_gets_its_forms() {
+    let mut entries = shop();
+    entries[3].privileges = vec!["GRANT MAINTAIN".to_owned()];
+    entries[3].forms = vec![
+        Form {
+            before: Some(14),
+            create: Some(vec!["CREATE TABLE otherwise".to_owned()]),
+            notes: vec!["something".to_owned()],
+            ..Form::default()
+        },
+        Form {
+            since: Some(14),
+            before: Some(17),
+            privileges: Some(Vec::new()),
+            ..Form::default()
+        },
+    ];
+    for (major, create, privileges, notes) in [
+        (13, "CREATE TABLE otherwise", 1, Some(1)),
+        (14, "CREATE TABLE orders", 0, Some(0)),
+        (16, "CREATE TABLE orders", 0, Some(0)),
+        (17, "CREATE TABLE orders", 1, None),
+    ] {
+        let target = ServerVersion::from_num(major * 10_000);
+        let choices = Choices {
+            target: Some(target),
+            ..Choices::default()
+        };
+        let mut entries = entries.clone();
+        adapt(&mut entries, target);
+        assert_eq!(entries[3].create, [create], "{major}");
+        assert_eq!(entries[3].privileges.len(), privileges, "{major}");
+        let plan = plan_of(&entries, &choices);
+        let told = plan.adapted.first().map(|adapted| adapted.notes.len());
+        assert_eq!(told, notes, "{major}");
+        // Where only privileges differ and nobody wants them, there is nothing to tell.
+        let choices = Choices {
+            leave_out: LeaveOut {
+                privileges: true,
+                ..LeaveOut::default()
+            },
+            ..choices
+        };
+        let told = plan_of(&entries, &choices).adapted.len();
+        assert_eq!(told, usize::from(major == 13), "{major}");
+    }
+}
+
+#[test]
+fn what_a_target_cannot_have_goes_with_all_that_needs_it() {
+    let mut entries = shop();
+    entries[2].forms = vec![Form {
+        before: Some(15),
+        impossible: Some("something of 15".to_owned()),
+        ..Form::default()
+    }];
+    let plan = plan_of(&entries, &on_13(Choices::default()));
+    // The table, its rows, its key, the foreign key to it.
+    assert_eq!(restored(&plan), [2, 4, 5, 7, 9, 11, 12]);
+    let impossible: Vec<EntryId> = plan.impossible.iter().map(|o| o.entry).collect();
+    assert_eq!(impossible, [3]);
+    assert_eq!(
+        reason(&plan, 3),
+        "PostgreSQL 13 does not have something of 15"
+    );
+    assert_eq!(reason(&plan, 6), "it needs TABLE public.customers");
+    let text = plan.to_string();
+    assert!(
+        text.contains("impossible: TABLE public.customers: "),
+        "{text}"
+    );
+    // What is not wanted need not be possible; neither on a target that the form is not for.
+    let only_rows = Choices {
+        parts: Parts::Rows,
+        ..Choices::default()
+    };
+    assert!(plan_of(&entries, &on_13(only_rows)).impossible.is_empty());
+    let newer = Choices {
+        target: Some(ServerVersion::from_num(150_000)),
+        ..Choices::default()
+    };
+    let plan = plan_of(&entries, &newer);
+    assert_eq!(plan, plan_of(&entries, &Choices::default()));
+    assert!(plan.impossible.is_empty());
 }
 
 const MODES: [LockMode; 8] = [

@@ -26,6 +26,7 @@ mod shared;
 mod statements;
 mod target;
 mod triggers;
+mod versions;
 mod worker;
 
 pub(crate) use failure::is_fatal;

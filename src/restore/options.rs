@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use crate::archive::Sections;
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Choices, EntryFilter, LeaveOut, Omitted, Parts};
+use crate::plan::{Adapted, Choices, EntryFilter, LeaveOut, Omitted, Parts};
 use crate::select::Content;
+use crate::sql::ServerVersion;
 
 /// What a failed entry means for the rest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +59,12 @@ pub struct RestoreOptions {
     pub disable_triggers: bool,
     /// What a failed entry means.
     pub on_error: OnError,
+    /// What the target's version does not know is left out, with all that needs it. Without this,
+    /// a restore that has such entries is refused, and with [`OnError::Continue`] it is incomplete.
+    pub skip_impossible: bool,
+    /// For a plan without a server: the version that the target will have. A restore asks its
+    /// server.
+    pub target_version: Option<ServerVersion>,
     /// What the target may hold before. Not asked with `clean`, and not for data alone or a
     /// section other than pre-data.
     pub target: TargetState,
@@ -81,6 +88,8 @@ impl Default for RestoreOptions {
             role: None,
             disable_triggers: false,
             on_error: OnError::Exit,
+            skip_impossible: false,
+            target_version: None,
             target: TargetState::Empty,
             memory_bytes: 256 << 20,
         }
@@ -147,6 +156,7 @@ impl RestoreOptions {
                 privileges: self.no_privileges || self.leave_out.privileges,
                 ..self.leave_out
             },
+            target: self.target_version,
         }
     }
 }
@@ -206,6 +216,8 @@ pub struct RestoreReport {
     pub skipped: Vec<SkippedEntry>,
     /// What was not wanted, and why.
     pub omitted: Vec<Omitted>,
+    /// What was made in another way than on the source, because of the target's version.
+    pub adapted: Vec<Adapted>,
     /// Number of warnings that the observer heard.
     pub warnings: u64,
     /// How long each part took, in order.

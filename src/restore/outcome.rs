@@ -9,7 +9,7 @@ use super::shared::Shared;
 use super::statements::Apart;
 use crate::archive::{Entry, EntryId};
 use crate::error::{Error, Result};
-use crate::plan::{StepId, Work};
+use crate::plan::{Omitted, StepId, Work};
 use crate::report::Event;
 
 /// Keeps the books of a run.
@@ -50,6 +50,15 @@ impl Outcome {
                 seconds: began.elapsed().as_secs_f64(),
             });
         }
+    }
+
+    /// Entries that the target's version does not know were left out although they were wanted.
+    pub(super) fn left_undone(&mut self, entries: &[Omitted]) {
+        let skipped = entries.iter().map(|omitted| SkippedEntry {
+            entry: omitted.name.clone(),
+            reason: omitted.reason.clone(),
+        });
+        self.report.skipped.extend(skipped);
     }
 
     /// A step with statements is done.
@@ -175,6 +184,7 @@ impl Outcome {
         report.target = target;
         report.entries = self.restored.len() as u64;
         report.omitted = shared.plan.omitted.clone();
+        report.adapted = shared.plan.adapted.clone();
         report.warnings = shared.warnings.load(std::sync::atomic::Ordering::Relaxed);
         report.seconds = self.began.elapsed().as_secs_f64();
         report

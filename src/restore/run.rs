@@ -17,11 +17,11 @@ use super::outcome::Outcome;
 use super::serial::{drop_objects, make_definitions, unless_cancelled};
 use super::session::{self, Setup};
 use super::shared::Shared;
-use super::{target, triggers};
+use super::{target, triggers, versions};
 use crate::archive::{Archive, Entry, EntryId, Manifest, StreamReader};
 use crate::connect::{Config, Wire};
 use crate::error::{Error, Kind, Result, SqlState};
-use crate::plan::{Barrier, Plan, Schedule, Work, build};
+use crate::plan::{Barrier, Choices, Plan, Schedule, Work, adapt, build};
 use crate::report::{Event, Observer};
 use crate::sql::ServerVersion;
 use crate::task::ByteBudget;
@@ -60,11 +60,25 @@ impl ArchiveReader {
     /// # Errors
     /// As [`build`].
     pub fn plan(&self, options: &RestoreOptions) -> Result<Plan> {
-        self.plan_of(&self.entries(options), options)
+        let mut entries = self.entries(options);
+        self.plan_of(&mut entries, options, options.target_version)
     }
 
-    fn plan_of(&self, entries: &[Entry], options: &RestoreOptions) -> Result<Plan> {
-        let choices = options.choices();
+    /// Gives the entries the form that the target's version needs, and makes a plan of them.
+    fn plan_of(
+        &self,
+        entries: &mut [Entry],
+        options: &RestoreOptions,
+        target: Option<ServerVersion>,
+    ) -> Result<Plan> {
+        let choices = Choices {
+            target,
+            ..options.choices()
+        };
+        if let Some(target) = target {
+            adapt(entries, target);
+        }
+        let entries = &*entries;
         match self {
             Self::File(archive) => build(
                 entries,
@@ -87,16 +101,22 @@ pub async fn restore(
     observer: Arc<dyn Observer>,
     cancel: &CancellationToken,
 ) -> Result<RestoreReport> {
-    let entries = archive.entries(options);
-    let plan = archive.plan_of(&entries, options)?;
+    let mut entries = archive.entries(options);
     let mut outcome = Outcome::new();
     outcome.phase("connect");
     observer.event(&Event::Phase {
         name: "connect",
         steps: None,
     });
+    let mut target = Target {
+        config: config.clone(),
+        options,
+        encoding: archive.manifest().encoding.clone(),
+        cancel,
+    };
+    let wire = target.open("restore").await?;
+    let plan = archive.plan_of(&mut entries, options, Some(wire.server_version()))?;
     let archived = ServerVersion::from_num(archive.manifest().server_version);
-    let encoding = archive.manifest().encoding.clone();
     let mut shared = Shared {
         entries,
         leave_out: options.choices().leave_out,
@@ -110,13 +130,12 @@ pub async fn restore(
     };
 
     tell_selection(&shared, options);
-    let mut target = Target {
-        config: config.clone(),
-        options,
-        encoding,
-        cancel,
-    };
-    let (mut wire, setup) = target.enter(&shared, archived, &mut outcome).await?;
+    versions::tell(&shared);
+    if let Err(error) = versions::judge(&shared, options, &wire, &mut outcome) {
+        wire.close().await;
+        return Err(error);
+    }
+    let (mut wire, setup) = target.enter(wire, &shared, archived, &mut outcome).await?;
     let preparing = prepare(&mut wire, &target, &mut shared, &mut outcome);
     if let Err(error) = preparing.await {
         wire.close().await;
@@ -336,14 +355,14 @@ impl Target<'_> {
         }
     }
 
-    /// The first session, in the database that is restored into; makes that if it is asked for.
+    /// The first session goes on in the database that is restored into; makes that if it is asked for.
     async fn enter(
         &mut self,
+        mut wire: Wire,
         shared: &Shared,
         archived: ServerVersion,
         outcome: &mut Outcome,
     ) -> Result<(Wire, Setup)> {
-        let mut wire = self.open("restore").await?;
         let warnings = target::check(&mut wire, archived, &*shared.observer).await?;
         shared
             .warnings

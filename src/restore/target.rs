@@ -135,8 +135,8 @@ pub(super) async fn check(
     let version = wire.server_version();
     if version.major() < archived.major() && archived.num() > 0 {
         warn(format!(
-            "the target is PostgreSQL {version}, older than the archive's {archived}: \
-             it may not know everything that is in it"
+            "the target is PostgreSQL {version}, older than the archive's {archived}: views and \
+             functions may use what it does not know"
         ));
     }
     if version.major() > ServerVersion::NEWEST_MAJOR {

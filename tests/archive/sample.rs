@@ -93,6 +93,7 @@ pub fn entry(id: EntryId, kind: &str, schema: &str, name: &str, section: Section
         labels: Vec::new(),
         roles: Vec::new(),
         data: None,
+        forms: Vec::new(),
     }
 }
 

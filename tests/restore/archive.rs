@@ -64,6 +64,7 @@ impl Build {
             labels: Vec::new(),
             roles: Vec::new(),
             data: None,
+            forms: Vec::new(),
         });
         self.entries.last_mut().unwrap()
     }

@@ -341,6 +341,12 @@ pub struct Restore {
     /// Show what would be done, without a server
     #[arg(long, help_heading = "How")]
     pub dry_run: bool,
+    /// Leave out what the target's version does not know, with all that needs it
+    #[arg(long, help_heading = "How")]
+    pub skip_impossible: bool,
+    /// With --dry-run: the major version that the target will have
+    #[arg(long, value_name = "N", help_heading = "How")]
+    pub target_version: Option<String>,
     #[command(flatten)]
     pub resources: Resources,
     #[command(flatten)]
@@ -408,6 +414,12 @@ pub struct Sql {
     /// SET ROLE at the beginning
     #[arg(long, value_name = "ROLE", help_heading = "Output")]
     pub role: Option<String>,
+    /// Major version of the server that is to run the script [default: the source's]
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    pub target_version: Option<String>,
+    /// Leave out what that version does not know, with all that needs it
+    #[arg(long, help_heading = "Output")]
+    pub skip_impossible: bool,
     /// Begin with statements that drop what follows
     #[arg(short = 'c', long, help_heading = "Output")]
     pub clean: bool,

@@ -14,7 +14,7 @@ use pgstow::ops::{
     VerifyOptions, default_jobs,
 };
 use pgstow::select::{Content, LeaveOut, Rule};
-use pgstow::sql::Quoting;
+use pgstow::sql::{Quoting, ServerVersion};
 
 use super::args;
 
@@ -171,8 +171,17 @@ impl Restore {
             return Err(together("--dry-run", "-d/--dbname")
                 .with_hint("the plan is made of the archive alone"));
         }
+        if args.target_version.is_some() && !args.dry_run {
+            return Err(Error::new(
+                Kind::Usage,
+                "option --target-version requires option --dry-run",
+            )
+            .with_hint("a restore asks its server"));
+        }
         let leave_out = leave_out(&args.what, &args.left_out);
         let options = RestoreOptions {
+            skip_impossible: args.skip_impossible,
+            target_version: args.target_version.as_deref().map(version).transpose()?,
             content: content(&args.what)?,
             sections: sections(&args.what)?,
             jobs: jobs(args.resources.jobs.as_deref())?,
@@ -270,6 +279,8 @@ impl Sql {
             clean: args.clean,
             if_exists: args.if_exists,
             leave_out: leave_out(&args.what, &args.left_out),
+            target_version: args.target_version.as_deref().map(version).transpose()?,
+            skip_impossible: args.skip_impossible,
             role: args.role,
             filter: filter(args.what),
         };
@@ -437,6 +448,18 @@ fn jobs(text: Option<&str>) -> Result<usize> {
                 Kind::Usage,
                 format!("number of jobs must be from 1 to 1000, not \"{text}\""),
             )
+        })
+}
+
+/// A major version such as 15.
+fn version(text: &str) -> Result<ServerVersion> {
+    text.parse()
+        .ok()
+        .filter(|major| (ServerVersion::OLDEST_MAJOR..=99).contains(major))
+        .map(|major: u32| ServerVersion::from_num(major * 10_000))
+        .ok_or_else(|| {
+            Error::new(Kind::Usage, format!("unknown version \"{text}\""))
+                .with_hint("give a major version of PostgreSQL, 13 or newer")
         })
 }
 

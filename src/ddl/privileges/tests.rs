@@ -41,7 +41,13 @@ fn acl(base: &[&str], current: &[&str]) -> Acl {
 
 fn table(version: ServerVersion, base: &[&str], current: &[&str]) -> Vec<String> {
     let acl = acl(base, current);
-    on(GrantKind::Table, "TABLE s.t", &acl, Some(OWNER), version)
+    on(
+        GrantKind::Table,
+        "TABLE s.t",
+        &acl,
+        Some(OWNER),
+        &Target::new(version),
+    )
 }
 
 const TABLE: &[&str] = &["owner=arwdDxtm/owner"];
@@ -55,7 +61,13 @@ fn untouched_privileges_need_no_statement() {
     };
     let none: Vec<String> = Vec::new();
     assert_eq!(
-        on(GrantKind::Table, "TABLE s.t", &acl, Some(OWNER), V18),
+        on(
+            GrantKind::Table,
+            "TABLE s.t",
+            &acl,
+            Some(OWNER),
+            &Target::new(V18)
+        ),
         none
     );
     assert_eq!(table(V18, TABLE, TABLE), none);
@@ -134,7 +146,7 @@ fn default_rights_of_public_on_functions_are_revoked() {
             "FUNCTION s.f(integer)",
             acl,
             Some(OWNER),
-            V13,
+            &Target::new(V13),
         )
     };
     assert_eq!(
@@ -147,7 +159,7 @@ fn default_rights_of_public_on_functions_are_revoked() {
 fn columns_name_the_column_at_each_privilege() {
     let acl = acl(&[], &["bob=rw*/owner", "owner=arwx/owner"]);
     assert_eq!(
-        on_column("TABLE s.t", "Select", &acl, Some(OWNER), V18),
+        on_column("TABLE s.t", "Select", &acl, Some(OWNER), &Target::new(V18)),
         [
             "GRANT ALL(\"Select\") ON TABLE s.t TO owner",
             "GRANT SELECT(\"Select\") ON TABLE s.t TO bob",
@@ -171,7 +183,7 @@ fn default_privileges_name_role_and_schema() {
             crate::model::Class::DefaultAcl,
             1,
         ));
-        render_default(node, &default, V18).privileges
+        render_default(node, &default, &Target::new(V18)).privileges
     };
     assert_eq!(
         rendered(Some("My"), 'r', &[], &["bob=r/owner"]),

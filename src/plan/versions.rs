@@ -1,0 +1,111 @@
+//! The target's version: which form of an entry it gets, and what it cannot have.
+
+use std::collections::BTreeMap;
+
+use super::choices::Choices;
+use super::step::{Adapted, Omitted};
+use crate::archive::{Entry, EntryId, Form};
+use crate::select::LeaveOut;
+use crate::sql::ServerVersion;
+
+/// Gives every entry the statements that servers of this version are to run. A plan for that
+/// version is made of entries that went through here.
+pub fn adapt(entries: &mut [Entry], target: ServerVersion) {
+    for entry in entries {
+        let Some(form) = entry.form_for(target).cloned() else {
+            continue;
+        };
+        let lists = [
+            (&mut entry.create, form.create),
+            (&mut entry.drop, form.drop),
+            (&mut entry.set_owner, form.set_owner),
+            (&mut entry.privileges, form.privileges),
+            (&mut entry.comments, form.comments),
+            (&mut entry.labels, form.labels),
+        ];
+        for (own, other) in lists {
+            if let Some(other) = other {
+                *own = other;
+            }
+        }
+    }
+}
+
+/// Leaves out what the target cannot have, among what nobody left out before, and with it all
+/// that needs it. Gives what it is and why.
+pub(super) fn leave_out_impossible(
+    entries: &[Entry],
+    choices: &Choices,
+    is_rows: impl Fn(&Entry) -> bool,
+    reasons: &mut BTreeMap<EntryId, String>,
+) -> Vec<Omitted> {
+    let Some(target) = choices.target else {
+        return Vec::new();
+    };
+    let mut impossible = Vec::new();
+    // Entries come after what they need.
+    let mut gone: Vec<bool> = vec![false; entries.len()];
+    for (at, entry) in entries.iter().enumerate() {
+        if reasons.contains_key(&entry.id) {
+            continue;
+        }
+        let form = entry.form_for(target);
+        if let Some(what) = form.and_then(|form| form.impossible.as_ref()) {
+            let reason = format!("PostgreSQL {} does not have {what}", target.major());
+            reasons.insert(entry.id, reason.clone());
+            impossible.push(Omitted {
+                entry: entry.id,
+                name: entry.describe(),
+                reason,
+            });
+            gone[at] = true;
+            continue;
+        }
+        let needed = entry.depends_on.iter().find_map(|&id| {
+            let at = (id as usize).checked_sub(1)?;
+            // Rows of one table wait for those of another only to be in a good order.
+            let needed = entries.get(at).filter(|needed| !is_rows(needed))?;
+            gone.get(at).copied().unwrap_or(false).then_some(needed)
+        });
+        if let Some(needed) = needed {
+            reasons.insert(entry.id, format!("it needs {}", needed.describe()));
+            gone[at] = true;
+        }
+    }
+    impossible
+}
+
+/// What of the entries is done in another way than on the source.
+pub(super) fn adapted<'a>(
+    entries: impl Iterator<Item = &'a Entry>,
+    choices: &Choices,
+) -> Vec<Adapted> {
+    let Some(target) = choices.target else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| Some((entry, entry.form_for(target)?)))
+        .filter(|(_, form)| matters(form, choices.leave_out))
+        .map(|(entry, form)| Adapted {
+            entry: entry.id,
+            name: entry.describe(),
+            notes: form.notes.clone(),
+        })
+        .collect()
+}
+
+/// Whether anything is different but statements that are left out anyway.
+fn matters(form: &Form, leave_out: LeaveOut) -> bool {
+    let lists = [
+        (form.create.is_some() || form.drop.is_some(), false),
+        (form.set_owner.is_some(), leave_out.owners),
+        (form.privileges.is_some(), leave_out.privileges),
+        (form.comments.is_some(), leave_out.comments),
+        (form.labels.is_some(), leave_out.security_labels),
+    ];
+    let differs = lists.iter().any(|(differs, _)| *differs);
+    !differs
+        || lists
+            .iter()
+            .any(|(differs, left_out)| *differs && !left_out)
+}
