@@ -49,6 +49,7 @@ struct Inner {
     message: String,
     hint: Option<Cow<'static, str>>,
     sqlstate: Option<SqlState>,
+    routine: Option<String>,
     statement: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -62,6 +63,7 @@ impl Error {
                 message: message.into(),
                 hint: None,
                 sqlstate: None,
+                routine: None,
                 statement: None,
                 source: None,
             }),
@@ -99,6 +101,14 @@ impl Error {
         self
     }
 
+    /// Records the server's routine that failed: the same name in every language and encoding, which
+    /// tells apart what shares a SQLSTATE.
+    #[must_use]
+    pub fn with_routine(mut self, routine: impl Into<String>) -> Self {
+        self.inner.routine = Some(routine.into());
+        self
+    }
+
     /// Records the statement that failed, for reports of a restore.
     #[must_use]
     pub fn with_statement(mut self, statement: impl Into<String>) -> Self {
@@ -131,6 +141,11 @@ impl Error {
     /// The server's SQLSTATE, when the server said no.
     pub fn sqlstate(&self) -> Option<&SqlState> {
         self.inner.sqlstate.as_ref()
+    }
+
+    /// The server's routine that failed, as far as it said.
+    pub fn routine(&self) -> Option<&str> {
+        self.inner.routine.as_deref()
     }
 
     /// The statement that failed, when one did.

@@ -104,8 +104,43 @@ fn usage_errors_end_with_2_and_say_what_is_wrong() {
             "-e/--exit-on-error and --continue",
         ),
         (
-            &["restore", "-d", "x", "--dry-run", "a"],
-            "--dry-run and -d/--dbname",
+            &["restore", "-d", "x", "-1", "-j", "2", "a"],
+            "--single-transaction and --jobs",
+        ),
+        (
+            &["restore", "-d", "x", "-1", "-C", "a"],
+            "-1/--single-transaction and -C/--create",
+        ),
+        (
+            &["restore", "-d", "x", "-1", "--continue", "a"],
+            "-1/--single-transaction and --continue",
+        ),
+        (
+            &["restore", "-d", "x", "-1", "--transaction-size=5", "a"],
+            "--single-transaction and --transaction-size",
+        ),
+        (
+            &["restore", "-d", "x", "--transaction-size=0", "a"],
+            "transaction size must be",
+        ),
+        (
+            &[
+                "restore",
+                "-d",
+                "x",
+                "--transaction-size=5",
+                "--continue",
+                "a",
+            ],
+            "--transaction-size and --continue",
+        ),
+        (
+            &["restore", "-d", "x", "-S", "root", "a"],
+            "--superuser requires option --disable-triggers",
+        ),
+        (
+            &["restore", "-d", "x", "-L", "-", "-"],
+            "from standard input",
         ),
         (&["list"], "FILE"),
         (
@@ -385,6 +420,92 @@ async fn archives() -> (tempfile::TempDir, PathBuf, PathBuf) {
 }
 
 #[tokio::test]
+async fn an_edited_list_selects() {
+    let (directory, text, _) = archives().await;
+    let shown = run(pgstow().arg("list").arg(&text)).success().stdout;
+    let list = directory.path().join("edited.list");
+    let dry = |list: &Path| {
+        let mut command = pgstow();
+        command.args(["restore", "--dry-run", "-L"]).arg(list);
+        run(command.arg(&text))
+    };
+    // As it is written, it is everything; with a line less, all but that.
+    std::fs::write(&list, &shown).unwrap();
+    let all = dry(&list).success().stdout;
+    assert!(!all.contains("not in the list"), "{all}");
+    let edited: Vec<&str> = shown
+        .lines()
+        .filter(|line| !line.starts_with("INDEX "))
+        .collect();
+    assert!(edited.len() < shown.lines().count(), "{shown}");
+    std::fs::write(&list, edited.join("\n")).unwrap();
+    let plan = dry(&list).success().stdout;
+    assert!(plan.contains(": not in the list"), "{plan}");
+    let sql = run(pgstow().args(["sql", "-L"]).arg(&list).arg(&text)).success();
+    assert!(!sql.stdout.contains("CREATE INDEX"), "{}", sql.stdout);
+
+    std::fs::write(&list, "; nothing\n\nTABLE public.nowhere\n").unwrap();
+    let error = dry(&list).expect_code(2).stderr;
+    let expected = format!(
+        "{}:3: the archive has no \"TABLE public.nowhere\"",
+        list.display()
+    );
+    assert!(error.contains(&expected), "{error}");
+    let line = edited
+        .iter()
+        .find(|line| line.starts_with("TABLE"))
+        .unwrap();
+    std::fs::write(&list, format!("{line}\n{line}\n")).unwrap();
+    let error = dry(&list).expect_code(2).stderr;
+    assert!(
+        error.contains(":2: ") && error.contains("is in line 1 already"),
+        "{error}"
+    );
+    std::fs::write(&list, "TABLE \"open").unwrap();
+    dry(&list).expect_code(2);
+    std::fs::remove_file(&list).unwrap();
+    dry(&list).expect_code(7);
+    // From standard input.
+    let mut command = pgstow();
+    command.args(["restore", "--dry-run", "-L", "-"]).arg(&text);
+    let plan = run_with_input(&mut command, shown.as_bytes())
+        .success()
+        .stdout;
+    assert_eq!(plan, all);
+}
+
+#[tokio::test]
+async fn a_script_for_an_old_psql_has_no_restrict() {
+    let (_directory, text, _) = archives().await;
+    let script = run(pgstow().arg("sql").arg(&text)).success().stdout;
+    assert!(script.contains("\n\\restrict ") && script.contains("\n\\unrestrict "));
+    let script = run(pgstow().args(["sql", "--no-restrict"]).arg(&text))
+        .success()
+        .stdout;
+    // What is left stands in rows.
+    assert!(!script.contains("\n\\restrict ") && !script.contains("\n\\unrestrict "));
+}
+
+#[tokio::test]
+async fn a_filter_file_selects() {
+    let (directory, text, _) = archives().await;
+    let rules = directory.path().join("rules");
+    std::fs::write(&rules, "# all but\nexclude schema \"odd \"\"s\"\n").unwrap();
+    let dry = |rules: &Path| {
+        let mut command = pgstow();
+        command
+            .args(["restore", "--dry-run", "--filter"])
+            .arg(rules);
+        run(command.arg(&text))
+    };
+    let plan = dry(&rules).success().stdout;
+    assert!(plan.contains(": its schema is left out"), "{plan}");
+    std::fs::write(&rules, "exclude index x\n").unwrap();
+    let error = dry(&rules).expect_code(2).stderr;
+    assert!(error.contains("line 1: exclude of index"), "{error}");
+}
+
+#[tokio::test]
 async fn list_shows_entries_rows_and_checksums() {
     let (_directory, text, _) = archives().await;
     let shown = run(pgstow().arg("list").arg(&text)).success();
@@ -395,6 +516,14 @@ async fn list_shows_entries_rows_and_checksums() {
     ] {
         assert!(shown.stdout.contains(expected), "{}", shown.stdout);
     }
+    // Every line is a key or a comment.
+    let keys: Vec<&str> = shown
+        .stdout
+        .lines()
+        .map(|line| line.split(" ;").next().unwrap().trim())
+        .filter(|key| !key.is_empty() && !key.starts_with(';'))
+        .collect();
+    assert_eq!(keys.len(), 6, "{}", shown.stdout);
     let lines = |output: support::Output| -> Vec<serde_json::Value> {
         output
             .stdout

@@ -23,6 +23,7 @@ pub(super) struct ServerMessage {
     detail: Option<String>,
     hint: Option<String>,
     context: Option<String>,
+    routine: Option<String>,
 }
 
 impl ServerMessage {
@@ -44,6 +45,7 @@ impl ServerMessage {
                 b'D' => fields.detail = Some(value),
                 b'H' => fields.hint = Some(value),
                 b'W' => fields.context = Some(value),
+                b'R' => fields.routine = Some(value),
                 _ => {}
             }
             rest = tail;
@@ -101,6 +103,9 @@ impl ServerMessage {
             text = format!("{place}: {text}");
         }
         let mut error = Error::new(kind, text).with_sqlstate(SqlState::from_code(&self.code));
+        if let Some(routine) = self.routine {
+            error = error.with_routine(routine);
+        }
         if let Some(hint) = self.hint {
             error = error.with_hint(one_line(&hint));
         }

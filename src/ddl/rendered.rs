@@ -195,12 +195,7 @@ impl Rendered {
             self.locks.push(Locked { relation, mode });
             return;
         };
-        let pair = (held.mode.min(mode), held.mode.max(mode));
-        held.mode = if pair == (LockMode::ShareUpdateExclusive, LockMode::Share) {
-            LockMode::ShareRowExclusive
-        } else {
-            pair.1
-        };
+        held.mode = held.mode.and(mode);
     }
 }
 

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::Input;
 use crate::archive::{Archive, Entry, Index, Manifest, StreamItem, StreamReader};
 use crate::error::{Error, Kind, Result};
+use crate::plan::keys;
 
 /// How to list.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +16,8 @@ pub struct ListOptions {}
 /// An entry's place in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ListedEntry {
+    /// Its name for `--use-list`: the same in another archive of the same objects.
+    pub key: String,
     /// The entry as the table of contents has it.
     #[serde(flatten)]
     pub entry: Entry,
@@ -68,9 +71,11 @@ impl ListReport {
         };
         Self {
             manifest: manifest.clone(),
-            entries: entries
-                .iter()
-                .map(|entry| ListedEntry {
+            entries: keys(entries)
+                .into_iter()
+                .zip(entries)
+                .map(|(key, entry)| ListedEntry {
+                    key,
                     entry: entry.clone(),
                     table: table(entry),
                 })

@@ -23,15 +23,16 @@ mod verify_against;
 
 pub use crate::archive::Sections;
 pub use crate::dump::{CopyFormatChoice, DumpOptions, DumpReport, SnapshotMode};
-pub use crate::plan::{EntryFilter, Omitted, Plan};
+pub use crate::plan::{EntryFilter, Needed, Needs, Omitted, Plan, Pulled, UseList};
 pub use crate::restore::{
-    FailedEntry, OnError, PhaseTime, RestoreOptions, RestoreReport, SkippedEntry, TargetState,
+    FailedEntry, OnError, PhaseTime, Refusal, Refused, RestoreOptions, RestoreReport, SkippedEntry,
+    TargetState,
 };
 pub use crate::select::{Content, LeaveOut};
 pub use crate::task::default_jobs;
 pub use dump::dump;
 pub use input::{Input, create_output};
 pub use list::{ListOptions, ListReport, ListedEntry, ListedTable, list};
-pub use restore::{restore, restore_plan};
+pub use restore::{restore, restore_plan, restore_plan_for};
 pub use sql_script::{SqlOptions, SqlReport, sql_script};
 pub use verify::{TableComparison, VerifyOptions, VerifyReport, verify};

@@ -47,6 +47,19 @@ pub async fn restore_plan(input: Input, options: &RestoreOptions) -> Result<Plan
     open(input).await?.plan(options)
 }
 
+/// What [`restore`] would do to this target, which is asked what it has already and is not changed.
+///
+/// # Errors
+/// As [`restore`].
+pub async fn restore_plan_for(
+    config: &Config,
+    input: Input,
+    options: &RestoreOptions,
+) -> Result<Plan> {
+    options.validate()?;
+    restore::plan_for(config, &open(input).await?, options).await
+}
+
 async fn open(input: Input) -> Result<ArchiveReader> {
     Ok(match input {
         Input::Source(source) => ArchiveReader::File(Arc::new(Archive::open(source).await?)),

@@ -15,14 +15,16 @@ use crate::archive::{
 };
 use crate::ddl::script;
 use crate::error::{Context, Error, Kind, Result};
-use crate::plan::{Barrier, Choices, LeaveOut, Parts, Plan, Step, Work, adapt, build};
+use crate::plan::{
+    Barrier, Cause, Choices, LeaveOut, Parts, Plan, RowOrder, Step, Work, adapt, build,
+};
 use crate::report::Observer;
 use crate::select::Content;
-use crate::sql::{RESET_ROLE, ServerVersion, back_to, ident};
+use crate::sql::{RESET_ROLE, ServerVersion, back_to, ident, without_if_exists};
 use crate::storage::Sink;
 
 /// How to write the script.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct SqlOptions {
     /// Which entries, by name.
     pub filter: EntryFilter,
@@ -42,6 +44,27 @@ pub struct SqlOptions {
     pub target_version: Option<ServerVersion>,
     /// What that version does not know is left out, with all that needs it; else it is refused.
     pub skip_impossible: bool,
+    /// Begins with `\restrict` and ends with `\unrestrict`, between which psql obeys no other
+    /// command of its own: without them, an archive of a hostile source could run programs where
+    /// psql runs. Psql older than August 2025 does not know them.
+    pub restrict: bool,
+}
+
+impl Default for SqlOptions {
+    fn default() -> Self {
+        Self {
+            filter: EntryFilter::default(),
+            content: Content::All,
+            sections: Sections::ALL,
+            clean: false,
+            if_exists: false,
+            leave_out: LeaveOut::default(),
+            role: None,
+            target_version: None,
+            skip_impossible: false,
+            restrict: true,
+        }
+    }
 }
 
 impl SqlOptions {
@@ -77,6 +100,9 @@ impl SqlOptions {
             },
             create: false,
             clean: self.clean,
+            disable_triggers: false,
+            row_order: RowOrder::Free,
+            present: BTreeSet::new(),
             leave_out: self.leave_out,
             target: self.target_version,
         }
@@ -162,7 +188,11 @@ async fn write(
             let mut reader = StreamReader::open(stream).await?;
             let manifest = reader.manifest().clone();
             let entries = adapted(reader.entries(), options);
-            let plan = build(&entries, |_| None, &options.choices())?;
+            let choices = Choices {
+                row_order: RowOrder::AsTheyCome,
+                ..options.choices()
+            };
+            let plan = build(&entries, |_| None, &choices)?;
             let mut script =
                 Script::begin(sink, &manifest, &entries, &plan, options, &*observer).await?;
             let before_rows = plan
@@ -224,8 +254,8 @@ struct Script<'a> {
     reset_role: String,
     decoder: Decoder,
     /// psql obeys no other meta-command between `\restrict` and `\unrestrict` with this key, so
-    /// that nothing in the archive can be one.
-    key: String,
+    /// that nothing in the archive can be one; unless that was not wanted.
+    key: Option<String>,
     /// The entry whose COPY is open.
     copying: Option<EntryId>,
     tables: BTreeSet<EntryId>,
@@ -244,6 +274,18 @@ impl<'a> Script<'a> {
     ) -> Result<Self> {
         refuse_impossible(plan, options, observer)?;
         refuse_binary(entries, plan)?;
+        for warning in &plan.warnings {
+            observer.warning(warning.clone());
+        }
+        for pulled in &plan.pulled {
+            observer.info(format!(
+                "pulled in: {}, needed by {}",
+                pulled.name, pulled.needed_by
+            ));
+        }
+        for tie in plan.omitted.iter().filter(|it| it.cause == Cause::OtherEnd) {
+            observer.info(format!("left out: {}: {}", tie.name, tie.reason));
+        }
         for needed in &plan.needed {
             observer.warning(format!(
                 "{} is not in the script and must be there when it runs",
@@ -257,7 +299,7 @@ impl<'a> Script<'a> {
             leave_out: options.leave_out,
             reset_role: back_to(options.role.as_deref()),
             decoder: Decoder::new(manifest.codec),
-            key: random_key()?,
+            key: options.restrict.then(random_key).transpose()?,
             copying: None,
             tables: BTreeSet::new(),
             written: BTreeSet::new(),
@@ -268,8 +310,9 @@ impl<'a> Script<'a> {
         script
             .text
             .push_str("--\n-- PostgreSQL database, from an archive of pgstow\n--\n\n");
-        let key = script.key.clone();
-        writeln_str(&mut script.text, &format!("\\restrict {key}\n"));
+        if let Some(key) = script.key.clone() {
+            writeln_str(&mut script.text, &format!("\\restrict {key}\n"));
+        }
         script
             .text
             .push_str(&script::header(target, &manifest.encoding));
@@ -278,9 +321,14 @@ impl<'a> Script<'a> {
         }
         for &id in &plan.drops {
             if let Some(entry) = script.entry(id) {
+                let strictly = |sql: &String| match options.if_exists {
+                    true => sql.clone(),
+                    false => without_if_exists(sql),
+                };
+                let drops: Vec<String> = entry.drop.iter().map(strictly).collect();
                 let section = script::section([script::Item {
                     title: format!("Drop {}", entry.describe()),
-                    statements: entry.drop.iter().map(String::as_str).collect(),
+                    statements: drops.iter().map(String::as_str).collect(),
                     ..script::Item::default()
                 }]);
                 script.text.push_str(&section);
@@ -420,8 +468,9 @@ impl<'a> Script<'a> {
     }
 
     async fn finish(mut self) -> Result<SqlReport> {
-        let key = self.key.clone();
-        writeln_str(&mut self.text, &format!("\\unrestrict {key}"));
+        if let Some(key) = self.key.take() {
+            writeln_str(&mut self.text, &format!("\\unrestrict {key}"));
+        }
         self.pass_on().await?;
         self.report.entries = self.written.len() as u64;
         self.report.tables = self.tables.len() as u64;

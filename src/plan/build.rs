@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::arrange::{RowNeeds, arrange, row_needs};
 use super::choices::Choices;
 use super::relations::{Relations, is_relation};
 use super::select::{Selected, is_database, select};
@@ -31,6 +32,8 @@ pub fn build(
         omitted,
         needed,
         impossible,
+        pulled,
+        order,
     } = select(entries, &relations, choices)?;
     let is_wanted = |id: EntryId| {
         (id as usize)
@@ -44,9 +47,15 @@ pub fn build(
         .iter()
         .filter(|entry| is_wanted(entry.id))
         .partition(|entry| is_database(entry));
+    let through = carried_over(entries, &is_wanted);
+    let row_needs = row_needs(entries, &relations, &is_wanted, choices);
+    let restored = arrange(restored, &order, &through, &row_needs);
+    // What was not selected is not dropped; what is missing is not there to be dropped.
+    let came_along: BTreeSet<EntryId> = pulled.iter().map(|pulled| pulled.entry).collect();
     // With the database itself dropped, nothing is left to drop in it.
     let drops = if choices.clean && !choices.create {
         let droppable = restored.iter().rev().filter(|entry| !entry.drop.is_empty());
+        let droppable = droppable.filter(|entry| !came_along.contains(&entry.id));
         droppable.map(|entry| entry.id).collect()
     } else {
         Vec::new()
@@ -59,7 +68,8 @@ pub fn build(
             .filter(|entry| entry.data.is_some())
             .filter_map(|entry| Some((entry.id, raw_bytes(entry.id)?)))
             .collect(),
-        through: carried_over(entries, &is_wanted),
+        through,
+        row_needs,
         steps: Vec::new(),
         last_step: HashMap::new(),
         stages: HashMap::new(),
@@ -79,6 +89,7 @@ pub fn build(
     builder.stage(Stage::Last, &restored, choices);
 
     let adapted = adapted(database.iter().chain(&restored).copied(), choices);
+    let warnings = std::mem::take(&mut builder.row_needs.warnings);
     Ok(Plan {
         database: database.iter().map(|entry| entry.id).collect(),
         drops,
@@ -87,6 +98,8 @@ pub fn build(
         needed,
         impossible,
         adapted,
+        pulled,
+        warnings,
     })
 }
 
@@ -174,6 +187,7 @@ struct Builder<'a> {
     relations: Relations<'a>,
     raw_bytes: BTreeMap<EntryId, u64>,
     through: Vec<Vec<EntryId>>,
+    row_needs: RowNeeds,
     steps: Vec<Step>,
     /// The step after which an entry is there, and its stage.
     last_step: HashMap<EntryId, (StepId, Stage)>,
@@ -287,7 +301,8 @@ impl Builder<'_> {
             .iter()
             .filter_map(|&id| self.through.get(id as usize - 1))
             .flatten();
-        for id in carried {
+        let rows = self.row_needs.before.get(&entry.id).into_iter().flatten();
+        for id in carried.chain(rows) {
             match self.last_step.get(id) {
                 // Between other stages stands a barrier; and what belongs to a later stage is not
                 // waited for, whatever an archive says.
@@ -343,11 +358,11 @@ impl Builder<'_> {
         let mut strongest: BTreeMap<EntryId, LockMode> = BTreeMap::new();
         let mut take = |on: EntryId, mode: LockMode| {
             let held = strongest.entry(on).or_insert(mode);
-            *held = (*held).max(mode);
+            *held = held.and(mode);
         };
         match stage {
             Stage::Rows => {
-                if let Some(table) = self.relations.relation_of(entry) {
+                for table in self.relations.written_by(entry) {
                     take(table, LockMode::RowExclusive);
                 }
                 for lock in &entry.locks {

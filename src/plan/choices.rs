@@ -1,7 +1,9 @@
 //! What the user wants of an archive.
 
+use std::collections::BTreeSet;
+
 use super::EntryFilter;
-use crate::archive::Sections;
+use crate::archive::{EntryId, Sections};
 use crate::select::LeaveOut;
 use crate::sql::ServerVersion;
 
@@ -17,6 +19,17 @@ pub enum Parts {
     Rows,
 }
 
+/// Whether rows can be had in any order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RowOrder {
+    /// In any.
+    #[default]
+    Free,
+    /// As a pipe brings them: to hold rows back for others that the archive does not put first
+    /// could stop it for ever.
+    AsTheyCome,
+}
+
 /// Which entries of an archive are restored, and how much of each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choices {
@@ -30,6 +43,12 @@ pub struct Choices {
     pub create: bool,
     /// Drops first what will be made.
     pub clean: bool,
+    /// Triggers, those of foreign keys too, are off while rows are loaded.
+    pub disable_triggers: bool,
+    /// How the archive's rows come.
+    pub row_order: RowOrder,
+    /// Of what would be pulled in: entries whose objects the target has.
+    pub present: BTreeSet<EntryId>,
     /// Classes of things that nobody wants.
     pub leave_out: LeaveOut,
     /// The version of the server that the entries were [adapted](super::adapt) to; none when it

@@ -12,23 +12,32 @@
 //!
 //! What it leaves to others: sessions, statements, frames and failures (`restore`).
 
+mod arrange;
 mod build;
 mod choices;
 mod filter;
+mod key;
+mod names;
 mod pattern;
+mod pull;
 mod relations;
 mod schedule;
 mod select;
 mod step;
 #[cfg(test)]
 mod tests;
+mod use_list;
 mod versions;
+mod via_root;
 
 pub use crate::select::LeaveOut;
 pub use build::build;
-pub use choices::{Choices, Parts};
-pub use filter::EntryFilter;
+pub use choices::{Choices, Parts, RowOrder};
+pub use filter::{EntryFilter, Needs};
+pub use key::keys;
 pub use pattern::Pattern;
 pub use schedule::Schedule;
-pub use step::{Adapted, Barrier, Needed, Omitted, Plan, Step, StepId, Work};
+pub use step::{Adapted, Barrier, Cause, Needed, Omitted, Plan, Pulled, Step, StepId, Work};
+pub use use_list::UseList;
 pub use versions::adapt;
+pub use via_root::load_via_root;

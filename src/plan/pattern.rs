@@ -2,7 +2,7 @@
 
 use regex_lite::Regex;
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::select::{self, NamePattern};
 
 /// A pattern for the name of a schema, or of a relation with or without its schema, as
@@ -11,7 +11,11 @@ use crate::select::{self, NamePattern};
 pub struct Pattern {
     text: String,
     schema: Option<Regex>,
+    /// The relation that it is on; only of a trigger.
+    relation: Option<Regex>,
     name: Regex,
+    /// Argument types; only of a function.
+    arguments: Option<Vec<String>>,
 }
 
 impl Pattern {
@@ -22,7 +26,7 @@ impl Pattern {
     pub fn schema(text: &str) -> Result<Self> {
         let pattern = select::Pattern::parse(text)?;
         match pattern.names() {
-            [name] => Self::new(&pattern, None, name),
+            [name] => Self::new(&pattern, None, None, name),
             _ => Err(pattern.malformed("a schema's name has no dot outside quotes")),
         }
     }
@@ -34,15 +38,59 @@ impl Pattern {
     pub fn relation(text: &str) -> Result<Self> {
         let pattern = select::Pattern::parse(text)?;
         match pattern.names() {
-            [name] => Self::new(&pattern, None, name),
-            [schema, name] => Self::new(&pattern, Some(schema), name),
+            [name] => Self::new(&pattern, None, None, name),
+            [schema, name] => Self::new(&pattern, Some(schema), None, name),
             _ => Err(pattern.malformed("too many dots outside quotes")),
         }
+    }
+
+    /// Reads a pattern for triggers: `name`, `table.name` or `schema.table.name`.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`](crate::error::Kind::Usage) when it is malformed.
+    pub fn trigger(text: &str) -> Result<Self> {
+        let pattern = select::Pattern::parse(text)?;
+        match pattern.names() {
+            [name] => Self::new(&pattern, None, None, name),
+            [table, name] => Self::new(&pattern, None, Some(table), name),
+            [schema, table, name] => Self::new(&pattern, Some(schema), Some(table), name),
+            _ => Err(pattern.malformed("too many dots outside quotes")),
+        }
+    }
+
+    /// Reads a pattern for functions: as for relations, and argument types in parentheses may
+    /// follow, literally.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`](crate::error::Kind::Usage) when it is malformed.
+    pub fn function(text: &str) -> Result<Self> {
+        let Some(at) = outside_quotes(text, '(') else {
+            return Self::relation(text);
+        };
+        let (name, arguments) = text.split_at(at);
+        let inner = arguments
+            .trim_end()
+            .strip_prefix('(')
+            .and_then(|rest| rest.strip_suffix(')'))
+            .ok_or_else(|| {
+                Error::new(
+                    Kind::Usage,
+                    format!(
+                        "malformed pattern \"{}\": the argument types have no closing parenthesis",
+                        text.escape_debug()
+                    ),
+                )
+            })?;
+        let mut pattern = Self::relation(name.trim_end())?;
+        pattern.text = text.to_owned();
+        pattern.arguments = Some(list(inner));
+        Ok(pattern)
     }
 
     fn new(
         pattern: &select::Pattern,
         schema: Option<&NamePattern>,
+        relation: Option<&NamePattern>,
         name: &NamePattern,
     ) -> Result<Self> {
         let compile = |name: &NamePattern| {
@@ -54,7 +102,9 @@ impl Pattern {
         Ok(Self {
             text: pattern.text().to_owned(),
             schema: schema.map(compile).transpose()?,
+            relation: relation.map(compile).transpose()?,
             name: compile(name)?,
+            arguments: None,
         })
     }
 
@@ -72,12 +122,82 @@ impl Pattern {
         };
         in_schema && self.name.is_match(name)
     }
+
+    /// Whether a trigger matches.
+    pub fn matches_trigger(&self, schema: Option<&str>, table: &str, name: &str) -> bool {
+        self.relation
+            .as_ref()
+            .is_none_or(|wanted| wanted.is_match(table))
+            && self.matches(schema, name)
+    }
+
+    /// Whether a function matches; `signature` is its name with identity arguments, as entries
+    /// have it: `f(integer, b text)`.
+    pub fn matches_function(&self, schema: Option<&str>, signature: &str) -> bool {
+        let Some(inner) = signature.strip_suffix(')') else {
+            return self.arguments.is_none() && self.matches(schema, signature);
+        };
+        // A name may have parentheses of its own: any of them may be the one.
+        inner.match_indices('(').any(|(at, _)| {
+            let (name, arguments) = (&inner[..at], &inner[at + 1..]);
+            self.matches(schema, name)
+                && self.arguments.as_ref().is_none_or(|wanted| {
+                    let all = list(arguments);
+                    let given: Vec<&String> =
+                        all.iter().filter(|one| !one.starts_with("OUT ")).collect();
+                    same_types(wanted, &all.iter().collect::<Vec<_>>())
+                        || same_types(wanted, &given)
+                })
+        })
+    }
+}
+
+/// Where a character first stands outside double quotes.
+fn outside_quotes(text: &str, wanted: char) -> Option<usize> {
+    let mut quoted = false;
+    text.char_indices()
+        .find(|&(_, character)| {
+            quoted ^= character == '"';
+            !quoted && character == wanted
+        })
+        .map(|(at, _)| at)
+}
+
+/// A list of arguments, cut at commas outside quotes, white space made one space.
+fn list(text: &str) -> Vec<String> {
+    let mut rest = text;
+    let mut arguments = Vec::new();
+    loop {
+        let (one, after) = match outside_quotes(rest, ',') {
+            Some(at) => (&rest[..at], Some(&rest[at + 1..])),
+            None => (rest, None),
+        };
+        arguments.push(one.split_whitespace().collect::<Vec<_>>().join(" "));
+        match after {
+            Some(after) => rest = after,
+            None => break,
+        }
+    }
+    if arguments == [""] {
+        arguments.clear();
+    }
+    arguments
+}
+
+/// Whether these are the wanted argument types; an argument may have a mode and a name in front.
+fn same_types(wanted: &[String], arguments: &[&String]) -> bool {
+    wanted.len() == arguments.len()
+        && wanted.iter().zip(arguments).all(|(wanted, argument)| {
+            let ends_so = argument
+                .strip_suffix(wanted.as_str())
+                .is_some_and(|front| front.ends_with(' '));
+            *argument == wanted || ends_so && !wanted.is_empty()
+        })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
 
     fn matches(pattern: &str, schema: &str, name: &str) -> bool {
         Pattern::relation(pattern)
@@ -115,6 +235,50 @@ mod tests {
         assert!(matches("\"*\"", "public", "*"));
         assert!(!matches("\"*\"", "public", "x"));
         assert!(matches("a$b", "public", "a$b"));
+    }
+
+    #[test]
+    fn functions_match_with_or_without_their_arguments() {
+        let matches = |pattern: &str, signature: &str| {
+            Pattern::function(pattern)
+                .unwrap()
+                .matches_function(Some("public"), signature)
+        };
+        for (pattern, signature) in [
+            ("f", "f(integer, text)"),
+            ("f", "f()"),
+            ("f()", "f()"),
+            ("F( integer,text )", "f(integer, text)"),
+            ("public.f(integer)", "f(a integer)"),
+            ("f(integer)", "f(INOUT a integer, OUT b text)"),
+            ("f(double precision)", "f(x double precision)"),
+            ("\"odd(\"(integer)", "odd((integer)"),
+            ("f(\"a,b\")", "f(\"a,b\")"),
+        ] {
+            assert!(matches(pattern, signature), "{pattern} {signature}");
+        }
+        for (pattern, signature) in [
+            ("f()", "f(integer)"),
+            ("f(integer)", "f(integer, text)"),
+            ("f(integer)", "f(biginteger)"),
+            ("g", "f(integer)"),
+            ("s.f(integer)", "f(integer)"),
+        ] {
+            assert!(!matches(pattern, signature), "{pattern} {signature}");
+        }
+        assert!(Pattern::function("f(integer").is_err());
+    }
+
+    #[test]
+    fn triggers_match_with_or_without_their_table() {
+        let matches = |pattern: &str| {
+            Pattern::trigger(pattern)
+                .unwrap()
+                .matches_trigger(Some("public"), "orders", "audit")
+        };
+        assert!(matches("audit") && matches("orders.audit") && matches("public.o*.audit"));
+        assert!(!matches("public.audit") && !matches("s.orders.audit"));
+        assert!(Pattern::trigger("a.b.c.d").is_err());
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub(super) struct Relations<'a> {
     by_name: HashMap<(Option<&'a str>, &'a str), EntryId>,
     rows: HashMap<EntryId, Vec<EntryId>>,
     children: HashMap<EntryId, Vec<EntryId>>,
+    /// For each partition its parent, and what attaches it.
+    attached: HashMap<EntryId, (EntryId, EntryId)>,
 }
 
 impl<'a> Relations<'a> {
@@ -37,18 +39,44 @@ impl<'a> Relations<'a> {
             by_name,
             rows: HashMap::new(),
             children: HashMap::new(),
+            attached: HashMap::new(),
         };
         for entry in entries {
-            if matches!(entry.data, Some(DataSpec::Table { .. }))
-                && let Some(table) = relations.relation_of(entry)
-            {
-                relations.rows.entry(table).or_default().push(entry.id);
-            }
             for (parent, child) in relations.parenthood(entry) {
                 relations.children.entry(parent).or_default().push(child);
+                if entry.kind == "TABLE ATTACH" {
+                    relations.attached.insert(child, (parent, entry.id));
+                }
+            }
+        }
+        for entry in entries {
+            for table in relations.written_by(entry) {
+                relations.rows.entry(table).or_default().push(entry.id);
             }
         }
         relations
+    }
+
+    /// The relations that rows of an entry may end up in: its own, and when they are loaded through
+    /// the root of a partition tree, all of that tree.
+    pub(super) fn written_by(&self, entry: &Entry) -> BTreeSet<EntryId> {
+        if !matches!(entry.data, Some(DataSpec::Table { .. })) {
+            return BTreeSet::new();
+        }
+        let own = self.relation_of(entry);
+        let roots = entry
+            .depends_on
+            .iter()
+            .copied()
+            .filter(|&id| self.is_relation_id(id) && Some(id) != own);
+        let mut written = self.with_descendants(roots);
+        written.extend(own);
+        written
+    }
+
+    /// The table that a partition is attached to, and the entry that attaches it.
+    pub(super) fn attached_to(&self, partition: EntryId) -> Option<(EntryId, EntryId)> {
+        self.attached.get(&partition).copied()
     }
 
     fn entry(&self, id: EntryId) -> Option<&'a Entry> {
@@ -107,7 +135,7 @@ impl<'a> Relations<'a> {
         self.entry(id).is_some_and(|table| table.name == entry.name)
     }
 
-    /// Entries with rows of a relation.
+    /// Entries with rows that may end up in a relation.
     pub(super) fn rows_of(&self, relation: EntryId) -> &[EntryId] {
         self.rows.get(&relation).map_or(&[], Vec::as_slice)
     }

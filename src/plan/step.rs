@@ -66,6 +66,22 @@ pub struct Step {
     pub locks: Vec<Lock>,
 }
 
+/// Why an entry is left out, as far as a program may want to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// Options want other sections, other parts, or none of its class.
+    Options,
+    /// It is not among the objects or schemas that are named.
+    NotSelected,
+    /// A pattern excludes it, or the list does not have it.
+    Excluded,
+    /// It ties two objects together, and only one of them is restored.
+    OtherEnd,
+    /// The target's version does not know it, or not what it needs.
+    Impossible,
+}
+
 /// An entry of the archive that is not restored, or not wholly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Omitted {
@@ -75,6 +91,19 @@ pub struct Omitted {
     pub name: String,
     /// Why.
     pub reason: String,
+    /// The sort of reason.
+    pub cause: Cause,
+}
+
+/// An entry that was not selected and is restored because a selected one needs it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Pulled {
+    /// The entry.
+    pub entry: EntryId,
+    /// The entry as `KIND schema.name`.
+    pub name: String,
+    /// What needs it, as `KIND schema.name`.
+    pub needed_by: String,
 }
 
 /// An entry that is not restored although restored ones need it: the target must have it.
@@ -84,6 +113,8 @@ pub struct Needed {
     pub entry: EntryId,
     /// The entry as `KIND schema.name`.
     pub name: String,
+    /// Whether the target was asked and has it.
+    pub found: bool,
 }
 
 /// An entry that is made in another way than on the source, because the target is of another
@@ -115,6 +146,10 @@ pub struct Plan {
     pub impossible: Vec<Omitted>,
     /// What is restored in another way, because of the target's version.
     pub adapted: Vec<Adapted>,
+    /// What is restored although it was not selected, in the archive's order.
+    pub pulled: Vec<Pulled>,
+    /// What the user should know before it runs.
+    pub warnings: Vec<String>,
 }
 
 impl Plan {
@@ -172,11 +207,25 @@ impl fmt::Display for Plan {
         for impossible in &self.impossible {
             writeln!(f, "impossible: {}: {}", impossible.name, impossible.reason)?;
         }
+        for pulled in &self.pulled {
+            writeln!(
+                f,
+                "pulled in: {}: needed by {}",
+                pulled.name, pulled.needed_by
+            )?;
+        }
         for omitted in &self.omitted {
             writeln!(f, "left out: {}: {}", omitted.name, omitted.reason)?;
         }
         for needed in &self.needed {
-            writeln!(f, "must be there already: {}", needed.name)?;
+            let state = match needed.found {
+                true => "there already, not made again",
+                false => "must be there already",
+            };
+            writeln!(f, "{state}: {}", needed.name)?;
+        }
+        for warning in &self.warnings {
+            writeln!(f, "warning: {warning}")?;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::archive::{CopyFormat, DataSpec, Entry, EntryId, Form, Lock, LockMode,
 use crate::error::Kind;
 use crate::sql::ServerVersion;
 
-fn entry(id: EntryId, kind: &str, name: &str, section: Section) -> Entry {
+pub(super) fn entry(id: EntryId, kind: &str, name: &str, section: Section) -> Entry {
     Entry {
         id,
         kind: kind.to_owned(),
@@ -255,7 +255,7 @@ fn a_table_is_taken_with_what_hangs_on_it() {
     let plan = plan_of(&shop(), &choices);
     assert_eq!(restored(&plan), [4, 7, 9]);
     assert_eq!(reason(&plan, 10), "TABLE public.customers is not restored");
-    assert_eq!(reason(&plan, 5), "not selected by table");
+    assert_eq!(reason(&plan, 5), "not selected by name");
 
     choices.filter.tables = vec!["*.customers".to_owned(), "orders".to_owned()];
     let plan = plan_of(&shop(), &choices);
@@ -425,7 +425,7 @@ fn plans_are_shown() {
         "{text}"
     );
     assert!(
-        text.contains("left out: VIEW public.open_orders: not selected by table"),
+        text.contains("left out: VIEW public.open_orders: not selected by name"),
         "{text}"
     );
     let json = serde_json::to_value(&plan).unwrap();
@@ -524,6 +524,454 @@ fn what_a_target_cannot_have_goes_with_all_that_needs_it() {
     let plan = plan_of(&entries, &newer);
     assert_eq!(plan, plan_of(&entries, &Choices::default()));
     assert!(plan.impossible.is_empty());
+}
+
+/// A partition with a column of an own type in another schema, a default from a function, an index
+/// attached to its parent's, a foreign key; and what nobody needs.
+fn tree() -> Vec<Entry> {
+    let mut entries = vec![
+        entry(1, "SCHEMA", "kinds", Section::PreData),
+        entry(2, "TYPE", "mood", Section::PreData),
+        entry(3, "FUNCTION", "now_or_never()", Section::PreData),
+        entry(4, "TABLE", "events", Section::PreData),
+        entry(5, "TABLE", "events_1", Section::PreData),
+        on(
+            entry(6, "TABLE ATTACH", "events_1", Section::PreData),
+            "events_1",
+            &[4, 5],
+        ),
+        entry(7, "TABLE", "events_2", Section::PreData),
+        on(
+            entry(8, "TABLE ATTACH", "events_2", Section::PreData),
+            "events_2",
+            &[4, 7],
+        ),
+        entry(9, "TABLE", "users", Section::PreData),
+        rows(10, "events_1", 5),
+        rows(11, "events_2", 7),
+        rows(12, "users", 9),
+        on(
+            entry(13, "INDEX", "events_a", Section::PostData),
+            "events",
+            &[4],
+        ),
+        on(
+            entry(14, "INDEX", "events_1_a", Section::PostData),
+            "events_1",
+            &[5],
+        ),
+        on(
+            entry(15, "INDEX ATTACH", "events_1_a", Section::PostData),
+            "events_1",
+            &[5, 13, 14],
+        ),
+        on(
+            entry(16, "FK CONSTRAINT", "events_user", Section::PostData),
+            "events_1",
+            &[5, 9],
+        ),
+        on(
+            entry(17, "TRIGGER", "audit", Section::PostData),
+            "events_1",
+            &[3, 5],
+        ),
+    ];
+    entries[0].schema = None;
+    entries[1].schema = Some("kinds".to_owned());
+    entries[1].depends_on = vec![1];
+    entries[4].depends_on = vec![2, 3];
+    entries
+}
+
+fn choosing(filter: EntryFilter) -> Choices {
+    Choices {
+        filter,
+        ..Choices::default()
+    }
+}
+
+fn texts(patterns: &[&str]) -> Vec<String> {
+    patterns.iter().map(|text| (*text).to_owned()).collect()
+}
+
+#[test]
+fn what_a_selected_object_needs_comes_along() {
+    let mut choices = choosing(EntryFilter {
+        tables: texts(&["events_1"]),
+        ..EntryFilter::default()
+    });
+    let plan = plan_of(&tree(), &choices);
+    assert_eq!(restored(&plan), [1, 2, 3, 4, 5, 6, 10, 14, 17]);
+    let pulled: Vec<(EntryId, &str)> = plan
+        .pulled
+        .iter()
+        .map(|it| (it.entry, it.needed_by.as_str()))
+        .collect();
+    assert_eq!(
+        pulled,
+        [
+            (1, "TYPE kinds.mood"),
+            (2, "TABLE public.events_1"),
+            (3, "TRIGGER public.events_1 audit"),
+            (4, "TABLE ATTACH public.events_1 events_1"),
+        ]
+    );
+    assert!(plan.needed.is_empty(), "{:?}", plan.needed);
+    // What ties it to others is named.
+    let ties: Vec<EntryId> = plan
+        .omitted
+        .iter()
+        .filter(|it| it.cause == Cause::OtherEnd)
+        .map(|it| it.entry)
+        .collect();
+    assert_eq!(ties, [15, 16]);
+    assert_eq!(reason(&plan, 16), "TABLE public.users is not restored");
+    let text = plan.to_string();
+    assert!(text.contains("pulled in: TYPE kinds.mood: needed by TABLE public.events_1"));
+
+    // Nothing of what came along is dropped.
+    choices.clean = true;
+    assert_eq!(
+        plan_of(&tree(), &choices).drops,
+        [17, 14, 10, 6, 5]
+            .into_iter()
+            .filter(|id| *id != 10)
+            .collect::<Vec<EntryId>>()
+    );
+
+    // What the target has is not made again, nor what only that needs.
+    choices.present = BTreeSet::from([2, 4]);
+    let plan = plan_of(&tree(), &choices);
+    assert_eq!(restored(&plan), [3, 5, 6, 10, 14, 17]);
+    let needed: Vec<(EntryId, bool)> = plan.needed.iter().map(|n| (n.entry, n.found)).collect();
+    assert_eq!(needed, [(2, true), (4, true)]);
+    assert!(
+        plan.to_string()
+            .contains("there already, not made again: TYPE kinds.mood")
+    );
+
+    choices.present = BTreeSet::new();
+    choices.filter.needs = Needs::LeftOut;
+    let plan = plan_of(&tree(), &choices);
+    assert_eq!(restored(&plan), [5, 10, 14, 17]);
+    assert!(plan.pulled.is_empty());
+    let needed: Vec<(EntryId, bool)> = plan.needed.iter().map(|n| (n.entry, n.found)).collect();
+    assert_eq!(needed, [(2, false), (3, false)]);
+
+    // What is excluded by name is not pulled in.
+    choices.filter.needs = Needs::PulledIn;
+    choices.filter.exclude_schemas = texts(&["kinds"]);
+    let plan = plan_of(&tree(), &choices);
+    assert_eq!(restored(&plan), [3, 4, 5, 6, 10, 14, 17]);
+    assert_eq!(plan.needed.len(), 1);
+}
+
+#[test]
+fn indexes_functions_and_triggers_are_selected_by_name() {
+    for (filter, expected) in [
+        (
+            EntryFilter {
+                indexes: texts(&["events_1_a"]),
+                ..EntryFilter::default()
+            },
+            &[1, 2, 3, 4, 5, 6, 14][..],
+        ),
+        (
+            EntryFilter {
+                functions: texts(&["now_or_never()"]),
+                ..EntryFilter::default()
+            },
+            &[3],
+        ),
+        (
+            EntryFilter {
+                triggers: texts(&["events_1.audit"]),
+                needs: Needs::LeftOut,
+                ..EntryFilter::default()
+            },
+            &[17],
+        ),
+        (
+            EntryFilter {
+                tables_and_children: texts(&["events"]),
+                needs: Needs::LeftOut,
+                ..EntryFilter::default()
+            },
+            &[4, 5, 6, 7, 8, 10, 11, 13, 14, 15, 17],
+        ),
+        (
+            EntryFilter {
+                exclude_tables_and_children: texts(&["events"]),
+                ..EntryFilter::default()
+            },
+            &[1, 2, 3, 9, 12],
+        ),
+        (
+            EntryFilter {
+                tables: texts(&["users"]),
+                exclude_table_data_and_children: texts(&["*"]),
+                ..EntryFilter::default()
+            },
+            &[9],
+        ),
+    ] {
+        let plan = plan_of(&tree(), &choosing(filter.clone()));
+        assert_eq!(restored(&plan), expected, "{filter:?}");
+    }
+    // Each pattern must match on demand; at least one in any case.
+    let mut filter = EntryFilter {
+        functions: texts(&["now_or_never"]),
+        indexes: texts(&["nothing"]),
+        ..EntryFilter::default()
+    };
+    build(&tree(), sizes, &choosing(filter.clone())).unwrap();
+    filter.strict_names = true;
+    let error = build(&tree(), sizes, &choosing(filter)).unwrap_err();
+    assert_eq!(
+        error.message(),
+        "nothing in the archive matches \"nothing\""
+    );
+}
+
+#[test]
+fn extensions_are_selected_among_themselves() {
+    let mut entries = vec![
+        entry(1, "EXTENSION", "hstore", Section::PreData),
+        entry(2, "EXTENSION", "postgis", Section::PreData),
+        entry(3, "TABLE", "t", Section::PreData),
+        rows(4, "spatial_ref_sys", 2),
+    ];
+    for extension in &mut entries[..2] {
+        extension.schema = None;
+    }
+    let of = |filter| restored(&plan_of(&entries, &choosing(filter)));
+    let only = EntryFilter {
+        extensions: texts(&["hst*"]),
+        ..EntryFilter::default()
+    };
+    assert_eq!(of(only), [1, 3]);
+    let without = EntryFilter {
+        exclude_extensions: texts(&["postgis"]),
+        ..EntryFilter::default()
+    };
+    assert_eq!(of(without), [1, 3]);
+    let both = EntryFilter {
+        extensions: texts(&["hstore"]),
+        tables: texts(&["t"]),
+        ..EntryFilter::default()
+    };
+    assert_eq!(of(both), [1, 3]);
+}
+
+#[test]
+fn a_list_selects_and_moves_as_far_as_dependencies_allow() {
+    let entries = tree();
+    let keys = keys(&entries);
+    let list = |ids: &[usize]| {
+        let lines: Vec<&str> = ids.iter().map(|id| keys[id - 1].as_str()).collect();
+        choosing(EntryFilter {
+            use_list: Some(UseList::parse("list", &lines.join("\n")).unwrap()),
+            ..EntryFilter::default()
+        })
+    };
+    let order =
+        |plan: &Plan| -> Vec<EntryId> { plan.steps.iter().filter_map(|s| s.entry).collect() };
+    let all: Vec<usize> = (1..=entries.len()).collect();
+    assert_eq!(
+        order(&plan_of(&entries, &list(&all))),
+        order(&plan_of(&entries, &Choices::default()))
+    );
+    // The users first, the function as late as the table that needs it allows.
+    let plan = plan_of(&entries, &list(&[9, 1, 2, 4, 3, 5, 6]));
+    assert_eq!(order(&plan), [9, 1, 2, 4, 3, 5, 6]);
+    let plan = plan_of(&entries, &list(&[5, 9, 1, 2, 3]));
+    assert_eq!(order(&plan), [1, 2, 3, 5, 9]);
+    assert_eq!(reason(&plan, 4), "not in the list");
+    // Nothing is pulled in for a list.
+    let plan = plan_of(&entries, &list(&[5]));
+    assert_eq!(restored(&plan), [5]);
+    assert_eq!(plan.needed.len(), 2);
+}
+
+#[test]
+fn rows_alone_follow_the_foreign_keys_of_the_target() {
+    let only_rows = Choices {
+        parts: Parts::Rows,
+        ..Choices::default()
+    };
+    // From the second to the first, which here stands behind it.
+    let mut entries = vec![
+        entry(1, "TABLE", "orders", Section::PreData),
+        entry(2, "TABLE", "customers", Section::PreData),
+        rows(3, "orders", 1),
+        rows(4, "customers", 2),
+        on(
+            entry(5, "FK CONSTRAINT", "orders_fkey", Section::PostData),
+            "orders",
+            &[1, 2],
+        ),
+    ];
+    let plan = plan_of(&entries, &only_rows);
+    let customers = step_of(&plan, 4, Work::Rows).id;
+    assert!(
+        step_of(&plan, 3, Work::Rows)
+            .depends_on
+            .contains(&customers)
+    );
+    assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
+    // Where the key is made after the rows, they need not wait.
+    let plan = plan_of(&entries, &Choices::default());
+    let customers = step_of(&plan, 4, Work::Rows).id;
+    assert!(
+        !step_of(&plan, 3, Work::Rows)
+            .depends_on
+            .contains(&customers)
+    );
+    // A pipe brings rows as it does.
+    let piped = Choices {
+        row_order: RowOrder::AsTheyCome,
+        ..only_rows.clone()
+    };
+    let plan = plan_of(&entries, &piped);
+    assert!(plan.warnings[0].contains("pipe"), "{:?}", plan.warnings);
+    let customers = step_of(&plan, 4, Work::Rows).id;
+    assert!(
+        !step_of(&plan, 3, Work::Rows)
+            .depends_on
+            .contains(&customers)
+    );
+
+    entries.push(on(
+        entry(6, "FK CONSTRAINT", "customers_fkey", Section::PostData),
+        "customers",
+        &[1, 2],
+    ));
+    entries.push(on(
+        entry(7, "FK CONSTRAINT", "boss", Section::PostData),
+        "customers",
+        &[2],
+    ));
+    let plan = plan_of(&entries, &only_rows);
+    assert_eq!(plan.warnings.len(), 2, "{:?}", plan.warnings);
+    assert!(plan.warnings[0].contains("circle between the tables public.orders, public.customers"));
+    assert!(plan.warnings[1].contains("rows of public.customers refer to rows of the same table"));
+    assert!(
+        plan.warnings
+            .iter()
+            .all(|it| it.contains("--disable-triggers"))
+    );
+    assert_eq!(restored(&plan), [3, 4]);
+    let switched = Choices {
+        disable_triggers: true,
+        ..only_rows
+    };
+    assert!(plan_of(&entries, &switched).warnings.is_empty());
+}
+
+/// A not validated foreign key looks at every new row: were it made before the rows of a partition,
+/// those that do not satisfy it would be refused, although the source has them.
+#[test]
+fn a_foreign_key_on_a_partitioned_table_waits_for_the_rows_of_all_partitions() {
+    let mut entries = tree();
+    entries.push(on(
+        entry(18, "FK CONSTRAINT", "events_any", Section::PostData),
+        "events",
+        &[4, 9],
+    ));
+    let plan = plan_of(&entries, &Choices::default());
+    let key = step_of(&plan, 18, Work::Statements);
+    for rows in [10, 11, 12] {
+        let rows = step_of(&plan, rows, Work::Rows);
+        assert!(key.depends_on.contains(&rows.id), "{}", rows.name);
+    }
+    let locked: Vec<EntryId> = key.locks.iter().map(|lock| lock.on).collect();
+    assert_eq!(locked, [4, 5, 7]);
+}
+
+/// The state of a partition's trigger is set after its parent's trigger, which makes it, and the two
+/// never run together.
+#[test]
+fn the_trigger_of_a_partition_comes_after_that_of_its_parent() {
+    let mut entries = tree();
+    entries.truncate(16);
+    entries.push(on(
+        entry(17, "TRIGGER", "audit", Section::PostData),
+        "events",
+        &[3, 4],
+    ));
+    entries.push(on(
+        entry(18, "TRIGGER", "audit", Section::PostData),
+        "events_1",
+        &[5, 6, 17],
+    ));
+    let plan = plan_of(&entries, &Choices::default());
+    let parent = step_of(&plan, 17, Work::Statements);
+    let state = step_of(&plan, 18, Work::Statements);
+    assert!(state.depends_on.contains(&parent.id));
+    let shares = parent.locks.iter().any(|a| {
+        let mut others = state.locks.iter();
+        others.any(|b| a.on == b.on && a.mode.conflicts(b.mode))
+    });
+    assert!(shares);
+}
+
+/// CREATE INDEX takes SHARE, CLUSTER ON then SHARE UPDATE EXCLUSIVE on the same table: two such in
+/// step with each other wait for each other. Together they are a lock that no other index shares.
+#[test]
+fn an_index_that_is_clustered_on_has_no_neighbour() {
+    let lock = |mode| Lock { on: 5, mode };
+    let mut entries = tree();
+    entries[13].locks = vec![lock(LockMode::Share), lock(LockMode::ShareUpdateExclusive)];
+    entries.push(on(
+        entry(18, "INDEX", "events_1_b", Section::PostData),
+        "events_1",
+        &[5],
+    ));
+    entries.push(on(
+        entry(19, "INDEX", "events_1_c", Section::PostData),
+        "events_1",
+        &[5],
+    ));
+    let plan = plan_of(&entries, &Choices::default());
+    let mode = |id| step_of(&plan, id, Work::Statements).locks[0].mode;
+    assert_eq!(mode(14), LockMode::ShareRowExclusive);
+    assert!(mode(14).conflicts(mode(18)));
+    assert!(!mode(18).conflicts(mode(19)));
+}
+
+#[test]
+fn rows_through_the_root_hold_up_all_that_stands_on_its_tree() {
+    let mut entries = tree();
+    let plan = plan_of(&entries, &Choices::default());
+    let other = step_of(&plan, 11, Work::Rows).id;
+    assert!(
+        !step_of(&plan, 14, Work::Statements)
+            .depends_on
+            .contains(&other)
+    );
+
+    load_via_root(&mut entries);
+    assert_eq!(entries[9].depends_on, [4, 5, 6]);
+    let Some(DataSpec::Table { copy_in, .. }) = &entries[10].data else {
+        panic!("no rows");
+    };
+    assert_eq!(copy_in, "COPY public.events (a) FROM STDIN");
+    let Some(DataSpec::Table { copy_in, .. }) = &entries[11].data else {
+        panic!("no rows");
+    };
+    assert_eq!(copy_in, "COPY public.users (a) FROM STDIN");
+    let plan = plan_of(&entries, &Choices::default());
+    let index = step_of(&plan, 14, Work::Statements);
+    for rows in [10, 11] {
+        let rows = step_of(&plan, rows, Work::Rows);
+        assert!(index.depends_on.contains(&rows.id), "{}", rows.name);
+        let locked: Vec<EntryId> = rows.locks.iter().map(|lock| lock.on).collect();
+        assert_eq!(locked, [4, 5, 7]);
+    }
+    // Once is enough.
+    let again = entries.clone();
+    load_via_root(&mut entries);
+    assert_eq!(entries, again);
 }
 
 const MODES: [LockMode; 8] = [

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::choices::Choices;
-use super::step::{Adapted, Omitted};
+use super::select::Reason;
+use super::step::{Adapted, Cause, Omitted};
 use crate::archive::{Entry, EntryId, Form};
 use crate::select::LeaveOut;
 use crate::sql::ServerVersion;
@@ -37,7 +38,7 @@ pub(super) fn leave_out_impossible(
     entries: &[Entry],
     choices: &Choices,
     is_rows: impl Fn(&Entry) -> bool,
-    reasons: &mut BTreeMap<EntryId, String>,
+    reasons: &mut BTreeMap<EntryId, Reason>,
 ) -> Vec<Omitted> {
     let Some(target) = choices.target else {
         return Vec::new();
@@ -52,11 +53,12 @@ pub(super) fn leave_out_impossible(
         let form = entry.form_for(target);
         if let Some(what) = form.and_then(|form| form.impossible.as_ref()) {
             let reason = format!("PostgreSQL {} does not have {what}", target.major());
-            reasons.insert(entry.id, reason.clone());
+            reasons.insert(entry.id, Reason::new(Cause::Impossible, reason.clone()));
             impossible.push(Omitted {
                 entry: entry.id,
                 name: entry.describe(),
                 reason,
+                cause: Cause::Impossible,
             });
             gone[at] = true;
             continue;
@@ -68,7 +70,8 @@ pub(super) fn leave_out_impossible(
             gone.get(at).copied().unwrap_or(false).then_some(needed)
         });
         if let Some(needed) = needed {
-            reasons.insert(entry.id, format!("it needs {}", needed.describe()));
+            let reason = format!("it needs {}", needed.describe());
+            reasons.insert(entry.id, Reason::new(Cause::Impossible, reason));
             gone[at] = true;
         }
     }

@@ -15,7 +15,7 @@ use super::frame::{ReadyFrame, Unpacker};
 use super::options::OnError;
 use super::outcome::{Loading, Moved, Outcome, Progress};
 use super::serial::{CANCEL_AGAIN, PATIENCE, batches};
-use super::shared::Shared;
+use super::shared::{Shared, Transactions};
 use super::worker::{Job, Report, work};
 use crate::archive::EntryId;
 use crate::connect::{Canceller, Wire};
@@ -122,7 +122,10 @@ impl<'s> Coordinator<'s> {
     /// The first failure, unless failures are collected; then only one that makes going on
     /// senseless. Nothing runs on the server any more then.
     pub(super) async fn run(mut self, cancel: &CancellationToken) -> Result<()> {
-        let ended = self.walk(cancel).await;
+        let mut ended = self.walk(cancel).await;
+        if ended.is_ok() && self.shared.transactions == Transactions::One {
+            ended = self.commit().await;
+        }
         if let Err(error) = ended {
             self.stop().await;
             return Err(error);
@@ -173,6 +176,24 @@ impl<'s> Coordinator<'s> {
                 None => {
                     return Err(Error::new(Kind::Failed, "restore: every session has ended"));
                 }
+            }
+        }
+    }
+
+    /// Has the only session commit.
+    async fn commit(&mut self) -> Result<()> {
+        let ended = || Error::new(Kind::Failed, "restore: a session has ended early");
+        let worker = self.workers.first_mut().ok_or_else(ended)?;
+        worker.busy = Busy::Statements;
+        worker.jobs.send(Job::Commit).await.map_err(|_| ended())?;
+        loop {
+            match self.happenings.recv().await.ok_or_else(ended)? {
+                Happening::Worked {
+                    report: Report::Commit { outcome },
+                    ..
+                } => return outcome,
+                // Nothing else is under way; what is read ahead of need says nothing any more.
+                _ => {}
             }
         }
     }
@@ -361,7 +382,7 @@ impl<'s> Coordinator<'s> {
         let at = self.ready.iter().position(|frame| {
             self.loading
                 .get(&frame.entry)
-                .is_some_and(|progress| progress.under_way == 0 || !self.one_at_a_time(frame.entry))
+                .is_some_and(|progress| self.takes_another(frame.entry, progress))
         })?;
         let frame = self.ready.remove(at)?;
         let progress = self.loading.get_mut(&frame.entry)?;
@@ -382,10 +403,22 @@ impl<'s> Coordinator<'s> {
         });
     }
 
-    /// Two sessions must not write into one large object, nor switch the triggers of one table.
-    fn one_at_a_time(&self, entry: EntryId) -> bool {
+    /// Whether another session may load a frame of this entry now. Two must not write into one large
+    /// object, nor switch the triggers of one table or of one partition tree.
+    fn takes_another(&self, entry: EntryId, progress: &Progress) -> bool {
         let work = self.steps_of_rows.get(&entry).map(|&(_, work)| work);
-        work == Some(Work::LargeObjects) || self.shared.triggers.contains_key(&entry)
+        if work == Some(Work::LargeObjects) {
+            return progress.under_way == 0;
+        }
+        let Some(states) = self.shared.triggers.get(&entry) else {
+            return true;
+        };
+        let is_switched = |other: &EntryId| {
+            let others = self.shared.triggers.get(other);
+            others.is_some_and(|others| others.together == states.together)
+        };
+        let mut loading = self.loading.iter();
+        loading.all(|(other, progress)| progress.under_way == 0 || !is_switched(other))
     }
 
     fn take(&mut self, happening: Happening) -> Result<()> {
@@ -460,6 +493,7 @@ impl<'s> Coordinator<'s> {
                 moved,
                 outcome,
             } => self.take_frame(entry, moved, outcome),
+            Report::Commit { outcome } => outcome,
         }
     }
 

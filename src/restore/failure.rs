@@ -1,5 +1,6 @@
 //! How a failure is told, and what it means for the rest.
 
+use super::refusal::Refusal;
 use crate::archive::Entry;
 use crate::error::{Error, Kind, SqlState};
 
@@ -14,7 +15,11 @@ pub(super) fn of_drop(error: Error, entry: &Entry, statement: &str) -> Error {
     with_statement(error, entry, statement)
 }
 
-fn with_statement(error: Error, entry: &Entry, statement: &str) -> Error {
+fn with_statement(mut error: Error, entry: &Entry, statement: &str) -> Error {
+    let refusal = Refusal::of(&error, entry, statement);
+    if let Some(way_out) = refusal.way_out(entry, statement) {
+        error = error.with_hint(way_out);
+    }
     if entry.may_hold_secret() {
         return error.with_statement("(not shown: it may hold a password)");
     }

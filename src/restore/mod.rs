@@ -19,6 +19,8 @@ mod feed;
 mod frame;
 mod options;
 mod outcome;
+mod present;
+mod refusal;
 mod run;
 mod serial;
 mod session;
@@ -32,6 +34,8 @@ mod worker;
 pub(crate) use failure::is_fatal;
 pub(crate) use frame::large_object_pieces;
 pub use options::{
-    FailedEntry, OnError, PhaseTime, RestoreOptions, RestoreReport, SkippedEntry, TargetState,
+    FailedEntry, OnError, PhaseTime, Refused, RestoreOptions, RestoreReport, SkippedEntry,
+    TargetState,
 };
-pub use run::{ArchiveReader, restore};
+pub use refusal::Refusal;
+pub use run::{ArchiveReader, plan_for, restore};

@@ -1,10 +1,15 @@
 //! What a restore is asked to do, and what it reports.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
+use super::refusal::Refusal;
 use crate::archive::Sections;
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Adapted, Choices, EntryFilter, LeaveOut, Omitted, Parts};
+use crate::plan::{
+    Adapted, Choices, EntryFilter, LeaveOut, Needed, Omitted, Parts, Pulled, RowOrder,
+};
 use crate::select::Content;
 use crate::sql::ServerVersion;
 
@@ -57,6 +62,15 @@ pub struct RestoreOptions {
     pub role: Option<String>,
     /// Disables the triggers of tables while their rows are loaded (with `Content::DataOnly`).
     pub disable_triggers: bool,
+    /// With `disable_triggers`: the role whose name is taken to switch them.
+    pub superuser: Option<String>,
+    /// Rows of partitions go through the topmost table of their tree.
+    pub load_via_partition_root: bool,
+    /// Everything in one transaction: all or nothing. Needs one session and [`OnError::Exit`].
+    pub single_transaction: bool,
+    /// Most entries of definitions and privileges in one transaction; by default as many as make
+    /// it quick.
+    pub transaction_size: Option<usize>,
     /// What a failed entry means.
     pub on_error: OnError,
     /// What the target's version does not know is left out, with all that needs it. Without this,
@@ -87,6 +101,10 @@ impl Default for RestoreOptions {
             leave_out: LeaveOut::default(),
             role: None,
             disable_triggers: false,
+            superuser: None,
+            load_via_partition_root: false,
+            single_transaction: false,
+            transaction_size: None,
             on_error: OnError::Exit,
             skip_impossible: false,
             target_version: None,
@@ -136,6 +154,33 @@ impl RestoreOptions {
         if self.disable_triggers && self.content == Content::SchemaOnly {
             return refuse("options --disable-triggers and --schema-only cannot be used together");
         }
+        if self.superuser.is_some() && !self.disable_triggers {
+            return refuse("option --superuser requires option --disable-triggers");
+        }
+        if self.single_transaction {
+            if self.create {
+                return refuse("options --single-transaction and --create cannot be used together");
+            }
+            if self.jobs > 1 {
+                return refuse("options --single-transaction and --jobs cannot be used together");
+            }
+            if self.transaction_size.is_some() {
+                return refuse(
+                    "options --single-transaction and --transaction-size cannot be used together",
+                );
+            }
+            if self.on_error == OnError::Continue {
+                return refuse(
+                    "options --single-transaction and --continue cannot be used together",
+                );
+            }
+        }
+        if self.transaction_size == Some(0) {
+            return refuse("--transaction-size must be at least 1");
+        }
+        if self.transaction_size.is_some() && self.on_error == OnError::Continue {
+            return refuse("options --transaction-size and --continue cannot be used together");
+        }
         Ok(())
     }
 
@@ -151,6 +196,9 @@ impl RestoreOptions {
             },
             create: self.create,
             clean: self.clean,
+            disable_triggers: self.disable_triggers,
+            row_order: RowOrder::Free,
+            present: BTreeSet::new(),
             leave_out: LeaveOut {
                 owners: self.no_owner || self.leave_out.owners,
                 privileges: self.no_privileges || self.leave_out.privileges,
@@ -171,6 +219,30 @@ pub struct FailedEntry {
     /// The statement, when one failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub statement: Option<String>,
+    /// What sort of refusal it is.
+    pub refusal: Refusal,
+    /// Which option avoids it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// What a server refused, once however often it did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// The sort.
+    pub refusal: Refusal,
+    /// What the server said.
+    pub error: String,
+    /// How often.
+    pub times: u64,
+    /// The entries, in order, as `KIND schema.name`.
+    pub entries: Vec<String>,
+    /// A statement that failed so: the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub statement: Option<String>,
+    /// Which option avoids it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// An entry that was wanted and not tried.
@@ -212,12 +284,18 @@ pub struct RestoreReport {
     pub raw_bytes: u64,
     /// What failed ([`OnError::Continue`]), in order of failing.
     pub failed: Vec<FailedEntry>,
+    /// The same, each refusal once, in order of first failing.
+    pub refused: Vec<Refused>,
     /// What was left undone because something it needs failed.
     pub skipped: Vec<SkippedEntry>,
     /// What was not wanted, and why.
     pub omitted: Vec<Omitted>,
     /// What was made in another way than on the source, because of the target's version.
     pub adapted: Vec<Adapted>,
+    /// What was not selected and was restored because selected entries need it.
+    pub pulled: Vec<Pulled>,
+    /// What restored entries need and was not restored, and whether the target was seen to have it.
+    pub needed: Vec<Needed>,
     /// Number of warnings that the observer heard.
     pub warnings: u64,
     /// How long each part took, in order.

@@ -1,10 +1,11 @@
 //! What came of the steps so far.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
 use super::failure::{exists_already, is_fatal};
-use super::options::{FailedEntry, PhaseTime, RestoreReport, SkippedEntry};
+use super::options::{FailedEntry, PhaseTime, Refused, RestoreReport, SkippedEntry};
+use super::refusal::Refusal;
 use super::shared::Shared;
 use super::statements::Apart;
 use crate::archive::{Entry, EntryId};
@@ -21,6 +22,8 @@ pub(super) struct Outcome {
     missing: BTreeSet<EntryId>,
     /// Relations that were there before: rows of the archive do not belong into them.
     found: BTreeSet<EntryId>,
+    /// Where in the report each refusal is.
+    refusals: HashMap<(Refusal, String), usize>,
     began: Instant,
     phase: Option<(&'static str, Instant)>,
 }
@@ -32,6 +35,7 @@ impl Outcome {
             restored: BTreeSet::new(),
             missing: BTreeSet::new(),
             found: BTreeSet::new(),
+            refusals: HashMap::new(),
             began: Instant::now(),
             phase: None,
         }
@@ -108,17 +112,46 @@ impl Outcome {
 
     /// Something of an entry failed, and the run goes on.
     pub(super) fn failed(&mut self, shared: &Shared, entry: &Entry, error: &Error) {
+        let statement = error.statement().unwrap_or_default();
         let failed = FailedEntry {
             entry: entry.describe(),
             error: error.message().to_owned(),
             statement: error.statement().map(str::to_owned),
+            refusal: Refusal::of(error, entry, statement),
+            hint: error.hint().map(str::to_owned),
         };
+        self.count(&failed);
         shared.event(&Event::EntryFailed {
             entry: failed.entry.clone(),
             error: failed.error.clone(),
             statement: failed.statement.clone(),
         });
         self.report.failed.push(failed);
+    }
+
+    /// Puts a failure together with those that the server refused in the same words.
+    fn count(&mut self, failed: &FailedEntry) {
+        let said = ["restore", "drop"].iter().find_map(|work| {
+            let context = format!("{work} {}: ", failed.entry);
+            failed.error.strip_prefix(&context)
+        });
+        let said = said.unwrap_or(&failed.error);
+        let key = (failed.refusal, said.to_owned());
+        let at = *self.refusals.entry(key).or_insert_with(|| {
+            self.report.refused.push(Refused {
+                refusal: failed.refusal,
+                error: said.to_owned(),
+                times: 0,
+                entries: Vec::new(),
+                statement: failed.statement.clone(),
+                hint: failed.hint.clone(),
+            });
+            self.report.refused.len() - 1
+        });
+        if let Some(refused) = self.report.refused.get_mut(at) {
+            refused.times += 1;
+            refused.entries.push(failed.entry.clone());
+        }
     }
 
     /// Whether a step need not be tried, because something that it needs is not there. That is
@@ -185,6 +218,8 @@ impl Outcome {
         report.entries = self.restored.len() as u64;
         report.omitted = shared.plan.omitted.clone();
         report.adapted = shared.plan.adapted.clone();
+        report.pulled = shared.plan.pulled.clone();
+        report.needed = shared.plan.needed.clone();
         report.warnings = shared.warnings.load(std::sync::atomic::Ordering::Relaxed);
         report.seconds = self.began.elapsed().as_secs_f64();
         report

@@ -14,14 +14,17 @@ use super::feed::{Conveyor, Feed, FileFeed, PipeFeed, Stream};
 use super::frame::Unpacker;
 use super::options::{OnError, RestoreOptions, RestoreReport, TargetState};
 use super::outcome::Outcome;
-use super::serial::{drop_objects, make_definitions, unless_cancelled};
+use super::serial::{Absent, BATCH_STEPS, drop_objects, make_definitions, unless_cancelled};
 use super::session::{self, Setup};
-use super::shared::Shared;
-use super::{target, triggers, versions};
+use super::shared::{Shared, Transactions};
+use super::triggers::Switcher;
+use super::{present, target, triggers, versions};
 use crate::archive::{Archive, Entry, EntryId, Manifest, StreamReader};
 use crate::connect::{Config, Wire};
-use crate::error::{Error, Kind, Result, SqlState};
-use crate::plan::{Barrier, Choices, Plan, Schedule, Work, adapt, build};
+use crate::error::{Context, Error, Kind, Result, SqlState};
+use crate::plan::{
+    Barrier, Cause, Choices, Plan, RowOrder, Schedule, Work, adapt, build, load_via_root,
+};
 use crate::report::{Event, Observer};
 use crate::sql::ServerVersion;
 use crate::task::ByteBudget;
@@ -52,6 +55,9 @@ impl ArchiveReader {
         if options.create {
             entries.extend_from_slice(&self.manifest().database_entries);
         }
+        if options.load_via_partition_root {
+            load_via_root(&mut entries);
+        }
         entries
     }
 
@@ -61,18 +67,30 @@ impl ArchiveReader {
     /// As [`build`].
     pub fn plan(&self, options: &RestoreOptions) -> Result<Plan> {
         let mut entries = self.entries(options);
-        self.plan_of(&mut entries, options, options.target_version)
+        self.plan_of(
+            &mut entries,
+            options,
+            options.target_version,
+            BTreeSet::new(),
+        )
     }
 
     /// Gives the entries the form that the target's version needs, and makes a plan of them.
+    /// `present` is what need not be pulled in.
     fn plan_of(
         &self,
         entries: &mut [Entry],
         options: &RestoreOptions,
         target: Option<ServerVersion>,
+        present: BTreeSet<EntryId>,
     ) -> Result<Plan> {
         let choices = Choices {
             target,
+            present,
+            row_order: match self {
+                Self::File(_) => RowOrder::Free,
+                Self::Pipe(_) => RowOrder::AsTheyCome,
+            },
             ..options.choices()
         };
         if let Some(target) = target {
@@ -90,11 +108,75 @@ impl ArchiveReader {
     }
 }
 
+impl ArchiveReader {
+    /// Asks the target which of what would be pulled in it has, and makes a plan without that.
+    async fn plan_without_present(
+        &self,
+        wire: &mut Wire,
+        entries: &mut [Entry],
+        options: &RestoreOptions,
+        plan: Plan,
+    ) -> Result<Plan> {
+        if plan.pulled.is_empty() {
+            return Ok(plan);
+        }
+        // Names in signatures are written as under an empty path.
+        wire.execute("SELECT pg_catalog.set_config('search_path', '', false)")
+            .await
+            .context_with(|| "ask what the target has already")?;
+        let pulled = plan
+            .pulled
+            .iter()
+            .filter_map(|pulled| entries.get((pulled.entry as usize).checked_sub(1)?));
+        let present = present::ask(wire, pulled).await?;
+        self.plan_of(entries, options, Some(wire.server_version()), present)
+    }
+}
+
+/// What a restore into this target would do; the target is asked what it has, and not changed.
+///
+/// # Errors
+/// As [`build`]; [`Kind::Connect`] and what the server answers.
+pub async fn plan_for(
+    config: &Config,
+    archive: &ArchiveReader,
+    options: &RestoreOptions,
+) -> Result<Plan> {
+    let mut entries = archive.entries(options);
+    let mut wire = session::open(config, "restore").await?;
+    let version = Some(wire.server_version());
+    let mut plan = archive.plan_of(&mut entries, options, version, BTreeSet::new())?;
+    // A database that is still to be made has nothing.
+    if !options.create {
+        plan = archive
+            .plan_without_present(&mut wire, &mut entries, options, plan)
+            .await?;
+    }
+    wire.close().await;
+    Ok(plan)
+}
+
 /// Restores an open archive.
 ///
 /// # Errors
 /// As [`crate::ops::restore`].
 pub async fn restore(
+    config: &Config,
+    archive: ArchiveReader,
+    options: &RestoreOptions,
+    observer: Arc<dyn Observer>,
+    cancel: &CancellationToken,
+) -> Result<RestoreReport> {
+    let restored = restore_some(config, archive, options, observer, cancel).await;
+    restored.map_err(|error| match error.kind() {
+        Kind::Interrupted | Kind::Archive if options.single_transaction => {
+            error.with_hint("nothing was committed: the target is as it was")
+        }
+        _ => error,
+    })
+}
+
+async fn restore_some(
     config: &Config,
     archive: ArchiveReader,
     options: &RestoreOptions,
@@ -114,8 +196,15 @@ pub async fn restore(
         encoding: archive.manifest().encoding.clone(),
         cancel,
     };
-    let wire = target.open("restore").await?;
-    let plan = archive.plan_of(&mut entries, options, Some(wire.server_version()))?;
+    let mut wire = target.open("restore").await?;
+    let version = Some(wire.server_version());
+    let mut plan = archive.plan_of(&mut entries, options, version, BTreeSet::new())?;
+    // A database that is still to be made has nothing.
+    if !options.create {
+        plan = archive
+            .plan_without_present(&mut wire, &mut entries, options, plan)
+            .await?;
+    }
     let archived = ServerVersion::from_num(archive.manifest().server_version);
     let mut shared = Shared {
         entries,
@@ -123,19 +212,30 @@ pub async fn restore(
         plan,
         reset_role: crate::sql::back_to(options.role.as_deref()),
         on_error: options.on_error,
+        transactions: match options.single_transaction {
+            true => Transactions::One,
+            false => Transactions::Many {
+                steps: options.transaction_size.unwrap_or(BATCH_STEPS),
+            },
+        },
         observer,
         stop: CancellationToken::new(),
         warnings: AtomicU64::new(0),
         triggers: HashMap::new(),
     };
 
-    tell_selection(&shared, options);
     versions::tell(&shared);
     if let Err(error) = versions::judge(&shared, options, &wire, &mut outcome) {
         wire.close().await;
         return Err(error);
     }
     let (mut wire, setup) = target.enter(wire, &shared, archived, &mut outcome).await?;
+    if options.create {
+        shared.plan = archive
+            .plan_without_present(&mut wire, &mut shared.entries, options, shared.plan)
+            .await?;
+    }
+    tell_selection(&shared, options);
     let preparing = prepare(&mut wire, &target, &mut shared, &mut outcome);
     if let Err(error) = preparing.await {
         wire.close().await;
@@ -215,21 +315,47 @@ async fn make_durable(config: &Config) -> Result<()> {
 /// Most names that are told one by one.
 const TOLD: usize = 20;
 
-/// With a selection by name: what is left out, and what the target must have.
+/// What the plan warns of; with a selection by name what comes along, what is left out, and what
+/// the target must have.
 fn tell_selection(shared: &Shared, options: &RestoreOptions) {
+    for warning in &shared.plan.warnings {
+        shared.warn(warning.clone());
+    }
     if options.filter.is_all() {
         return;
     }
-    let (omitted, needed) = (&shared.plan.omitted, &shared.plan.needed);
+    let Plan {
+        omitted,
+        needed,
+        pulled,
+        ..
+    } = &shared.plan;
+    let ties = omitted.iter().filter(|it| it.cause == Cause::OtherEnd);
+    let pulled = pulled
+        .iter()
+        .map(|it| format!("pulled in: {}, needed by {}", it.name, it.needed_by));
+    tell(shared, pulled.collect());
+    let (found, missing): (Vec<_>, Vec<_>) = needed.iter().partition(|needed| needed.found);
+    let found = found.iter();
+    let found = found.map(|it| format!("there already, not made again: {}", it.name));
+    tell(shared, found.collect());
+    let ties = ties.map(|it| format!("left out: {}: {}", it.name, it.reason));
+    tell(shared, ties.collect());
+    let missing = missing.iter();
+    let missing = missing.map(|it| format!("not restored, must be there already: {}", it.name));
+    tell(shared, missing.collect());
     shared
         .observer
         .info(format!("{} entries are left out", omitted.len()));
-    for needed in needed.iter().take(TOLD) {
-        let text = format!("not restored, must be there already: {}", needed.name);
-        shared.observer.info(text);
+}
+
+/// Says these lines, or the first of them and how many there are.
+fn tell(shared: &Shared, lines: Vec<String>) {
+    let more = lines.len().saturating_sub(TOLD);
+    for line in lines.into_iter().take(TOLD) {
+        shared.observer.info(line);
     }
-    if needed.len() > TOLD {
-        let more = needed.len() - TOLD;
+    if more > 0 {
         shared.observer.info(format!("and {more} others"));
     }
 }
@@ -267,9 +393,12 @@ async fn prepare(
         let canceller = wire.canceller();
         unless_cancelled(canceller, cancel, target::refuse_unless_empty(wire)).await??;
     }
+    if shared.transactions == Transactions::One {
+        wire.execute("BEGIN").await.context_with(|| "begin")?;
+    }
     if !shared.plan.drops.is_empty() {
         outcome.phase("clean");
-        drop_objects(wire, shared, cancel, outcome).await?;
+        drop_objects(wire, shared, Absent::of(options), cancel, outcome).await?;
     }
     outcome.phase("pre-data");
     make_definitions(wire, shared, cancel, outcome).await?;
@@ -289,7 +418,12 @@ async fn prepare(
             .filter_map(|(_, id)| shared.entry(id))
             .filter(found_before);
         let canceller = wire.canceller();
-        let states = unless_cancelled(canceller, cancel, triggers::ask(wire, entries)).await??;
+        let switcher = Switcher {
+            superuser: options.superuser.as_deref(),
+            role: options.role.as_deref(),
+        };
+        let asking = triggers::ask(wire, entries, switcher);
+        let states = unless_cancelled(canceller, cancel, asking).await??;
         shared.triggers = states;
     }
     Ok(())
@@ -377,7 +511,7 @@ impl Target<'_> {
             steps: None,
         });
         let canceller = wire.canceller();
-        let drop_first = self.options.clean;
+        let drop_first = self.options.clean.then(|| Absent::of(self.options));
         let database = &shared.plan.database;
         let creating =
             target::create_database(&mut wire, &shared.entries, database, archived, drop_first);

@@ -1,23 +1,26 @@
 //! What one session does before the others start: dropping, and making definitions, in batches.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use super::failure::{interrupted, is_fatal, of_drop};
-use super::options::OnError;
+use super::options::{OnError, RestoreOptions};
 use super::outcome::Outcome;
-use super::shared::Shared;
+use super::shared::{Shared, Transactions};
 use super::statements::{count, pass_on_notices, run_apart, run_together};
+use crate::archive::Entry;
 use crate::connect::{Canceller, Wire};
 use crate::error::{Error, Result};
 use crate::plan::{Barrier, StepId, Work};
 use crate::report::Event;
+use crate::sql::without_if_exists;
 
 /// Most statements in one transaction: each table takes several places in the server's lock table.
 const BATCH_STATEMENTS: usize = 1000;
-/// Most steps in one transaction, for the same reason.
-const BATCH_STEPS: usize = 250;
+/// Most steps in one transaction, for the same reason; unless the user says another number.
+pub(super) const BATCH_STEPS: usize = 250;
 
 /// How long a cancelled statement may take to end before its session is left alone.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -58,10 +61,37 @@ pub(super) async fn unless_cancelled<T>(
     Err(error)
 }
 
+/// What an object that is to be dropped and is not there means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Absent {
+    /// Nothing: `--if-exists`.
+    Fine,
+    /// A failure.
+    Failure,
+}
+
+impl Absent {
+    pub(super) fn of(options: &RestoreOptions) -> Self {
+        match options.if_exists {
+            true => Self::Fine,
+            false => Self::Failure,
+        }
+    }
+
+    /// A statement of an archive, which has `IF EXISTS` wherever SQL knows it.
+    pub(super) fn applied_to(self, statement: &str) -> Cow<'_, str> {
+        match self {
+            Self::Fine => statement.into(),
+            Self::Failure => without_if_exists(statement).into(),
+        }
+    }
+}
+
 /// Drops what will be made, backwards.
 pub(super) async fn drop_objects(
     wire: &mut Wire,
     shared: &Shared,
+    absent: Absent,
     cancel: &CancellationToken,
     outcome: &mut Outcome,
 ) -> Result<()> {
@@ -70,18 +100,21 @@ pub(super) async fn drop_objects(
         steps: Some(shared.plan.drops.len() as u64),
     });
     let entries = shared.plan.drops.iter().filter_map(|&id| shared.entry(id));
-    let statements: Vec<_> = entries
-        .flat_map(|entry| entry.drop.iter().map(move |sql| (entry, sql.as_str())))
+    let statements: Vec<(&Entry, Cow<'_, str>)> = entries
+        .flat_map(|entry| {
+            let drop = entry.drop.iter();
+            drop.map(move |statement| (entry, absent.applied_to(statement)))
+        })
         .collect();
     for batch in statements.chunks(BATCH_STATEMENTS) {
-        let texts: Vec<&str> = batch.iter().map(|(_, sql)| *sql).collect();
+        let texts: Vec<&str> = batch.iter().map(|(_, sql)| sql.as_ref()).collect();
         let canceller = wire.canceller();
         let dropped = unless_cancelled(canceller, cancel, wire.execute_all(&texts)).await?;
         // What is not there is no news.
         wire.take_notices();
         let Err(failed) = dropped else { continue };
         if shared.on_error == OnError::Exit || is_fatal(&failed.error) {
-            let (entry, statement) = batch[failed.index.min(batch.len() - 1)];
+            let (entry, statement) = &batch[failed.index.min(batch.len() - 1)];
             return Err(of_drop(failed.error, entry, statement));
         }
         for (entry, statement) in batch {
@@ -167,11 +200,15 @@ async fn apart(
 
 /// Cuts steps into transactions.
 pub(super) fn batches<'a>(shared: &Shared, mut steps: &'a [StepId]) -> Vec<&'a [StepId]> {
+    let most = match shared.transactions {
+        Transactions::Many { steps } => steps.max(1),
+        Transactions::One => BATCH_STEPS,
+    };
     let mut batches = Vec::new();
     while !steps.is_empty() {
         let mut statements = 0;
         let mut length = 0;
-        for &step in steps.iter().take(BATCH_STEPS) {
+        for &step in steps.iter().take(most) {
             statements += count(shared, step);
             if length > 0 && statements > BATCH_STATEMENTS {
                 break;

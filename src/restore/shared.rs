@@ -12,6 +12,18 @@ use crate::archive::{Entry, EntryId};
 use crate::plan::{LeaveOut, Plan, Step, StepId};
 use crate::report::{Event, Observer};
 
+/// What is committed together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transactions {
+    /// Every piece of work by itself; definitions and privileges up to so many steps at once.
+    Many {
+        /// At least 1.
+        steps: usize,
+    },
+    /// Everything, at the very end: no session begins or ends a transaction on its own.
+    One,
+}
+
 /// Everything that does not change while sessions work.
 pub(super) struct Shared {
     pub(super) entries: Vec<Entry>,
@@ -20,6 +32,7 @@ pub(super) struct Shared {
     /// What runs where a statement says [`RESET_ROLE`](crate::sql::RESET_ROLE).
     pub(super) reset_role: String,
     pub(super) on_error: OnError,
+    pub(super) transactions: Transactions,
     pub(super) observer: Arc<dyn Observer>,
     /// Fired when sessions must stop what they do.
     pub(super) stop: CancellationToken,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::failure::{is_fatal, lost_a_race, of_statement};
-use super::shared::Shared;
+use super::shared::{Shared, Transactions};
 use crate::archive::{Entry, Pass};
 use crate::connect::{BatchError, Wire};
 use crate::error::{Error, Kind};
@@ -132,7 +132,11 @@ impl<'a> Script<'a> {
         if texts.is_empty() {
             return Ok(());
         }
-        let mut races = 0;
+        // A transaction that holds everything else cannot be begun again.
+        let mut races = match shared.transactions {
+            Transactions::Many { .. } => 0,
+            Transactions::One => RACES,
+        };
         loop {
             let BatchError { index, error } = match wire.execute_all(&texts).await {
                 Ok(()) => return Ok(()),

@@ -1,5 +1,6 @@
 //! The target: what it is, what is in it, and making it.
 
+use super::serial::Absent;
 use crate::archive::{Entry, EntryId};
 use crate::connect::Wire;
 use crate::error::{Context, Error, Kind, Result, SqlState};
@@ -172,7 +173,7 @@ pub(super) async fn create_database(
     entries: &[Entry],
     database: &[EntryId],
     archived: ServerVersion,
-    drop_first: bool,
+    drop_first: Option<Absent>,
 ) -> Result<String> {
     let of = |id: &EntryId| entries.get(*id as usize - 1);
     let made = database
@@ -186,10 +187,10 @@ pub(super) async fn create_database(
             )
             .with_hint("make the database yourself and restore without --create")
         })?;
-    if drop_first {
+    if let Some(absent) = drop_first {
         for entry in database.iter().rev().filter_map(of) {
             for statement in &entry.drop {
-                run(wire, entry, statement).await?;
+                run(wire, entry, &absent.applied_to(statement)).await?;
             }
         }
     }

@@ -9,11 +9,11 @@ use super::failure::{interrupted, lost_a_race, of_entry, of_statement};
 use super::feed::Happening;
 use super::frame::{Payload, ReadyFrame, Unpacker};
 use super::outcome::Moved;
-use super::shared::Shared;
+use super::shared::{Shared, Transactions};
 use super::statements::{Apart, pass_on_notices, run_apart, run_together};
 use crate::archive::{DataSpec, Entry};
 use crate::connect::{Param, TransactionStatus, Wire};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::plan::{StepId, Work};
 
 /// What a COPY is fed with at once; between pieces a session looks whether it must stop.
@@ -30,6 +30,8 @@ pub(super) enum Job {
     Apart(StepId),
     /// Rows.
     Frame(ReadyFrame),
+    /// The end of the transaction that holds everything.
+    Commit,
 }
 
 /// What came of a job.
@@ -47,6 +49,9 @@ pub(super) enum Report {
     Frame {
         entry: crate::archive::EntryId,
         moved: Moved,
+        outcome: Result<()>,
+    },
+    Commit {
         outcome: Result<()>,
     },
 }
@@ -82,6 +87,9 @@ pub(super) async fn work(
                     seconds: began.elapsed().as_secs_f64(),
                 }
             }
+            Job::Commit => Report::Commit {
+                outcome: commit(&mut wire).await,
+            },
             Job::Frame(frame) => {
                 let entry = frame.entry;
                 let moved = Moved {
@@ -121,6 +129,15 @@ fn name_of(shared: &Shared, step: Option<&StepId>) -> String {
         .map_or_else(String::new, |step| step.name.clone())
 }
 
+/// Ends the transaction that holds everything; from here on it is on disk.
+async fn commit(wire: &mut Wire) -> Result<()> {
+    wire.execute("SET LOCAL synchronous_commit = on")
+        .await
+        .context_with(|| "commit")?;
+    wire.execute("COMMIT").await.context_with(|| "commit")?;
+    Ok(())
+}
+
 /// Loads one frame in a transaction of its own, which is committed only when the server took as
 /// many rows as the frame has.
 async fn load_frame(wire: &mut Wire, shared: &Shared, frame: &ReadyFrame) -> Result<()> {
@@ -136,6 +153,9 @@ async fn load_frame(wire: &mut Wire, shared: &Shared, frame: &ReadyFrame) -> Res
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
+        if shared.transactions == Transactions::One {
+            return Err(error);
+        }
         if !wire.is_broken() && wire.transaction_status() != TransactionStatus::Idle {
             // The first error is the one to tell; what a rollback fails with is a lost session.
             if wire.execute("ROLLBACK").await.is_err() {
@@ -156,8 +176,10 @@ async fn try_frame(
     frame: &ReadyFrame,
 ) -> Result<()> {
     let triggers = shared.triggers.get(&entry.id);
-    let mut before = vec!["BEGIN"];
-    before.extend(triggers.map(|states| states.disable.as_str()));
+    let alone = shared.transactions != Transactions::One;
+    let mut before: Vec<&str> = alone.then_some("BEGIN").into_iter().collect();
+    let disable = triggers.into_iter().flat_map(|states| &states.disable);
+    before.extend(disable.map(String::as_str));
     batch(wire, entry, &before).await?;
 
     let rows = match (&frame.payload, &entry.data) {
@@ -202,11 +224,14 @@ async fn try_frame(
     if let Some(states) = triggers {
         after.extend(states.restore.iter().map(String::as_str));
     }
-    after.push("COMMIT");
+    after.extend(alone.then_some("COMMIT"));
     batch(wire, entry, &after).await
 }
 
 async fn batch(wire: &mut Wire, entry: &Entry, statements: &[&str]) -> Result<()> {
+    if statements.is_empty() {
+        return Ok(());
+    }
     wire.execute_all(statements).await.map_err(|batch| {
         let statement = statements.get(batch.index).copied().unwrap_or_default();
         of_statement(batch.error, entry, statement)

@@ -25,6 +25,16 @@ pub enum LockMode {
 }
 
 impl LockMode {
+    /// The weakest mode that conflicts with all that either of two conflicts with: `SHARE` and
+    /// `SHARE UPDATE EXCLUSIVE` make `SHARE ROW EXCLUSIVE`.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self.min(other), self.max(other)) {
+            (Self::ShareUpdateExclusive, Self::Share) => Self::ShareRowExclusive,
+            (_, stronger) => stronger,
+        }
+    }
+
     /// Whether two sessions cannot hold these modes on one table at once
     /// (PostgreSQL documentation, "Conflicting Lock Modes").
     pub fn conflicts(self, other: Self) -> bool {

@@ -3,12 +3,14 @@
 //! Promises that `parse(quote(x)) = x` for every name and value that PostgreSQL accepts.
 //! Knows no object kind and talks to no server.
 
+mod if_exists;
 mod keywords;
 mod lock_mode;
 mod quote;
 mod role;
 mod version;
 
+pub use if_exists::without_if_exists;
 pub use lock_mode::LockMode;
 pub use quote::{Quoting, dollar_quoted, ident, literal, qualified};
 pub use role::{RESET_ROLE, back_to};

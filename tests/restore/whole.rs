@@ -333,7 +333,7 @@ async fn one_table_comes_with_what_hangs_on_it() {
         report
             .omitted
             .iter()
-            .any(|o| o.name == "TABLE public.orders" && o.reason == "not selected by table")
+            .any(|o| o.name == "TABLE public.orders" && o.reason == "not selected by name")
     );
 }
 

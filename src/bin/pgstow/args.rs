@@ -144,6 +144,45 @@ pub struct What {
     pub no_privileges: bool,
 }
 
+/// Which entries of an archive, beyond what a dump can be told too.
+#[derive(Debug, Default, Group)]
+#[command(next_help_heading = "What")]
+pub struct Pick {
+    /// Only indexes that match, and constraints that stand on one
+    #[arg(short = 'I', long, value_name = "PATTERN")]
+    pub index: Vec<String>,
+    /// Only functions, procedures and aggregates that match: name or 'name(type, type)'
+    #[arg(short = 'P', long, value_name = "PATTERN")]
+    pub function: Vec<String>,
+    /// Only triggers that match: name, table.name or schema.table.name (-T excludes tables)
+    #[arg(long, value_name = "PATTERN")]
+    pub trigger: Vec<String>,
+    /// Like --table, with partitions and all that inherits
+    #[arg(long, value_name = "PATTERN")]
+    pub table_and_children: Vec<String>,
+    /// Like --exclude-table, with partitions and all that inherits
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude_table_and_children: Vec<String>,
+    /// Like --exclude-table-data, with partitions and all that inherits
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude_table_data_and_children: Vec<String>,
+    /// Of extensions, only those that match
+    #[arg(long, value_name = "PATTERN")]
+    pub extension: Vec<String>,
+    /// No extensions that match
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude_extension: Vec<String>,
+    /// Rules from a file, one a line; `-` is standard input (repeatable)
+    #[arg(long, value_name = "FILE")]
+    pub filter: Vec<String>,
+    /// Only the entries of an edited list, as `pgstow list` writes it; `-` is standard input
+    #[arg(short = 'L', long, value_name = "FILE")]
+    pub use_list: Option<String>,
+    /// Leave out what selected objects need and is not selected itself
+    #[arg(long)]
+    pub no_dependencies: bool,
+}
+
 /// Classes of things that a dump or a restore can leave out.
 #[derive(Debug, Default, Group)]
 #[command(next_help_heading = "What")]
@@ -298,7 +337,9 @@ Examples:
   pgstow restore -d shop_copy shop.pgstow
   pgstow restore -d postgres --create -j 8 shop.pgstow
   pgstow restore -d shop --clean --if-exists -t orders shop.pgstow
-  pgstow restore -d shop_copy --continue --no-owner shop.pgstow")]
+  pgstow restore -d shop_copy --continue --no-owner shop.pgstow
+  pgstow list shop.pgstow > shop.list   # edit it, then
+  pgstow restore -d shop_copy -L shop.list shop.pgstow")]
 pub struct Restore {
     /// The archive; `-` is standard input
     #[arg(value_name = "FILE")]
@@ -316,6 +357,8 @@ pub struct Restore {
     #[command(flatten)]
     pub what: What,
     #[command(flatten)]
+    pub pick: Pick,
+    #[command(flatten)]
     pub left_out: LeftOut,
     /// Make the database first, under the archive's name for it; CONN serves only to do so
     #[arg(short = 'C', long, help_heading = "How")]
@@ -332,13 +375,28 @@ pub struct Restore {
     /// With --data-only: triggers off while rows are loaded (needs a superuser)
     #[arg(long, help_heading = "How")]
     pub disable_triggers: bool,
+    /// With --disable-triggers: the superuser in whose name they are switched
+    #[arg(short = 'S', long, value_name = "NAME", help_heading = "How")]
+    pub superuser: Option<String>,
+    /// Rows of partitions go through the root of their tree
+    #[arg(long, help_heading = "How")]
+    pub load_via_partition_root: bool,
+    /// All or nothing: everything in one transaction, by one session
+    #[arg(short = '1', long, help_heading = "How")]
+    pub single_transaction: bool,
+    /// At most so many entries of definitions and privileges in one transaction
+    #[arg(long, value_name = "N", help_heading = "How")]
+    pub transaction_size: Option<String>,
+    /// No rows for tables that could not be made (always so)
+    #[arg(long, help_heading = "How")]
+    pub no_data_for_failed_tables: bool,
     /// End at the first error (the default)
     #[arg(short = 'e', long, help_heading = "How")]
     pub exit_on_error: bool,
     /// Go on after errors, and list at the end what failed and why
     #[arg(long = "continue", help_heading = "How")]
     pub go_on: bool,
-    /// Show what would be done, without a server
+    /// Show what would be done; with -d the target is asked what it has already
     #[arg(long, help_heading = "How")]
     pub dry_run: bool,
     /// Leave out what the target's version does not know, with all that needs it
@@ -358,6 +416,7 @@ pub struct Restore {
 #[command(after_help = "\
 Examples:
   pgstow list shop.pgstow
+  pgstow list shop.pgstow > shop.list   # for restore -L and sql -L
   pgstow list --json shop.pgstow | jq -r 'select(.table) | [.name, .table.rows] | @tsv'")]
 pub struct List {
     /// The archive; `-` is standard input
@@ -426,8 +485,13 @@ pub struct Sql {
     /// With --clean: what is not there is no error
     #[arg(long, help_heading = "Output")]
     pub if_exists: bool,
+    /// No \restrict and \unrestrict, for psql older than August 2025: only of archives you trust
+    #[arg(long, help_heading = "Output")]
+    pub no_restrict: bool,
     #[command(flatten)]
     pub what: What,
+    #[command(flatten)]
+    pub pick: Pick,
     #[command(flatten)]
     pub left_out: LeftOut,
     #[command(flatten)]

@@ -9,7 +9,9 @@ use indicatif::{HumanBytes, HumanCount};
 use pgstow::archive::Section;
 use pgstow::connect::Config;
 use pgstow::error::{Error, Kind, Result};
-use pgstow::ops::{Input, ListOptions, ListReport, RestoreReport, VerifyReport, create_output};
+use pgstow::ops::{
+    Input, ListOptions, ListReport, Plan, RestoreReport, VerifyReport, create_output,
+};
 use pgstow::report::Observer;
 use pgstow::storage::Overwrite;
 use serde_json::json;
@@ -165,15 +167,16 @@ async fn restore(
     let Some(config) = restore.config else {
         let input = unless(&cancel, Input::open(&restore.file)).await?;
         let plan = unless(&cancel, pgstow::ops::restore_plan(input, &restore.options)).await?;
-        if output.talk().json {
-            output.json(&json!({ "event": "plan", "plan": plan }));
-        } else {
-            output::print(&harmless(&plan.to_string()))?;
-        }
+        tell_plan(output, &plan)?;
         return Ok(Outcome::Done);
     };
     let config = ready(config, restore.password, output, &cancel).await?;
     let input = unless(&cancel, Input::open(&restore.file)).await?;
+    if restore.dry_run {
+        let asking = pgstow::ops::restore_plan_for(&config, input, &restore.options);
+        tell_plan(output, &unless(&cancel, asking).await?)?;
+        return Ok(Outcome::Done);
+    }
     let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
     let began = Instant::now();
     let report = pgstow::restore(&config, input, &restore.options, observer, cancel).await?;
@@ -188,14 +191,42 @@ async fn restore(
     Ok(outcome)
 }
 
+fn tell_plan(output: &Output, plan: &Plan) -> Result<()> {
+    if output.talk().json {
+        output.json(&json!({ "event": "plan", "plan": plan }));
+        return Ok(());
+    }
+    output::print(&harmless(&plan.to_string()))
+}
+
+/// Most entries that are named for one refusal.
+const NAMED: usize = 10;
+
 fn tell_restore(output: &Output, report: &RestoreReport, began: Instant) {
     if output.talk().json {
         return;
     }
-    for failed in &report.failed {
-        output.say(&format!("failed: {}: {}", failed.entry, failed.error));
-        if let Some(statement) = &failed.statement {
+    for refused in &report.refused {
+        match refused.entries.as_slice() {
+            [entry] => output.say(&format!("failed: {entry}: {}", refused.error)),
+            entries => {
+                output.say(&format!(
+                    "failed {} times: {}",
+                    refused.times, refused.error
+                ));
+                for entry in entries.iter().take(NAMED) {
+                    output.say(&format!("  {entry}"));
+                }
+                if let more @ 1.. = entries.len().saturating_sub(NAMED) {
+                    output.say(&format!("  and {more} others"));
+                }
+            }
+        }
+        if let Some(statement) = &refused.statement {
             output.say(&format!("  statement: {statement}"));
+        }
+        if let Some(hint) = &refused.hint {
+            output.say(&format!("  hint: {hint}"));
         }
     }
     for skipped in &report.skipped {
@@ -245,62 +276,48 @@ async fn list(
     Ok(Outcome::Done)
 }
 
-/// The list for people: the archive, its tables, its entries.
+/// The list for people, and for `--use-list` after an editor: keys, the rest as comments.
 fn listing(report: &ListReport) -> String {
     let manifest = &report.manifest;
-    let tables: Vec<_> = report
-        .entries
-        .iter()
-        .filter_map(|listed| Some((&listed.entry, listed.table.as_ref()?)))
-        .collect();
     let sum = |of: fn(&pgstow::ops::ListedTable) -> u64| -> u64 {
-        tables.iter().map(|(_, table)| of(table)).sum()
+        let tables = report.entries.iter().filter_map(|it| it.table.as_ref());
+        tables.map(of).sum()
     };
     let mut text = String::new();
     let mut line = |line: String| {
-        text.push_str(&harmless(&line).replace('\n', " "));
+        text.push_str(harmless(&line).replace('\n', " ").trim_end());
         text.push('\n');
     };
     line(format!(
-        "archive   {}, {}, {}, by {}",
+        "; archive   {}, {}, {}, by {}",
         manifest.archive_id, manifest.created, manifest.codec, manifest.tool
     ));
     line(format!(
-        "source    database {}, PostgreSQL {}, {}",
+        "; source    database {}, PostgreSQL {}, {}",
         manifest.database, manifest.server_version_text, manifest.encoding
     ));
     line(format!(
-        "contents  {} entries, {} with data: {} rows, {} before compression, {} stored",
+        "; contents  {} entries, {} with data: {} rows, {} before compression, {} stored",
         report.entries.len(),
-        tables.len(),
+        report
+            .entries
+            .iter()
+            .filter(|it| it.table.is_some())
+            .count(),
         HumanCount(sum(|table| table.rows)),
         HumanBytes(sum(|table| table.raw_bytes)),
         HumanBytes(sum(|table| table.stored_bytes)),
     ));
-    if !tables.is_empty() {
-        line(String::new());
-        line(format!(
-            "{:>14} {:>12} {:>12} {:>7}  {:<32}  {:<16}  table",
-            "rows", "raw bytes", "stored", "frames", "fingerprint", "sha256"
-        ));
-        for (entry, table) in &tables {
-            line(format!(
-                "{:>14} {:>12} {:>12} {:>7}  {:<32}  {:<16}  {}",
-                table.rows,
-                table.raw_bytes,
-                table.stored_bytes,
-                table.frames,
-                table.fingerprint,
-                table.sha256.get(..16).unwrap_or(&table.sha256),
-                qualified(entry.schema.as_deref(), &entry.name),
-            ));
-        }
-    }
+    line(";".to_owned());
+    line(
+        "; restore --use-list and sql --use-list take such a list: entries without a line are left \
+         out, text"
+            .to_owned(),
+    );
+    line("; after a semicolon is a comment; after it stand number, section and owner.".to_owned());
     line(String::new());
-    line(format!(
-        "{:>7}  {:<9}  {:<24}  {:<16}  name",
-        "id", "section", "kind", "owner"
-    ));
+    let width = report.entries.iter().map(|it| it.key.chars().count()).max();
+    let width = width.unwrap_or(0).min(WIDEST_KEY);
     for listed in &report.entries {
         let entry = &listed.entry;
         let section = match entry.section {
@@ -308,26 +325,31 @@ fn listing(report: &ListReport) -> String {
             Section::Data => "data",
             Section::PostData => "post-data",
         };
-        let mut name = qualified(entry.schema.as_deref(), &entry.name);
-        if let Some(relation) = entry.relation.as_ref().filter(|_| entry.data.is_none()) {
-            let _ = write!(name, " on {relation}");
-        }
-        line(format!(
-            "{:>7}  {section:<9}  {:<24}  {:<16}  {name}",
+        let mut about = format!(
+            "{:<width$} ; {:>5} {section:<9} {}",
+            listed.key,
             entry.id,
-            entry.kind,
             entry.owner.as_deref().unwrap_or("-"),
-        ));
+        );
+        if let Some(table) = &listed.table {
+            let _ = write!(
+                about,
+                ", {} rows, {} bytes, {} stored in {} frames, fingerprint {}, sha256 {}",
+                table.rows,
+                table.raw_bytes,
+                table.stored_bytes,
+                table.frames,
+                table.fingerprint,
+                table.sha256.get(..16).unwrap_or(&table.sha256),
+            );
+        }
+        line(about);
     }
     text
 }
 
-fn qualified(schema: Option<&str>, name: &str) -> String {
-    match schema {
-        Some(schema) => format!("{schema}.{name}"),
-        None => name.to_owned(),
-    }
-}
+/// Keys up to this width have their comments in one column.
+const WIDEST_KEY: usize = 60;
 
 async fn verify(
     args: args::Verify,

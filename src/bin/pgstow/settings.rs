@@ -10,8 +10,8 @@ use pgstow::catalog::Selection;
 use pgstow::connect::{Config, ConfigSource, Environment, PasswordPrompt, ProcessEnv};
 use pgstow::error::{Error, Kind, Result};
 use pgstow::ops::{
-    CopyFormatChoice, DumpOptions, OnError, RestoreOptions, SnapshotMode, SqlOptions, TargetState,
-    VerifyOptions, default_jobs,
+    CopyFormatChoice, DumpOptions, Needs, OnError, RestoreOptions, SnapshotMode, SqlOptions,
+    TargetState, UseList, VerifyOptions, default_jobs,
 };
 use pgstow::select::{Content, LeaveOut, Rule};
 use pgstow::sql::{Quoting, ServerVersion};
@@ -52,10 +52,12 @@ pub struct Dump {
 /// A restore as it is to be done.
 #[derive(Debug)]
 pub struct Restore {
-    /// None when only the plan is shown.
+    /// None when the plan is made of the archive alone.
     pub config: Option<Config>,
     pub password: PasswordPrompt,
     pub file: String,
+    /// Whether only the plan is shown.
+    pub dry_run: bool,
     pub options: RestoreOptions,
 }
 
@@ -167,9 +169,11 @@ impl Restore {
         if args.exit_on_error && args.go_on {
             return Err(together("-e/--exit-on-error", "--continue"));
         }
-        if args.dry_run && args.dbname.is_some() {
-            return Err(together("--dry-run", "-d/--dbname")
-                .with_hint("the plan is made of the archive alone"));
+        if args.single_transaction && args.go_on {
+            return Err(together("-1/--single-transaction", "--continue"));
+        }
+        if args.single_transaction && args.create {
+            return Err(together("-1/--single-transaction", "-C/--create"));
         }
         if args.target_version.is_some() && !args.dry_run {
             return Err(Error::new(
@@ -184,7 +188,10 @@ impl Restore {
             target_version: args.target_version.as_deref().map(version).transpose()?,
             content: content(&args.what)?,
             sections: sections(&args.what)?,
-            jobs: jobs(args.resources.jobs.as_deref())?,
+            jobs: match args.resources.jobs.as_deref() {
+                None if args.single_transaction => 1,
+                given => jobs(given)?,
+            },
             create: args.create,
             clean: args.clean,
             if_exists: args.if_exists,
@@ -193,6 +200,14 @@ impl Restore {
             leave_out,
             role: args.server.role.clone(),
             disable_triggers: args.disable_triggers,
+            superuser: args.superuser,
+            load_via_partition_root: args.load_via_partition_root,
+            single_transaction: args.single_transaction,
+            transaction_size: args
+                .transaction_size
+                .as_deref()
+                .map(transaction_size)
+                .transpose()?,
             on_error: if args.go_on {
                 OnError::Continue
             } else {
@@ -204,11 +219,11 @@ impl Restore {
                 TargetState::Empty
             },
             memory_bytes: bytes(&args.resources.memory)?,
-            filter: filter(args.what),
+            filter: filter(args.what, args.pick, &args.file)?,
         };
         options.validate()?;
         let password = password(&args.server)?;
-        let config = if args.dry_run {
+        let config = if args.dry_run && args.dbname.is_none() {
             None
         } else {
             let named = |name| ProcessEnv.get(name).is_some_and(|value| !value.is_empty());
@@ -222,6 +237,7 @@ impl Restore {
             config,
             password,
             file: args.file,
+            dry_run: args.dry_run,
             options,
         })
     }
@@ -282,7 +298,8 @@ impl Sql {
             target_version: args.target_version.as_deref().map(version).transpose()?,
             skip_impossible: args.skip_impossible,
             role: args.role,
-            filter: filter(args.what),
+            restrict: !args.no_restrict,
+            filter: filter(args.what, args.pick, &args.archive)?,
         };
         options.validate()?;
         Ok(Self {
@@ -383,15 +400,75 @@ fn sections(what: &args::What) -> Result<Sections> {
         })
 }
 
-fn filter(what: args::What) -> EntryFilter {
-    EntryFilter {
+fn filter(what: args::What, pick: args::Pick, archive: &str) -> Result<EntryFilter> {
+    let mut filter = EntryFilter {
         schemas: what.schema,
         exclude_schemas: what.exclude_schema,
         tables: what.table,
+        tables_and_children: pick.table_and_children,
         exclude_tables: what.exclude_table,
+        exclude_tables_and_children: pick.exclude_table_and_children,
         exclude_table_data: what.exclude_table_data,
+        exclude_table_data_and_children: pick.exclude_table_data_and_children,
+        extensions: pick.extension,
+        exclude_extensions: pick.exclude_extension,
+        indexes: pick.index,
+        functions: pick.function,
+        triggers: pick.trigger,
+        use_list: None,
+        needs: if pick.no_dependencies {
+            Needs::LeftOut
+        } else {
+            Needs::PulledIn
+        },
         strict_names: what.strict_names,
+    };
+    let lists = pick.filter.iter().chain(&pick.use_list);
+    let from_stdin = lists.filter(|file| *file == "-").count();
+    if from_stdin + usize::from(archive == "-") > 1 {
+        return Err(Error::new(
+            Kind::Usage,
+            "only one of the archive, --filter and -L/--use-list can come from standard input",
+        ));
     }
+    for file in &pick.filter {
+        let (rules, source) = rules(file)?;
+        filter.add(rules, &source)?;
+    }
+    if let Some(file) = &pick.use_list {
+        let (text, _) = text_of("list", file)?;
+        let name = if file == "-" { "standard input" } else { file };
+        filter.use_list = Some(UseList::parse(name, &text)?);
+    }
+    Ok(filter)
+}
+
+/// Reads a file of text, and says how it is called in messages; `what` is what it is for.
+fn text_of(what: &str, file: &str) -> Result<(String, String)> {
+    let (source, bytes) = if file == "-" {
+        let mut bytes = Vec::new();
+        let read = std::io::stdin().read_to_end(&mut bytes);
+        ("standard input".to_owned(), read.map(|_| bytes))
+    } else {
+        (format!("file \"{file}\""), std::fs::read(file))
+    };
+    let failed = |kind, why: &dyn Display| Error::new(kind, format!("{what} {source}: {why}"));
+    let bytes = bytes.map_err(|error| failed(Kind::Storage, &error))?;
+    let text = String::from_utf8(bytes).map_err(|_| failed(Kind::Usage, &"it is not UTF-8"))?;
+    Ok((text, source))
+}
+
+/// Reads a filter file, and says how it is called in messages.
+fn rules(file: &str) -> Result<(Vec<Rule>, String)> {
+    let (text, source) = text_of("filter", file)?;
+    Ok((Rule::parse_all(&text, &source)?, source))
+}
+
+fn transaction_size(text: &str) -> Result<usize> {
+    text.parse().ok().filter(|&size| size > 0).ok_or_else(|| {
+        let why = format!("transaction size must be a number from 1 on, not \"{text}\"");
+        Error::new(Kind::Usage, why)
+    })
 }
 
 fn leave_out(what: &args::What, left_out: &args::LeftOut) -> LeaveOut {
@@ -407,21 +484,6 @@ fn leave_out(what: &args::What, left_out: &args::LeftOut) -> LeaveOut {
         table_access_methods: left_out.no_table_access_method,
         ..LeaveOut::default()
     }
-}
-
-/// Reads a filter file, and says how it is called in messages.
-fn rules(file: &str) -> Result<(Vec<Rule>, String)> {
-    let (source, bytes) = if file == "-" {
-        let mut bytes = Vec::new();
-        let read = std::io::stdin().read_to_end(&mut bytes);
-        ("standard input".to_owned(), read.map(|_| bytes))
-    } else {
-        (format!("file \"{file}\""), std::fs::read(file))
-    };
-    let failed = |kind, what: &dyn Display| Error::new(kind, format!("filter {source}: {what}"));
-    let bytes = bytes.map_err(|error| failed(Kind::Storage, &error))?;
-    let text = String::from_utf8(bytes).map_err(|_| failed(Kind::Usage, &"it is not UTF-8"))?;
-    Ok((Rule::parse_all(&text, &source)?, source))
 }
 
 fn copy_format(text: &str) -> Result<CopyFormatChoice> {

@@ -1,0 +1,287 @@
+//! What patterns and lists say of each entry, whatever sections and parts are wanted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::choices::Choices;
+use super::pattern::Pattern;
+use super::relations::{Relations, is_relation};
+use super::select::{Reason, entry_of};
+use super::step::Cause;
+use crate::archive::{DataSpec, Entry, EntryId};
+use crate::error::{Error, Kind, Result};
+
+/// Kinds that `-P` looks at.
+const FUNCTION_KINDS: [&str; 3] = ["FUNCTION", "PROCEDURE", "AGGREGATE"];
+
+/// Kinds that `-I` looks at: a constraint may stand on an index of its name.
+const INDEX_KINDS: [&str; 3] = ["INDEX", "INDEX ATTACH", "CONSTRAINT"];
+
+/// What names say: independent of sections and parts.
+pub(super) struct Names {
+    schemas: Vec<Pattern>,
+    exclude_schemas: Vec<Pattern>,
+    /// What `-t`, `-I`, `-P` and `--trigger` name, and the sequences that belong to the tables.
+    chosen: Option<BTreeSet<EntryId>>,
+    /// What the list has.
+    listed: Option<BTreeSet<EntryId>>,
+    /// Extensions that `--extension` names, if it was given.
+    extensions: Option<BTreeSet<EntryId>>,
+    /// The other ones then.
+    other_extensions: BTreeSet<EntryId>,
+    /// Relations that `-T` names, extensions that `--exclude-extension` names.
+    excluded: BTreeSet<EntryId>,
+    pub(super) excluded_rows: BTreeSet<EntryId>,
+    /// The relation that each entry hangs on.
+    pub(super) hangs_on: BTreeMap<EntryId, EntryId>,
+    /// The list in its order.
+    pub(super) order: Vec<EntryId>,
+}
+
+impl Names {
+    pub(super) fn new(
+        entries: &[Entry],
+        relations: &Relations<'_>,
+        choices: &Choices,
+    ) -> Result<Self> {
+        let filter = &choices.filter;
+        let schemas = compile(&filter.schemas, Pattern::schema)?;
+        let exclude_schemas = compile(&filter.exclude_schemas, Pattern::schema)?;
+        let tables = compile(&filter.tables, Pattern::relation)?;
+        let trees = compile(&filter.tables_and_children, Pattern::relation)?;
+        let extensions = compile(&filter.extensions, Pattern::schema)?;
+        let exclude_extensions = compile(&filter.exclude_extensions, Pattern::schema)?;
+        let exclude_trees = compile(&filter.exclude_tables_and_children, Pattern::relation)?;
+        let exclude_tree_rows =
+            compile(&filter.exclude_table_data_and_children, Pattern::relation)?;
+        let indexes = compile(&filter.indexes, Pattern::relation)?;
+        let functions = compile(&filter.functions, Pattern::function)?;
+        let triggers = compile(&filter.triggers, Pattern::trigger)?;
+        let exclude_tables = compile(&filter.exclude_tables, Pattern::relation)?;
+        let exclude_rows = compile(&filter.exclude_table_data, Pattern::relation)?;
+
+        check_matches(
+            entries,
+            filter.strict_names,
+            &[
+                (&tables, is_table),
+                (&trees, is_table),
+                (&extensions, is_extension),
+                (&schemas, is_in_schema),
+                (&indexes, is_index),
+                (&functions, is_function),
+                (&triggers, is_trigger),
+            ],
+        )?;
+
+        let matching = |patterns: &[Pattern], is: Test| -> BTreeSet<EntryId> {
+            entries
+                .iter()
+                .filter(|entry| patterns.iter().any(|pattern| is(pattern, entry)))
+                .map(|entry| entry.id)
+                .collect()
+        };
+        let with_children =
+            |patterns: &[Pattern]| relations.with_descendants(matching(patterns, is_table));
+        let mut chosen = matching(&tables, is_table);
+        chosen.extend(with_children(&trees));
+        let owned: Vec<EntryId> = entries
+            .iter()
+            .filter_map(|entry| owned_sequence(entries, relations, entry))
+            .filter(|(_, table)| chosen.contains(table))
+            .map(|(sequence, _)| sequence)
+            .collect();
+        chosen.extend(owned);
+        chosen.extend(matching(&indexes, is_index));
+        chosen.extend(matching(&functions, is_function));
+        chosen.extend(matching(&triggers, is_trigger));
+
+        let mut excluded = matching(&exclude_tables, is_table);
+        excluded.extend(with_children(&exclude_trees));
+        excluded.extend(matching(&exclude_extensions, is_extension));
+        let mut excluded_rows = matching(&exclude_rows, is_rows_of);
+        for table in with_children(&exclude_tree_rows) {
+            excluded_rows.extend(relations.rows_of(table));
+        }
+
+        let order = match &filter.use_list {
+            Some(list) => list.resolve(entries)?,
+            None => Vec::new(),
+        };
+        Ok(Self {
+            schemas,
+            exclude_schemas,
+            chosen: filter.names_objects().then_some(chosen),
+            listed: filter
+                .use_list
+                .as_ref()
+                .map(|_| order.iter().copied().collect()),
+            other_extensions: match extensions.is_empty() {
+                true => BTreeSet::new(),
+                false => entries
+                    .iter()
+                    .filter(|entry| entry.kind == "EXTENSION")
+                    .filter(|entry| !extensions.iter().any(|it| is_extension(it, entry)))
+                    .map(|entry| entry.id)
+                    .collect(),
+            },
+            extensions: (!extensions.is_empty()).then(|| matching(&extensions, is_extension)),
+            excluded,
+            excluded_rows,
+            hangs_on: entries
+                .iter()
+                .filter_map(|entry| Some((entry.id, relations.relation_of(entry)?)))
+                .collect(),
+            order,
+        })
+    }
+
+    /// Whether something is selected by its name, so that what it needs may have to be pulled in.
+    pub(super) fn select(&self) -> bool {
+        self.chosen.is_some() || !self.schemas.is_empty()
+    }
+
+    pub(super) fn refuses(&self, entry: &Entry) -> Option<Reason> {
+        let excluded = |why: &str| Some(Reason::new(Cause::Excluded, why));
+        let not_selected = |why: &str| Some(Reason::new(Cause::NotSelected, why));
+        let relation = self.hangs_on.get(&entry.id).copied().unwrap_or(entry.id);
+        if self.excluded.contains(&relation) || self.excluded.contains(&entry.id) {
+            return excluded(match entry.kind.as_str() {
+                "EXTENSION" => "it is excluded by name",
+                _ => "its table is left out",
+            });
+        }
+        // The configuration tables of an extension come with it.
+        let is_rows = matches!(entry.data, Some(DataSpec::Table { .. }));
+        let needs = |any: &BTreeSet<EntryId>| entry.depends_on.iter().any(|id| any.contains(id));
+        if is_rows && needs(&self.excluded) {
+            return excluded("what it belongs to is left out");
+        }
+        if is_rows && needs(&self.other_extensions) {
+            return not_selected("its extension is not selected");
+        }
+        let schema = schema_of(entry);
+        if schema.is_some_and(|name| matches_any(&self.exclude_schemas, name)) {
+            return excluded("its schema is left out");
+        }
+        if self
+            .listed
+            .as_ref()
+            .is_some_and(|listed| !listed.contains(&entry.id))
+        {
+            return excluded("not in the list");
+        }
+        if entry.kind == "EXTENSION"
+            && let Some(extensions) = &self.extensions
+        {
+            return match extensions.contains(&entry.id) {
+                true => None,
+                false => not_selected("not selected by extension"),
+            };
+        }
+        if let Some(chosen) = &self.chosen
+            && !chosen.contains(&relation)
+            && !chosen.contains(&entry.id)
+        {
+            return not_selected("not selected by name");
+        }
+        let in_schema =
+            self.schemas.is_empty() || schema.is_some_and(|name| matches_any(&self.schemas, name));
+        if in_schema {
+            return None;
+        }
+        not_selected("not selected by schema")
+    }
+}
+
+fn compile(texts: &[String], read: fn(&str) -> Result<Pattern>) -> Result<Vec<Pattern>> {
+    texts.iter().map(|text| read(text)).collect()
+}
+
+/// Whether a pattern means an entry.
+type Test = fn(&Pattern, &Entry) -> bool;
+
+/// A relation. Tables whose definition is not in the archive (a data-only dump) are known by their
+/// rows alone.
+fn is_table(pattern: &Pattern, entry: &Entry) -> bool {
+    is_relation(entry) && pattern.matches(entry.schema.as_deref(), &entry.name)
+        || is_rows_of(pattern, entry)
+}
+
+fn is_extension(pattern: &Pattern, entry: &Entry) -> bool {
+    entry.kind == "EXTENSION" && pattern.matches(None, &entry.name)
+}
+
+fn is_rows_of(pattern: &Pattern, entry: &Entry) -> bool {
+    let name = entry.relation.as_ref().unwrap_or(&entry.name);
+    matches!(entry.data, Some(DataSpec::Table { .. }))
+        && pattern.matches(entry.schema.as_deref(), name)
+}
+
+fn is_index(pattern: &Pattern, entry: &Entry) -> bool {
+    INDEX_KINDS.contains(&entry.kind.as_str())
+        && pattern.matches(entry.schema.as_deref(), &entry.name)
+}
+
+fn is_function(pattern: &Pattern, entry: &Entry) -> bool {
+    FUNCTION_KINDS.contains(&entry.kind.as_str())
+        && pattern.matches_function(entry.schema.as_deref(), &entry.name)
+}
+
+fn is_trigger(pattern: &Pattern, entry: &Entry) -> bool {
+    let table = entry.relation.as_deref().unwrap_or_default();
+    entry.kind == "TRIGGER" && pattern.matches_trigger(entry.schema.as_deref(), table, &entry.name)
+}
+
+fn is_in_schema(pattern: &Pattern, entry: &Entry) -> bool {
+    schema_of(entry).is_some_and(|name| pattern.matches(None, name))
+}
+
+/// The sequence and the table that a `SEQUENCE OWNED BY` ties.
+fn owned_sequence(
+    entries: &[Entry],
+    relations: &Relations<'_>,
+    entry: &Entry,
+) -> Option<(EntryId, EntryId)> {
+    if entry.kind != "SEQUENCE OWNED BY" {
+        return None;
+    }
+    let ends = relations.touched(entry);
+    let is_sequence = |id: &EntryId| entry_of(entries, *id).is_some_and(|e| e.kind == "SEQUENCE");
+    let sequence = ends.iter().copied().find(is_sequence)?;
+    let table = ends.iter().copied().find(|&end| end != sequence)?;
+    Some((sequence, table))
+}
+
+/// Every pattern matches something, if that is asked; at least one does in any case.
+fn check_matches(entries: &[Entry], strict: bool, groups: &[(&Vec<Pattern>, Test)]) -> Result<()> {
+    let all: Vec<(&Pattern, &Test)> = groups
+        .iter()
+        .flat_map(|(patterns, is)| patterns.iter().map(move |pattern| (pattern, is)))
+        .collect();
+    let unmatched: Vec<String> = all
+        .iter()
+        .filter(|(pattern, is)| !entries.iter().any(|entry| is(pattern, entry)))
+        .map(|(pattern, _)| format!("\"{}\"", pattern.text().escape_debug()))
+        .collect();
+    if unmatched.is_empty() || !strict && unmatched.len() < all.len() {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Failed,
+        format!("nothing in the archive matches {}", unmatched.join(", ")),
+    )
+    .with_hint("`pgstow list` shows what is in the archive"))
+}
+
+/// The schema that an entry lives in, or is.
+fn schema_of(entry: &Entry) -> Option<&str> {
+    match &entry.schema {
+        Some(schema) => Some(schema),
+        None if entry.kind == "SCHEMA" => Some(&entry.name),
+        None => None,
+    }
+}
+
+fn matches_any(patterns: &[Pattern], name: &str) -> bool {
+    patterns.iter().any(|pattern| pattern.matches(None, name))
+}

@@ -1,0 +1,103 @@
+//! What selected objects need and nobody named: pulled in, definitions only.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::relations::{Relations, is_relation};
+use super::select::{Reason, entry_of, is_rows, is_tie};
+use super::step::Cause;
+use crate::archive::{Entry, EntryId, Section};
+
+/// Takes away the reasons of what must come along, and answers for each what needs it. Entries of
+/// `present` are there already; what only they need is not looked for.
+pub(super) fn pull(
+    entries: &[Entry],
+    relations: &Relations<'_>,
+    present: &BTreeSet<EntryId>,
+    reasons: &mut BTreeMap<EntryId, Reason>,
+) -> BTreeMap<EntryId, EntryId> {
+    let companions = companions(entries, relations);
+    let mut pulled: BTreeMap<EntryId, EntryId> = BTreeMap::new();
+    let mut open: Vec<EntryId> = entries
+        .iter()
+        .map(|entry| entry.id)
+        .filter(|id| !reasons.contains_key(id))
+        .collect();
+    loop {
+        while let Some(id) = open.pop() {
+            let Some(entry) = entry_of(entries, id) else {
+                continue;
+            };
+            let own = pulled
+                .contains_key(&id)
+                .then(|| companions.get(&id))
+                .flatten();
+            let needs = entry.depends_on.iter().chain(own.into_iter().flatten());
+            for &need in needs {
+                let may_come = reasons
+                    .get(&need)
+                    .is_some_and(|reason| reason.cause == Cause::NotSelected);
+                let fits = entry_of(entries, need).is_some_and(|it| !is_rows(it) && !is_tie(it));
+                if may_come && fits && !present.contains(&need) {
+                    reasons.remove(&need);
+                    pulled.insert(need, id);
+                    open.push(need);
+                }
+            }
+        }
+        // Ties between what comes along: a partition and its parent, a sequence and its table.
+        for entry in entries {
+            let ends = match entry.kind.as_str() {
+                "TABLE ATTACH" | "SEQUENCE OWNED BY" => relations.touched(entry),
+                _ => continue,
+            };
+            let has = |id: &EntryId| !reasons.contains_key(id) || present.contains(id);
+            let may_come = reasons
+                .get(&entry.id)
+                .is_some_and(|reason| matches!(reason.cause, Cause::NotSelected | Cause::OtherEnd));
+            let with_pulled = ends.iter().find(|end| pulled.contains_key(end));
+            if let Some(&end) = with_pulled
+                && may_come
+                && ends.iter().all(has)
+            {
+                reasons.remove(&entry.id);
+                pulled.insert(entry.id, end);
+                open.push(entry.id);
+            }
+        }
+        if open.is_empty() {
+            return pulled;
+        }
+    }
+}
+
+/// Without these a relation or domain that was pulled in would not be itself: identities, defaults
+/// that are entries of their own, the query of a view that begins as a dummy, constraints of
+/// domains; for a partition what makes it one.
+fn companions(entries: &[Entry], relations: &Relations<'_>) -> HashMap<EntryId, Vec<EntryId>> {
+    let mut companions: HashMap<EntryId, Vec<EntryId>> = HashMap::new();
+    for entry in entries {
+        let needs_it = |is: fn(&Entry) -> bool| {
+            let needs = entry.depends_on.iter().copied();
+            needs
+                .filter(|&id| entry_of(entries, id).is_some_and(is))
+                .collect()
+        };
+        let hangs_on = relations.relation_of(entry);
+        let of: Vec<EntryId> = match entry.kind.as_str() {
+            "DEFAULT" if entry.section == Section::PreData => hangs_on.into_iter().collect(),
+            "RULE" if entry.name == "_RETURN" => hangs_on.into_iter().collect(),
+            "SEQUENCE" => needs_it(is_relation),
+            "CONSTRAINT" | "CHECK CONSTRAINT" if hangs_on.is_none() => {
+                needs_it(|other| other.kind == "DOMAIN")
+            }
+            _ => Vec::new(),
+        };
+        for relation in of {
+            companions.entry(relation).or_default().push(entry.id);
+        }
+        if let Some((parent, _)) = relations.attached_to(entry.id) {
+            companions.entry(entry.id).or_default().push(parent);
+        }
+    }
+    companions
+}

@@ -1,0 +1,163 @@
+//! Which of the objects that would be pulled in the target has already.
+
+use std::collections::BTreeSet;
+
+use crate::archive::{Entry, EntryId};
+use crate::connect::Wire;
+use crate::error::{Context, Error, Kind, Result};
+use crate::sql::literal;
+
+/// Kinds with the condition under which an object of the name `w.name` (in `w.schema`, on
+/// `w.relation`) is there. Signatures are written as the archive has them, under an empty
+/// `search_path`.
+const LOOKUPS: [(&[&str], &str); 20] = [
+    (
+        &["SCHEMA"],
+        "EXISTS (SELECT FROM pg_catalog.pg_namespace o WHERE o.nspname = w.name)",
+    ),
+    (
+        &["EXTENSION"],
+        "EXISTS (SELECT FROM pg_catalog.pg_extension o WHERE o.extname = w.name)",
+    ),
+    (
+        &[
+            "TABLE",
+            "FOREIGN TABLE",
+            "VIEW",
+            "MATERIALIZED VIEW",
+            "SEQUENCE",
+            "INDEX",
+        ],
+        "EXISTS (SELECT FROM pg_catalog.pg_class o WHERE o.relname = w.name AND o.relnamespace = n.oid)",
+    ),
+    (
+        &["TYPE", "DOMAIN", "SHELL TYPE"],
+        "EXISTS (SELECT FROM pg_catalog.pg_type o WHERE o.typname = w.name AND o.typnamespace = n.oid)",
+    ),
+    (
+        &["FUNCTION", "PROCEDURE", "AGGREGATE"],
+        "EXISTS (SELECT FROM pg_catalog.pg_proc o WHERE o.pronamespace = n.oid \
+         AND pg_catalog.starts_with(w.name, o.proname || '(') \
+         AND w.name IN (o.proname || '(' || pg_catalog.pg_get_function_identity_arguments(o.oid) || ')', \
+         CASE WHEN o.prokind = 'a' AND o.pronargs = 0 THEN o.proname || '(*)' END))",
+    ),
+    (
+        &["OPERATOR"],
+        "EXISTS (SELECT FROM pg_catalog.pg_operator o WHERE o.oprnamespace = n.oid \
+         AND w.name = o.oprname || ' (' \
+         || CASE o.oprleft WHEN 0 THEN 'NONE' ELSE pg_catalog.format_type(o.oprleft, NULL) END || ', ' \
+         || CASE o.oprright WHEN 0 THEN 'NONE' ELSE pg_catalog.format_type(o.oprright, NULL) END || ')')",
+    ),
+    (
+        &["OPERATOR CLASS"],
+        "EXISTS (SELECT FROM pg_catalog.pg_opclass o JOIN pg_catalog.pg_am a ON a.oid = o.opcmethod \
+         WHERE o.opcnamespace = n.oid AND w.name IN (o.opcname, o.opcname || ' USING ' || a.amname))",
+    ),
+    (
+        &["OPERATOR FAMILY"],
+        "EXISTS (SELECT FROM pg_catalog.pg_opfamily o JOIN pg_catalog.pg_am a ON a.oid = o.opfmethod \
+         WHERE o.opfnamespace = n.oid AND w.name IN (o.opfname, o.opfname || ' USING ' || a.amname))",
+    ),
+    (
+        &["COLLATION"],
+        "EXISTS (SELECT FROM pg_catalog.pg_collation o WHERE o.collname = w.name AND o.collnamespace = n.oid)",
+    ),
+    (
+        &["CONVERSION"],
+        "EXISTS (SELECT FROM pg_catalog.pg_conversion o WHERE o.conname = w.name AND o.connamespace = n.oid)",
+    ),
+    (
+        &["TEXT SEARCH CONFIGURATION"],
+        "EXISTS (SELECT FROM pg_catalog.pg_ts_config o WHERE o.cfgname = w.name AND o.cfgnamespace = n.oid)",
+    ),
+    (
+        &["TEXT SEARCH DICTIONARY"],
+        "EXISTS (SELECT FROM pg_catalog.pg_ts_dict o WHERE o.dictname = w.name AND o.dictnamespace = n.oid)",
+    ),
+    (
+        &["TEXT SEARCH PARSER"],
+        "EXISTS (SELECT FROM pg_catalog.pg_ts_parser o WHERE o.prsname = w.name AND o.prsnamespace = n.oid)",
+    ),
+    (
+        &["TEXT SEARCH TEMPLATE"],
+        "EXISTS (SELECT FROM pg_catalog.pg_ts_template o WHERE o.tmplname = w.name AND o.tmplnamespace = n.oid)",
+    ),
+    (
+        &["CAST"],
+        "EXISTS (SELECT FROM pg_catalog.pg_cast o WHERE w.name = '(' \
+         || pg_catalog.format_type(o.castsource, NULL) || ' AS ' \
+         || pg_catalog.format_type(o.casttarget, NULL) || ')')",
+    ),
+    (
+        &["PROCEDURAL LANGUAGE"],
+        "EXISTS (SELECT FROM pg_catalog.pg_language o WHERE o.lanname = w.name)",
+    ),
+    (
+        &["ACCESS METHOD"],
+        "EXISTS (SELECT FROM pg_catalog.pg_am o WHERE o.amname = w.name)",
+    ),
+    (
+        &["FOREIGN DATA WRAPPER"],
+        "EXISTS (SELECT FROM pg_catalog.pg_foreign_data_wrapper o WHERE o.fdwname = w.name)",
+    ),
+    (
+        &["SERVER"],
+        "EXISTS (SELECT FROM pg_catalog.pg_foreign_server o WHERE o.srvname = w.name)",
+    ),
+    (
+        &["CONSTRAINT", "CHECK CONSTRAINT"],
+        "EXISTS (SELECT FROM pg_catalog.pg_constraint o WHERE o.conname = w.name \
+         AND o.connamespace = n.oid AND coalesce(\
+         (SELECT c.relname FROM pg_catalog.pg_class c WHERE c.oid = o.conrelid), \
+         (SELECT t.typname FROM pg_catalog.pg_type t WHERE t.oid = o.contypid)) = w.relation)",
+    ),
+];
+
+/// Asks for these entries; answers those whose objects are there. Of kinds that have no lookup
+/// nothing is known, and they count as missing.
+pub(super) async fn ask<'a>(
+    wire: &mut Wire,
+    entries: impl Iterator<Item = &'a Entry>,
+) -> Result<BTreeSet<EntryId>> {
+    let values: Vec<String> = entries
+        .map(|entry| {
+            let text = |value: &str| format!("{}::text", literal(value));
+            format!(
+                "({}, {}, {}, {}, {})",
+                entry.id,
+                text(&entry.kind),
+                text(entry.schema.as_deref().unwrap_or_default()),
+                text(entry.relation.as_deref().unwrap_or_default()),
+                text(&entry.name),
+            )
+        })
+        .collect();
+    let cases: Vec<String> = LOOKUPS
+        .iter()
+        .map(|(kinds, condition)| {
+            let kinds: Vec<String> = kinds.iter().map(|kind| literal(kind)).collect();
+            format!("WHEN w.kind IN ({}) THEN {condition}", kinds.join(", "))
+        })
+        .collect();
+    let mut present = BTreeSet::new();
+    for group in values.chunks(1000) {
+        let query = format!(
+            "SELECT w.id::text FROM (VALUES {}) AS w (id, kind, schema, relation, name) \
+             LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema \
+             WHERE CASE {} ELSE false END",
+            group.join(", "),
+            cases.join(" "),
+        );
+        let rows = wire
+            .query(&query)
+            .await
+            .context_with(|| "ask what the target has already")?;
+        for row in rows {
+            let id = row.first().cloned().flatten().unwrap_or_default();
+            present.insert(id.parse().map_err(|_| {
+                Error::new(Kind::Failed, "the target answered with an unknown entry")
+            })?);
+        }
+    }
+    Ok(present)
+}
