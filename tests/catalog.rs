@@ -7,7 +7,9 @@ mod support;
 use pgstow::catalog::{self, ReadRequest, Selection, all_queries};
 use pgstow::connect::{Config, ConfigSource, ProcessEnv, Session};
 use pgstow::error::{Error, Kind};
-use pgstow::model::{Address, Class, Components, Database, FunctionBody, Header, TypeDefinition};
+use pgstow::model::{
+    Address, Class, Components, Database, DomainDefault, FunctionBody, Header, TypeDefinition,
+};
 use pgstow::report::{Event, Level, Observer};
 use pgstow::select::Content;
 use std::collections::BTreeSet;
@@ -881,7 +883,8 @@ async fn types_of_every_sort() {
             TypeDefinition::Domain(domain) => {
                 assert_eq!(domain.base, "text");
                 assert_eq!(domain.collation.as_deref(), Some("pg_catalog.\"C\""));
-                assert_eq!(domain.default.as_deref(), Some("'it''s'::text"));
+                let default = DomainDefault::Expression("'it''s'::text".to_owned());
+                assert_eq!(domain.default, default);
                 assert_eq!(domain.not_null, major < 17);
                 let constraints = if major < 17 { 1 } else { 2 };
                 assert_eq!(domain.constraints.len(), constraints);

@@ -6,8 +6,8 @@ use super::select::Selected;
 use super::{acl, init_privs};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    Address, BaseType, Class, Components, CompositeColumn, Domain, DomainConstraint, Header, Oid,
-    RangeType, Type, TypeDefinition,
+    Address, BaseType, Class, Components, CompositeColumn, Domain, DomainConstraint, DomainDefault,
+    Header, Oid, RangeType, Type, TypeDefinition,
 };
 use crate::sql::{ServerVersion, literal};
 use std::collections::HashMap;
@@ -36,6 +36,7 @@ fn types(version: ServerVersion) -> String {
          pg_catalog.pg_get_expr(t.typdefaultbin, 'pg_catalog.pg_type'::regclass) \
          AS default_expression, \
          t.typdefault AS default_text, \
+         b.typdefault AS base_default, b.typdefaultbin IS NULL AS base_default_is_text, \
          t.typlen::int4 AS length, t.typbyval AS by_value, t.typalign::text AS alignment, \
          t.typstorage::text AS storage, t.typcategory::text AS category, \
          t.typispreferred AS preferred, t.typdelim::text AS delimiter, \
@@ -240,13 +241,25 @@ fn domain(row: &Row, parts: &mut Parts) -> Result<Domain> {
             .get::<_, Option<String>>("base")
             .ok_or_else(|| vanished("its base type"))?,
         collation: row.get("collation"),
-        default: match row.get("default_expression") {
-            Some(expression) => Some(expression),
-            None => row.get::<_, Option<&str>>("default_text").map(literal),
-        },
+        default: domain_default(row),
         not_null: row.get::<_, bool>("not_null") && !constraints.iter().any(|c| c.is_not_null),
         constraints,
     })
+}
+
+/// CREATE DOMAIN takes the default of its base type unless it is given another.
+fn domain_default(row: &Row) -> DomainDefault {
+    let text: Option<&str> = row.get("default_text");
+    let base: Option<&str> = row.get("base_default");
+    match (row.get("default_expression"), text) {
+        (Some(expression), _) => DomainDefault::Expression(expression),
+        (None, Some(text)) if base == Some(text) && row.get("base_default_is_text") => {
+            DomainDefault::OfBase
+        }
+        (None, Some(text)) => DomainDefault::Expression(literal(text)),
+        (None, None) if base.is_some() => DomainDefault::Dropped,
+        (None, None) => DomainDefault::OfBase,
+    }
 }
 
 fn base(row: &Row) -> Result<BaseType> {

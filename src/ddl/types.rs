@@ -3,8 +3,8 @@
 use crate::error::Result;
 use crate::graph::Node;
 use crate::model::{
-    BaseType, Components, CompositeColumn, Domain, DomainConstraint, RangeType, Type,
-    TypeDefinition,
+    BaseType, Components, CompositeColumn, Domain, DomainConstraint, DomainDefault, RangeType,
+    Type, TypeDefinition,
 };
 use crate::sql::{ident, literal, qualified};
 
@@ -27,7 +27,7 @@ pub(super) fn render(context: &Context<'_>, node: Node, type_: &Type) -> Result<
         TypeDefinition::Enum(labels) => ("TYPE", enumeration(&name, labels)),
         TypeDefinition::Range(range) => ("TYPE", range_type(&context.target, &name, range)),
         TypeDefinition::Domain(domain) => ("DOMAIN", domain_type(context, type_, &name, domain)),
-        TypeDefinition::Shell => ("SHELL TYPE", format!("CREATE TYPE {name}")),
+        TypeDefinition::Shell => ("TYPE", format!("CREATE TYPE {name}")),
         TypeDefinition::Array { .. }
         | TypeDefinition::Multirange { .. }
         | TypeDefinition::Rowtype { .. } => return Err(missing(header.address)),
@@ -38,6 +38,13 @@ pub(super) fn render(context: &Context<'_>, node: Node, type_: &Type) -> Result<
     let object = format!("{keyword} {name}");
     if header.wanted.has(Components::DEFINITION) {
         rendered.create.push(create);
+        if let TypeDefinition::Domain(domain) = &type_.definition
+            && domain.default == DomainDefault::Dropped
+        {
+            rendered
+                .create
+                .push(format!("ALTER DOMAIN {name} DROP DEFAULT"));
+        }
         // A base type and its functions need each other; only CASCADE takes both away.
         let cascade = match type_.definition {
             TypeDefinition::Base(_) => " CASCADE",
@@ -46,10 +53,7 @@ pub(super) fn render(context: &Context<'_>, node: Node, type_: &Type) -> Result<
         rendered
             .drop
             .push(format!("DROP {keyword} IF EXISTS {name}{cascade}"));
-        // Nobody can be made the owner of a mere shell.
-        if let Some(owner) = &header.owner
-            && kind != "SHELL TYPE"
-        {
+        if let Some(owner) = &header.owner {
             rendered
                 .set_owner
                 .push(format!("ALTER {object} OWNER TO {}", ident(owner)));
@@ -207,7 +211,7 @@ fn domain_type(context: &Context<'_>, type_: &Type, name: &str, domain: &Domain)
     context.target.needs(multirange, 14, "multirange types");
     let mut text = format!("CREATE DOMAIN {name} AS {}", domain.base);
     text.push_str(&collate(domain.collation.as_deref()));
-    if let Some(default) = &domain.default {
+    if let DomainDefault::Expression(default) = &domain.default {
         text.push_str(&format!(" DEFAULT {default}"));
     }
     if domain.not_null {

@@ -765,7 +765,7 @@ fn domain(checks: Vec<DomainConstraint>) -> TypeDefinition {
     TypeDefinition::Domain(Box::new(Domain {
         base: "integer".to_owned(),
         collation: None,
-        default: None,
+        default: crate::model::DomainDefault::OfBase,
         not_null: false,
         constraints: checks,
     }))

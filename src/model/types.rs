@@ -94,12 +94,23 @@ pub struct Domain {
     pub base: String,
     /// Collation as SQL, where it is not the base type's.
     pub collation: Option<String>,
-    /// Default expression as SQL.
-    pub default: Option<String>,
+    /// Default.
+    pub default: DomainDefault,
     /// NOT NULL without a catalog row of its own (servers before 17).
     pub not_null: bool,
     /// CHECK and (17+) NOT NULL constraints, by name.
     pub constraints: Vec<DomainConstraint>,
+}
+
+/// The default of a domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DomainDefault {
+    /// The base type's, if that has one.
+    OfBase,
+    /// None, although the base type has one.
+    Dropped,
+    /// An expression as SQL.
+    Expression(String),
 }
 
 /// A constraint of a domain.
