@@ -672,6 +672,75 @@ async fn what_a_role_may_not_see_is_named() {
     }
 }
 
+/// What users do to the tables of an extension is theirs, and no CREATE EXTENSION brings it back.
+#[tokio::test]
+async fn additions_to_extensions_are_named() {
+    for major in MAJORS {
+        let db = Server::start(major).create_db("additions");
+        // A member with an index, a constraint and a trigger that come with it: all one transaction.
+        db.psql(
+            "BEGIN;
+             CREATE EXTENSION pg_trgm;
+             CREATE TABLE public.settings (k text PRIMARY KEY, v text CHECK (v <> ''));
+             CREATE INDEX with_it ON public.settings (v);
+             CREATE FUNCTION public.touched() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+             CREATE TRIGGER with_it BEFORE INSERT ON public.settings EXECUTE FUNCTION public.touched();
+             COMMENT ON TABLE public.settings IS 'of the script';
+             ALTER EXTENSION pg_trgm ADD TABLE public.settings;
+             ALTER EXTENSION pg_trgm ADD FUNCTION public.touched();
+             COMMIT;",
+        );
+        let (database, warnings) = try_read(&db, Selection::default()).await.unwrap();
+        assert_eq!(warnings, Vec::<String>::new(), "{major}");
+        assert!(database.remarks.is_empty());
+
+        db.psql("ALTER TABLE public.settings ADD COLUMN mine int CHECK (mine > 0)");
+        db.psql("CREATE INDEX \"my index\" ON public.settings (mine)");
+        db.psql(
+            "CREATE TRIGGER mine AFTER INSERT ON public.settings EXECUTE FUNCTION public.touched()",
+        );
+        db.psql("CREATE RULE mine AS ON DELETE TO public.settings DO ALSO NOTHING");
+        db.psql("CREATE POLICY mine ON public.settings");
+        db.psql("ALTER TABLE public.settings ENABLE ROW LEVEL SECURITY");
+        db.psql("ALTER TABLE public.settings REPLICA IDENTITY FULL");
+        db.psql("COMMENT ON COLUMN public.settings.v IS 'mine'");
+        // What only refers to a member is dumped by itself, and a granted right with it.
+        db.psql("CREATE VIEW public.seen AS SELECT k FROM public.settings");
+        db.psql("CREATE TABLE public.refers (k text REFERENCES public.settings)");
+        db.psql("GRANT SELECT (k) ON public.settings TO pg_monitor");
+        let (database, warnings) = try_read(&db, Selection::default()).await.unwrap();
+        let prefix = "not dumped, for it is part of extension pg_trgm and seems to have been \
+                      added or changed since: ";
+        let found: Vec<&str> = warnings
+            .iter()
+            .map(|warning| warning.strip_prefix(prefix).unwrap_or(warning))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "index public.\"my index\"",
+                "policy mine on public.settings",
+                "replica identity of public.settings",
+                "row level security of public.settings",
+                "rule mine on public.settings",
+                "table column public.settings.mine",
+                "table constraint settings_mine_check on public.settings",
+                "trigger mine on public.settings",
+            ],
+            "{major}"
+        );
+        let remarks: Vec<_> = database.remarks.iter().map(|r| r.object.as_str()).collect();
+        assert_eq!(remarks, ["COLUMN public.settings.v"]);
+        let left_out = Selection {
+            schemas: strings(&["public"]),
+            ..Selection::default()
+        };
+        let (database, warnings) = try_read(&db, left_out).await.unwrap();
+        assert_eq!(warnings, Vec::<String>::new());
+        assert!(database.remarks.is_empty());
+    }
+}
+
 #[tokio::test]
 async fn objects_in_system_schemas_are_named() {
     let db = Server::start(18).create_db("system");

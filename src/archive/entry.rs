@@ -228,6 +228,12 @@ const SECRET_KINDS: [&str; 5] = [
 ];
 
 impl Entry {
+    /// Whether this is nothing but comments or security labels on something that the archive does
+    /// not make: an object of the system or of an extension, which a target may not have.
+    pub fn is_remark(&self) -> bool {
+        matches!(self.kind.as_str(), "COMMENT" | "SECURITY LABEL") && self.create.is_empty()
+    }
+
     /// Whether its statements may hold a password, and so must not be shown.
     pub fn may_hold_secret(&self) -> bool {
         SECRET_KINDS.contains(&self.kind.as_str())

@@ -54,7 +54,8 @@ fn aggregates() -> String {
          LEFT JOIN pg_catalog.pg_namespace sn ON sn.oid = so.oprnamespace \
          {join} \
          WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
-         OR n.nspname = 'pg_catalog' AND p.proacl IS DISTINCT FROM ip.initprivs",
+         OR n.nspname IN ('pg_catalog', 'information_schema') \
+         AND p.proacl IS DISTINCT FROM ip.initprivs",
         columns = init_privs::columns("p.proacl", 'f', "p.proowner"),
         join = init_privs::join("pg_proc", "p"),
     )

@@ -56,7 +56,8 @@ fn functions(version: ServerVersion) -> String {
          {join} \
          WHERE p.prokind <> 'a' \
          AND (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
-         OR n.nspname = 'pg_catalog' AND p.proacl IS DISTINCT FROM ip.initprivs) \
+         OR n.nspname IN ('pg_catalog', 'information_schema') \
+         AND p.proacl IS DISTINCT FROM ip.initprivs) \
          AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend i \
          WHERE i.classid = 'pg_catalog.pg_proc'::regclass AND i.objid = p.oid \
          AND i.deptype = 'i')",

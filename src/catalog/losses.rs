@@ -6,6 +6,7 @@ use super::select::Selected;
 use crate::error::Result;
 use crate::model::Database;
 use crate::sql::ServerVersion;
+use std::collections::BTreeMap;
 
 /// Objects of the user's own in the system's schemas: they are dumped by nobody.
 const IN_SYSTEM_SCHEMAS: &str = "\
@@ -19,6 +20,62 @@ AND o.schema IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
 AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e \
 WHERE e.classid = o.class AND e.objid = o.oid AND e.deptype IN ('e', 'i')) \
 ORDER BY i.type COLLATE \"C\", i.identity COLLATE \"C\"";
+
+/// What was added to tables, views and the like of extensions later than by their scripts: columns,
+/// indexes, constraints, triggers, rules, policies, sequences, and switches of the table. Whose
+/// something is shows the number of the transaction that recorded it ([`remarks`](super::remarks)).
+/// Gives the extension, its name, sort and identity. Objects with a membership record of their own
+/// belong to the extension, whenever that was made.
+const ADDED_TO_EXTENSIONS: &str = "\
+WITH members AS MATERIALIZED (\
+SELECT d.classid, d.objid, d.refobjid AS extension, d.xmin::text AS xid FROM pg_catalog.pg_depend d \
+WHERE d.deptype = 'e' AND d.refclassid = 'pg_catalog.pg_extension'::regclass \
+AND d.refobjid >= 16384), \
+relations AS MATERIALIZED (\
+SELECT m.objid, m.extension FROM members m WHERE m.classid = 'pg_catalog.pg_class'::regclass), \
+added AS (\
+SELECT r.extension, d.classid, d.objid, 0 AS part, d.xmin::text AS xid \
+FROM relations r JOIN pg_catalog.pg_depend d \
+ON d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = r.objid AND d.deptype = 'a' \
+WHERE d.classid IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_constraint'::regclass, \
+'pg_catalog.pg_trigger'::regclass, 'pg_catalog.pg_rewrite'::regclass, \
+'pg_catalog.pg_policy'::regclass) \
+AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c \
+WHERE d.classid = 'pg_catalog.pg_class'::regclass AND c.oid = d.objid \
+AND c.relkind NOT IN ('i', 'I', 'S')) \
+UNION ALL \
+SELECT r.extension, 'pg_catalog.pg_class'::regclass, a.attrelid, a.attnum, a.xmin::text \
+FROM relations r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.objid \
+JOIN pg_catalog.pg_class c ON c.oid = r.objid AND c.relkind IN ('r', 'p', 'f') \
+WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attacl IS NULL) \
+SELECT DISTINCT a.extension, e.extname::text, i.type, i.identity \
+FROM added a JOIN pg_catalog.pg_extension e ON e.oid = a.extension \
+CROSS JOIN LATERAL pg_catalog.pg_identify_object(a.classid, a.objid, a.part) i \
+WHERE i.identity IS NOT NULL \
+AND NOT EXISTS (SELECT FROM members m WHERE m.extension = a.extension AND m.xid = a.xid) \
+AND NOT EXISTS (SELECT FROM members m \
+WHERE a.part = 0 AND m.classid = a.classid AND m.objid = a.objid) \
+UNION ALL \
+SELECT r.extension, e.extname::text, s.what, i.identity \
+FROM relations r JOIN pg_catalog.pg_extension e ON e.oid = r.extension \
+JOIN pg_catalog.pg_class c ON c.oid = r.objid \
+CROSS JOIN LATERAL (VALUES \
+('row level security of', c.relrowsecurity), \
+('replica identity of', c.relkind IN ('r', 'p', 'm') AND c.relreplident <> 'd')) s(what, set) \
+CROSS JOIN LATERAL pg_catalog.pg_identify_object('pg_catalog.pg_class'::regclass, c.oid, 0) i \
+WHERE s.set AND NOT EXISTS (SELECT FROM members m \
+WHERE m.extension = r.extension AND m.xid = c.xmin::text) \
+ORDER BY 2, 3, 4";
+
+/// What an archive of a database never holds, though somebody who moves it must know.
+const OUTSIDE: &str = "\
+SELECT 'prepared transaction', pg_catalog.quote_literal(p.gid) FROM pg_catalog.pg_prepared_xacts p \
+WHERE p.database = pg_catalog.current_database() \
+UNION ALL \
+SELECT 'replication slot', pg_catalog.quote_ident(r.slot_name) \
+FROM pg_catalog.pg_replication_slots r \
+WHERE r.database = pg_catalog.current_database() AND NOT r.temporary \
+ORDER BY 1, 2";
 
 /// Warns about each thing that is wanted and cannot be written.
 ///
@@ -53,10 +110,51 @@ pub(crate) async fn warn(
             one_line(identity)
         ));
     }
+    let rows = reader
+        .rows("additions to extensions", ADDED_TO_EXTENSIONS, &[])
+        .await?;
+    for row in &rows {
+        if selected.has_members_of(row.get(0)) {
+            let (extension, sort, identity): (&str, &str, &str) =
+                (row.get(1), row.get(2), row.get(3));
+            reader.observer.warning_with_hint(
+                format!(
+                    "not dumped, for it is part of extension {} and seems to have been added or \
+                     changed since: {sort} {}",
+                    one_line(extension),
+                    one_line(identity)
+                ),
+                "make it by hand after CREATE EXTENSION",
+            );
+        }
+    }
+    if everything {
+        let mut found: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        let rows = reader
+            .rows("what is not part of a database", OUTSIDE, &[])
+            .await?;
+        for row in &rows {
+            found
+                .entry(row.get(0))
+                .or_default()
+                .push(one_line(row.get(1)));
+        }
+        for (sort, names) in found {
+            reader.observer.warning(format!(
+                "not part of a dump: {sort}{} {}",
+                if names.len() == 1 { "" } else { "s" },
+                names.join(", ")
+            ));
+        }
+    }
     Ok(())
 }
 
 /// The queries of this file, by name.
 pub(crate) fn queries(_version: ServerVersion) -> Vec<(&'static str, String)> {
-    vec![("objects in system schemas", IN_SYSTEM_SCHEMAS.to_owned())]
+    vec![
+        ("objects in system schemas", IN_SYSTEM_SCHEMAS.to_owned()),
+        ("additions to extensions", ADDED_TO_EXTENSIONS.to_owned()),
+        ("outside of a database", OUTSIDE.to_owned()),
+    ]
 }

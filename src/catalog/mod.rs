@@ -48,6 +48,7 @@ mod policies;
 mod publications;
 mod read;
 mod relations;
+mod remarks;
 mod roles;
 mod rules;
 mod schemas;

@@ -12,7 +12,7 @@ use super::{
     access_methods, aggregates, casts, collations, comments, conversions, database, default_acls,
     dependencies, detail, event_triggers, extensions, foreign, functions, headers, labels,
     languages, large_objects, locks, losses, operator_classes, operators, publications, relations,
-    roles, schemas, select, subscriptions, text_search, transforms, types,
+    remarks, roles, schemas, select, subscriptions, text_search, transforms, types,
 };
 use crate::connect::Session;
 use crate::error::{Error, Kind, Result};
@@ -127,6 +127,7 @@ pub async fn read(
         publication_schemas: Vec::new(),
         subscriptions: subscriptions::read(&reader, &selected).await?,
         event_triggers: event_triggers::read(&reader, &selected).await?,
+        remarks: Vec::new(),
         default_acls: default_acls::read(&reader, &selected).await?,
         large_objects: large_objects::read(&reader, &selected).await?,
         dependencies: Vec::new(),
@@ -143,6 +144,7 @@ pub async fn read(
     };
     headers::annotate(&mut database, notes);
     headers::drop_dangling_privileges(&mut database, &reader);
+    database.remarks = remarks::read(&reader, &selected, &database.extensions).await?;
     losses::warn(&reader, &selected, &database).await?;
     Ok(database)
 }
@@ -189,6 +191,7 @@ pub fn all_queries(version: ServerVersion) -> Vec<(&'static str, String)> {
         comments::queries,
         labels::queries,
         losses::queries,
+        remarks::queries,
     ] {
         all.extend(queries(version));
     }

@@ -16,7 +16,8 @@ use std::collections::{HashMap, HashSet};
 const USUAL_BLOCK: u64 = 8192;
 
 /// All relations outside temporary and TOAST schemas. Calls nothing that looks at a relation's
-/// current definition, for nothing is locked yet.
+/// current definition, for nothing is locked yet. What initdb granted in `information_schema` it did
+/// not record.
 const LIST: &str = "\
 SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text,
        c.relowner, c.reltype,
@@ -33,7 +34,10 @@ SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistenc
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   CROSS JOIN LATERAL (SELECT pg_catalog.acldefault(
-       CASE c.relkind WHEN 'S' THEN 's'::\"char\" ELSE 'r'::\"char\" END, c.relowner) AS acl) ad
+       CASE c.relkind WHEN 'S' THEN 's'::\"char\" ELSE 'r'::\"char\" END, c.relowner)
+       || CASE WHEN n.nspname = 'information_schema' AND c.relname !~ '^_' AND c.oid < 16384
+          THEN ARRAY[pg_catalog.makeaclitem(0, c.relowner, 'SELECT', false)]
+          ELSE '{}' END AS acl) ad
   LEFT JOIN pg_catalog.pg_init_privs ip
     ON ip.classoid = 1259 AND ip.objoid = c.oid AND ip.objsubid = 0
   LEFT JOIN pg_catalog.pg_tablespace ts ON ts.oid = c.reltablespace

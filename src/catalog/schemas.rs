@@ -6,18 +6,24 @@ use crate::error::Result;
 use crate::model::{Acl, Address, Class, Header, Privilege, Schema};
 use crate::sql::ServerVersion;
 
-/// Temporary and TOAST schemas never count, and nothing of `information_schema` is ever written;
-/// `pg_catalog` is here for the sake of changed privileges.
+/// Temporary and TOAST schemas never count; `pg_catalog` and `information_schema` are here for the
+/// sake of changed privileges.
 fn schemas() -> String {
     format!(
         "SELECT n.oid, n.nspname::text AS name, n.nspowner AS owner, {columns} \
          FROM pg_catalog.pg_namespace n {join} \
-         WHERE n.nspname = 'pg_catalog' \
-         OR n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
+         WHERE n.nspname = 'pg_catalog' OR n.nspname !~ '^pg_' \
          ORDER BY n.nspname",
         columns = init_privs::columns("n.nspacl", 'n', "n.nspowner"),
         join = init_privs::join("pg_namespace", "n"),
     )
+}
+
+/// What initdb granted on `information_schema` and did not record: that everybody may use it.
+fn compare_with_new_information_schema(header: &mut Header) {
+    if let Some(owner) = header.owner.clone() {
+        header.acl.base.push(acl::grant(None, "U", &owner));
+    }
 }
 
 /// The role that owns `public` in a new database from 15 on.
@@ -40,6 +46,9 @@ pub(crate) async fn read(reader: &Reader<'_>) -> Result<Vec<Schema>> {
             let built_in = header.name == "public";
             if built_in {
                 compare_with_new_public(&mut header, reader.version);
+            }
+            if header.name == "information_schema" {
+                compare_with_new_information_schema(&mut header);
             }
             Ok(Schema { header, built_in })
         })

@@ -194,6 +194,13 @@ impl Selected {
         self.content != Content::DataOnly
     }
 
+    /// Whether what was added to members of this extension is wanted.
+    pub fn has_members_of(&self, extension: Oid) -> bool {
+        self.extensions
+            .get(&extension)
+            .is_some_and(|contains| contains.has(Components::ACL))
+    }
+
     /// Whether large objects are wanted.
     pub fn large_objects(&self) -> bool {
         self.content != Content::SchemaOnly && self.large_objects.unwrap_or(self.everything)
@@ -268,7 +275,7 @@ impl Selected {
         let chosen = self.tables.is_none() && named.is_none_or(|named| named.contains(name));
         let contains = if !chosen || self.excluded_schemas.contains(name) {
             Components::NONE
-        } else if name == "pg_catalog" {
+        } else if matches!(name, "pg_catalog" | "information_schema") {
             Components::ACL
         } else {
             Components::ALL

@@ -58,7 +58,8 @@ fn types(version: ServerVersion) -> String {
          LEFT JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace \
          {join} \
          WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
-         OR n.nspname = 'pg_catalog' AND t.typacl IS DISTINCT FROM ip.initprivs",
+         OR n.nspname IN ('pg_catalog', 'information_schema') \
+         AND t.typacl IS DISTINCT FROM ip.initprivs",
         columns = init_privs::columns("t.typacl", 'T', "t.typowner"),
         collation = QUALIFIED_COLLATION,
         join = init_privs::join("pg_type", "t"),

@@ -32,6 +32,7 @@ mod plain;
 mod policy;
 mod privileges;
 mod publication;
+mod remark;
 mod renamed;
 mod render;
 mod rendered;

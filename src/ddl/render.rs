@@ -9,8 +9,8 @@ use super::rendered::{Options, Rendered};
 use super::{
     access_method, aggregate, cast, collation, conversion, event_trigger, extension, foreign,
     foreign_key, function, index, language, large_object, operator, operator_class, policy,
-    privileges, publication, rule, schema, sequence, statistics, subscription, table, text_search,
-    transform, trigger, types, view,
+    privileges, publication, remark, rule, schema, sequence, statistics, subscription, table,
+    text_search, transform, trigger, types, view,
 };
 
 /// The statements of every node of `order`, in its order.
@@ -65,6 +65,12 @@ fn node(context: &Context<'_>, node: Node) -> Result<Rendered> {
         Node::IndexAttach(oid) => index::render_attach(context, node, context.index(oid)?)?,
         Node::RowSecurity(oid) => policy::render_switch(node, context.relation(oid)?),
         Node::Refresh(oid) => view::render_refresh(node, context.relation(oid)?),
+        Node::Remark(at) => {
+            let remarks = &context.database.remarks;
+            let remark = usize::try_from(at).ok().and_then(|at| remarks.get(at));
+            let address = Address::new(Class::Other(0), at);
+            remark::render(node, remark.ok_or_else(|| missing(address))?)
+        }
         Node::PreDataBoundary => boundary(node, "PRE-DATA BOUNDARY"),
         Node::PostDataBoundary => boundary(node, "POST-DATA BOUNDARY"),
     })

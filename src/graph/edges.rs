@@ -123,6 +123,13 @@ impl Edges<'_> {
                     self.member(node, header);
                 }
             }
+            Item::Remark(remark) => {
+                let extension = remark.extension;
+                self.add(
+                    node,
+                    extension.and_then(|oid| self.object(Class::Extension, oid)),
+                );
+            }
             Item::UserMapping(mapping) => {
                 self.add(node, self.object(Class::ForeignServer, mapping.server));
             }

@@ -9,9 +9,9 @@ use crate::model::{
     Conversion, Database, DefaultAcl, DomainConstraint, EventTrigger, ExtendedStatistics,
     Extension, ForeignDataWrapper, ForeignKey, ForeignServer, Function, Header, Index, Language,
     Oid, Operator, OperatorClass, OperatorFamily, Policy, Publication, PublicationSchema,
-    PublicationTable, Relation, RelationKind, Rule, Schema, Subscription, TextSearchConfiguration,
-    TextSearchDictionary, TextSearchParser, TextSearchTemplate, Transform, Trigger, Type,
-    TypeDefinition, UserMapping,
+    PublicationTable, Relation, RelationKind, Remark, Rule, Schema, Subscription,
+    TextSearchConfiguration, TextSearchDictionary, TextSearchParser, TextSearchTemplate, Transform,
+    Trigger, Type, TypeDefinition, UserMapping,
 };
 
 /// What a node stands for.
@@ -67,6 +67,7 @@ pub(super) enum Item<'a> {
     IndexAttach(&'a Index),
     RowSecurity(&'a Relation),
     Refresh(&'a Relation),
+    Remark(&'a Remark),
 }
 
 impl<'a> Item<'a> {
@@ -117,7 +118,10 @@ impl<'a> Item<'a> {
             Self::Rule(x) => &x.header,
             Self::Trigger(x) => &x.header,
             Self::Policy(x) => &x.header,
-            Self::DefaultAcl(_) | Self::LargeObjects(_) | Self::LargeObjectData(_) => {
+            Self::DefaultAcl(_)
+            | Self::Remark(_)
+            | Self::LargeObjects(_)
+            | Self::LargeObjectData(_) => {
                 return None;
             }
         })
@@ -613,6 +617,16 @@ impl<'a> Collector<'a> {
                 Node::Object(Address::new(Class::DefaultAcl, acl.oid)),
                 standing,
             );
+        }
+        for (position, remark) in (0_u32..).zip(&database.remarks) {
+            let key = Key {
+                section: Section::PostData,
+                priority: 53,
+                name: &remark.object,
+                ..Key::default()
+            };
+            let node = Node::Remark(position);
+            self.push(key, Item::Remark(remark), node, Standing::Shown);
         }
         for (position, _) in (0_u32..).zip(&database.large_objects) {
             let key = |priority| Key {

@@ -52,6 +52,7 @@ pub(super) fn describe(item: Item<'_>) -> String {
         Item::ForeignServer(x) => format!("foreign server {}", plain(&x.header)),
         Item::UserMapping(x) => format!("user mapping {}", plain(&x.header)),
         Item::Subscription(x) => format!("subscription {}", plain(&x.header)),
+        Item::Remark(x) => format!("remark on {}", x.object),
         Item::EventTrigger(x) => format!("event trigger {}", plain(&x.header)),
         Item::Type(x) => format!("type {}", plain(&x.header)),
         Item::ShellType(x) => format!("shell of type {}", plain(&x.header)),

@@ -39,6 +39,8 @@ pub enum Node {
     RowSecurity(Oid),
     /// `REFRESH MATERIALIZED VIEW`.
     Refresh(Oid),
+    /// Comment and labels on an object of the system or of an extension, by position in the model.
+    Remark(u32),
 }
 
 /// The section that a node falls into, after repairs.

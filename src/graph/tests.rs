@@ -69,6 +69,7 @@ impl Model {
                 foreign_servers: Vec::new(),
                 user_mappings: Vec::new(),
                 subscriptions: Vec::new(),
+                remarks: Vec::new(),
                 publications: Vec::new(),
                 publication_tables: Vec::new(),
                 publication_schemas: Vec::new(),

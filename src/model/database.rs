@@ -4,7 +4,7 @@ use super::{
     AccessMethod, Aggregate, Cast, Collation, Conversion, DefaultAcl, Dependency, EventTrigger,
     ExtendedStatistics, Extension, ForeignDataWrapper, ForeignKey, ForeignServer, Function, Header,
     Index, Language, LargeObjectGroup, Operator, OperatorClass, OperatorFamily, Policy,
-    Publication, PublicationSchema, PublicationTable, Relation, Rule, Schema, Subscription,
+    Publication, PublicationSchema, PublicationTable, Relation, Remark, Rule, Schema, Subscription,
     TextSearchConfiguration, TextSearchDictionary, TextSearchParser, TextSearchTemplate, Transform,
     Trigger, Type, UserMapping,
 };
@@ -83,6 +83,8 @@ pub struct Database {
     pub subscriptions: Vec<Subscription>,
     /// Event triggers.
     pub event_triggers: Vec<EventTrigger>,
+    /// Comments and labels on what the system and extensions made.
+    pub remarks: Vec<Remark>,
     /// Default privileges.
     pub default_acls: Vec<DefaultAcl>,
     /// Large objects, in groups of equal owner and privileges.

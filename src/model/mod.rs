@@ -23,6 +23,7 @@ mod operator_class;
 mod privileges;
 mod publication;
 mod relation;
+mod remark;
 mod rule;
 mod schema;
 mod sequence;
@@ -55,6 +56,7 @@ pub use relation::{
     Check, Column, Default, ForeignKey, Generated, Identity, NotNull, Parent, Persistence,
     Relation, RelationKind, ReplicaIdentity, View,
 };
+pub use remark::Remark;
 pub use rule::{EnabledState, Policy, PolicyCommand, Rule};
 pub use schema::Schema;
 pub use sequence::{Sequence, SequenceOwner};

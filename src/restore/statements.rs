@@ -167,14 +167,43 @@ pub(super) async fn run_together(
     steps: &[StepId],
 ) -> Result<(), (StepId, Error)> {
     let mut script = Script::new();
+    let mut remarks = Vec::new();
     for &id in steps {
         if let (Some(step), Some(entry)) = (shared.step(id), shared.entry_of_step(id)) {
             let Parts { make, adorn } = parts(shared, step.work, entry);
+            if entry.is_remark() {
+                remarks.push((id, entry, adorn));
+                continue;
+            }
             script.make(shared, id, entry, &make);
             script.add(id, &adorn);
         }
     }
-    script.run(wire, shared).await
+    script.run(wire, shared).await?;
+    for (id, entry, adorn) in remarks {
+        run_remark(wire, shared, entry, &adorn)
+            .await
+            .map_err(|error| (id, error))?;
+    }
+    Ok(())
+}
+
+/// Runs what is no part of the archive's own objects: what the target does not take of it, because
+/// it has no such object or gives no right to it, is a warning.
+async fn run_remark(
+    wire: &mut Wire,
+    shared: &Shared,
+    entry: &Entry,
+    statements: &[&str],
+) -> Result<(), Error> {
+    for statement in statements {
+        match wire.execute(statement).await {
+            Ok(_) => {}
+            Err(error) if is_fatal(&error) => return Err(of_statement(error, entry, statement)),
+            Err(error) => shared.warn(format!("left out {}: {error}", entry.describe())),
+        }
+    }
+    Ok(())
 }
 
 /// What came of a step that was run part by part.
@@ -197,6 +226,12 @@ pub(super) async fn run_apart(wire: &mut Wire, shared: &Shared, id: StepId) -> A
         return outcome;
     };
     let Parts { make, adorn } = parts(shared, step.work, entry);
+    if entry.is_remark() {
+        outcome
+            .errors
+            .extend(run_remark(wire, shared, entry, &adorn).await.err());
+        return outcome;
+    }
     let mut script = Script::new();
     script.make(shared, id, entry, &make);
     if let Err((_, error)) = script.run(wire, shared).await {
