@@ -433,7 +433,14 @@ impl Wording<'_> {
             .column
             .map(|column| format!("({})", ident(column)))
             .unwrap_or_default();
-        if whole && (taken || to_owner) {
+        // Before 17 an owner may do what MAINTAIN stands for, whatever he has revoked from himself.
+        let keeps_maintain = whole
+            && taken
+            && to_owner
+            && self.kind == GrantKind::Table
+            && !self.target.source().at_least(17)
+            && self.target.at_least(17);
+        if whole && (taken || to_owner) && !keeps_maintain {
             return format!("ALL{column}");
         }
         let words: Vec<_> = change

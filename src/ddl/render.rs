@@ -137,7 +137,7 @@ fn object(context: &Context<'_>, node: Node, address: Address) -> Result<Rendere
         }
         Class::Conversion => {
             let object = context.object(&database.conversions, address)?;
-            Ok(conversion::render(node, object))
+            Ok(conversion::render(&context.target, node, object))
         }
         Class::Transform => {
             let object = context.object(&database.transforms, address)?;
@@ -173,7 +173,7 @@ fn object(context: &Context<'_>, node: Node, address: Address) -> Result<Rendere
         }
         Class::Subscription => {
             let object = context.object(&database.subscriptions, address)?;
-            Ok(subscription::render(node, object))
+            Ok(subscription::render(&context.target, node, object))
         }
         Class::Publication => {
             let object = context.object(&database.publications, address)?;
