@@ -8,24 +8,79 @@ use super::select::entry_of;
 use crate::archive::{Entry, EntryId};
 use crate::dag::{Graph, cyclic_components, stable_order};
 
-/// Rows that must come after other rows, because a foreign key of the target looks at them.
+/// What must come before what, beyond what the archive says, because of what the target has.
 #[derive(Default)]
-pub(super) struct RowNeeds {
-    /// For each entry with rows those that it needs; without cycles.
+pub(super) struct TargetNeeds {
+    /// For each entry those that it needs; without cycles.
     pub(super) before: HashMap<EntryId, BTreeSet<EntryId>>,
+    /// Definitions that are made after the rows.
+    pub(super) late: BTreeSet<EntryId>,
     pub(super) warnings: Vec<String>,
 }
 
-/// What foreign keys ask for that are not made by this restore although their tables are there
-/// already.
-pub(super) fn row_needs(
+/// All of it.
+pub(super) fn target_needs(
     entries: &[Entry],
     relations: &Relations<'_>,
     is_wanted: &impl Fn(EntryId) -> bool,
     choices: &Choices,
-) -> RowNeeds {
+) -> TargetNeeds {
+    let mut needs = row_needs(entries, relations, is_wanted, choices);
+    attach_late(entries, relations, is_wanted, choices, &mut needs);
+    needs
+}
+
+/// A partition is attached to a parent that was there before only when it has its own indexes: the
+/// server makes those of the parent on it otherwise, which then are there twice.
+fn attach_late(
+    entries: &[Entry],
+    relations: &Relations<'_>,
+    is_wanted: &impl Fn(EntryId) -> bool,
+    choices: &Choices,
+    needs: &mut TargetNeeds,
+) {
+    if choices.present.is_empty() {
+        return;
+    }
+    let through_root: BTreeSet<EntryId> = entries
+        .iter()
+        .filter(|entry| entry.data.is_some() && is_wanted(entry.id))
+        .flat_map(|entry| entry.depends_on.iter().copied())
+        .collect();
+    let mut attaches: HashMap<EntryId, EntryId> = HashMap::new();
+    for table in entries.iter().filter(|entry| is_wanted(entry.id)) {
+        if let Some((parent, attach)) = relations.attached_to(table.id)
+            && choices.present.contains(&parent)
+            && is_wanted(attach)
+            && !through_root.contains(&attach)
+        {
+            attaches.insert(table.id, attach);
+        }
+    }
+    for entry in entries.iter().filter(|entry| is_wanted(entry.id)) {
+        let attach = relations
+            .relation_of(entry)
+            .and_then(|id| attaches.get(&id));
+        if let Some(&attach) = attach
+            && ["INDEX", "CONSTRAINT"].contains(&entry.kind.as_str())
+            && !entry.depends_on.contains(&attach)
+        {
+            needs.before.entry(attach).or_default().insert(entry.id);
+        }
+    }
+    needs.late.extend(attaches.into_values());
+}
+
+/// What foreign keys ask for that are not made by this restore although their tables are there
+/// already.
+fn row_needs(
+    entries: &[Entry],
+    relations: &Relations<'_>,
+    is_wanted: &impl Fn(EntryId) -> bool,
+    choices: &Choices,
+) -> TargetNeeds {
     if choices.disable_triggers {
-        return RowNeeds::default();
+        return TargetNeeds::default();
     }
     let rows_of = |tables: BTreeSet<EntryId>| -> BTreeSet<EntryId> {
         relations
@@ -68,7 +123,7 @@ pub(super) fn row_needs(
         }
     }
     graph.tidy();
-    let mut needs = RowNeeds::default();
+    let mut needs = TargetNeeds::default();
     let all: Vec<u32> = (0..entries.len() as u32).collect();
     for circle in cyclic_components(&graph, &all) {
         let names: Vec<String> = circle
@@ -138,7 +193,7 @@ pub(super) fn arrange<'e>(
     restored: Vec<&'e Entry>,
     order: &[EntryId],
     through: &[Vec<EntryId>],
-    needs: &RowNeeds,
+    needs: &TargetNeeds,
 ) -> Vec<&'e Entry> {
     if order.is_empty() && needs.before.is_empty() {
         return restored;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::arrange::{RowNeeds, arrange, row_needs};
+use super::arrange::{TargetNeeds, arrange, target_needs};
 use super::choices::Choices;
 use super::relations::{Relations, is_relation};
 use super::select::{Selected, is_database, select};
@@ -48,8 +48,8 @@ pub fn build(
         .filter(|entry| is_wanted(entry.id))
         .partition(|entry| is_database(entry));
     let through = carried_over(entries, &is_wanted);
-    let row_needs = row_needs(entries, &relations, &is_wanted, choices);
-    let restored = arrange(restored, &order, &through, &row_needs);
+    let target_needs = target_needs(entries, &relations, &is_wanted, choices);
+    let restored = arrange(restored, &order, &through, &target_needs);
     // What was not selected is not dropped; what is missing is not there to be dropped.
     let came_along: BTreeSet<EntryId> = pulled.iter().map(|pulled| pulled.entry).collect();
     // With the database itself dropped, nothing is left to drop in it.
@@ -69,7 +69,7 @@ pub fn build(
             .filter_map(|entry| Some((entry.id, raw_bytes(entry.id)?)))
             .collect(),
         through,
-        row_needs,
+        target_needs,
         steps: Vec::new(),
         last_step: HashMap::new(),
         stages: HashMap::new(),
@@ -89,7 +89,7 @@ pub fn build(
     builder.stage(Stage::Last, &restored, choices);
 
     let adapted = adapted(database.iter().chain(&restored).copied(), choices);
-    let warnings = std::mem::take(&mut builder.row_needs.warnings);
+    let warnings = std::mem::take(&mut builder.target_needs.warnings);
     Ok(Plan {
         database: database.iter().map(|entry| entry.id).collect(),
         drops,
@@ -173,21 +173,11 @@ enum Stage {
     Last,
 }
 
-fn stage_of(entry: &Entry) -> Stage {
-    match (entry.pass, entry.section) {
-        (Pass::Main, Section::PreData) => Stage::Definitions,
-        (Pass::Main, Section::Data) => Stage::Rows,
-        (Pass::Main, Section::PostData) => Stage::AfterRows,
-        (Pass::Privileges, _) => Stage::Privileges,
-        (Pass::Last, _) => Stage::Last,
-    }
-}
-
 struct Builder<'a> {
     relations: Relations<'a>,
     raw_bytes: BTreeMap<EntryId, u64>,
     through: Vec<Vec<EntryId>>,
-    row_needs: RowNeeds,
+    target_needs: TargetNeeds,
     steps: Vec<Step>,
     /// The step after which an entry is there, and its stage.
     last_step: HashMap<EntryId, (StepId, Stage)>,
@@ -195,6 +185,19 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
+    fn stage_of(&self, entry: &Entry) -> Stage {
+        match (entry.pass, entry.section) {
+            (Pass::Main, Section::PreData) if self.target_needs.late.contains(&entry.id) => {
+                Stage::AfterRows
+            }
+            (Pass::Main, Section::PreData) => Stage::Definitions,
+            (Pass::Main, Section::Data) => Stage::Rows,
+            (Pass::Main, Section::PostData) => Stage::AfterRows,
+            (Pass::Privileges, _) => Stage::Privileges,
+            (Pass::Last, _) => Stage::Last,
+        }
+    }
+
     fn next_id(&self) -> StepId {
         StepId::try_from(self.steps.len()).unwrap_or(StepId::MAX)
     }
@@ -240,7 +243,9 @@ impl Builder<'_> {
 
     /// Every entry of a stage other than privileges.
     fn stage(&mut self, stage: Stage, restored: &[&Entry], choices: &Choices) {
-        for entry in restored.iter().filter(|entry| stage_of(entry) == stage) {
+        let of_stage = |entry: &&&Entry| self.stage_of(entry) == stage;
+        let entries: Vec<&Entry> = restored.iter().filter(of_stage).copied().collect();
+        for entry in entries {
             let mut before = self.before(entry, stage);
             let locks = self.locks(entry, stage);
             let looks_at = self.looks_at(entry, stage);
@@ -301,7 +306,12 @@ impl Builder<'_> {
             .iter()
             .filter_map(|&id| self.through.get(id as usize - 1))
             .flatten();
-        let rows = self.row_needs.before.get(&entry.id).into_iter().flatten();
+        let rows = self
+            .target_needs
+            .before
+            .get(&entry.id)
+            .into_iter()
+            .flatten();
         for id in carried.chain(rows) {
             match self.last_step.get(id) {
                 // Between other stages stands a barrier; and what belongs to a later stage is not
@@ -397,7 +407,7 @@ impl Builder<'_> {
             return;
         }
         for entry in database.iter().chain(restored) {
-            let stage = stage_of(entry);
+            let stage = self.stage_of(entry);
             // What comes last takes its privileges with it.
             let given = match stage {
                 Stage::Last => false,

@@ -666,6 +666,32 @@ fn what_a_selected_object_needs_comes_along() {
     assert_eq!(plan.needed.len(), 1);
 }
 
+/// Attached to a parent that was there before, a partition without its index would get another.
+#[test]
+fn a_partition_joins_a_parent_that_is_there_with_its_own_indexes() {
+    let choices = Choices {
+        present: BTreeSet::from([1, 2, 3, 4]),
+        ..choosing(EntryFilter {
+            tables: texts(&["events_1"]),
+            ..EntryFilter::default()
+        })
+    };
+    let plan = plan_of(&tree(), &choices);
+    assert_eq!(restored(&plan), [5, 6, 10, 14, 17]);
+    let attach = step_of(&plan, 6, Work::Statements);
+    for before in [
+        step_of(&plan, 10, Work::Rows),
+        step_of(&plan, 14, Work::Statements),
+    ] {
+        assert!(attach.depends_on.contains(&before.id), "{}", before.name);
+    }
+    // Rows that go through the root need it first.
+    let mut entries = tree();
+    load_via_root(&mut entries);
+    let plan = plan_of(&entries, &choices);
+    assert!(step_of(&plan, 6, Work::Statements).id < step_of(&plan, 10, Work::Rows).id);
+}
+
 #[test]
 fn indexes_functions_and_triggers_are_selected_by_name() {
     for (filter, expected) in [

@@ -187,13 +187,13 @@ impl<'s> Coordinator<'s> {
         worker.busy = Busy::Statements;
         worker.jobs.send(Job::Commit).await.map_err(|_| ended())?;
         loop {
-            match self.happenings.recv().await.ok_or_else(ended)? {
-                Happening::Worked {
-                    report: Report::Commit { outcome },
-                    ..
-                } => return outcome,
-                // Nothing else is under way; what is read ahead of need says nothing any more.
-                _ => {}
+            // Nothing else is under way; what is read ahead of need says nothing any more.
+            if let Happening::Worked {
+                report: Report::Commit { outcome },
+                ..
+            } = self.happenings.recv().await.ok_or_else(ended)?
+            {
+                return outcome;
             }
         }
     }

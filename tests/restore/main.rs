@@ -7,7 +7,10 @@
 mod support;
 
 mod archive;
+mod existing;
 mod failures;
+mod parallel;
 mod pipe;
+mod selection;
 mod verify;
 mod whole;

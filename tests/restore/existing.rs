@@ -1,0 +1,327 @@
+//! Restores into a database that holds something: rows alone, sections, clean, one transaction.
+
+use super::selection::{dumped, restored};
+use super::support::{Db, Server, assert_same_data, assert_same_schema, pgstow, run};
+
+const FAMILY: &str = "
+    CREATE TABLE a_child (id int PRIMARY KEY, parent int);
+    CREATE TABLE b_parent (id int PRIMARY KEY, grand int);
+    CREATE TABLE c_grand (id int PRIMARY KEY);
+    CREATE TABLE part (id int, who int) PARTITION BY HASH (id);
+    CREATE TABLE part_0 PARTITION OF part FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+    CREATE TABLE part_1 PARTITION OF part FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+    INSERT INTO c_grand SELECT generate_series(1, 500);
+    INSERT INTO b_parent SELECT n, n FROM generate_series(1, 500) n;
+    INSERT INTO a_child SELECT n, n FROM generate_series(1, 500) n;
+    INSERT INTO part SELECT n, n FROM generate_series(1, 500) n;
+    ALTER TABLE a_child ADD FOREIGN KEY (parent) REFERENCES b_parent;
+    ALTER TABLE b_parent ADD FOREIGN KEY (grand) REFERENCES c_grand;
+    ALTER TABLE part ADD FOREIGN KEY (who) REFERENCES a_child;
+";
+
+#[test]
+fn rows_alone_go_in_by_the_order_of_foreign_keys() {
+    let server = Server::start(18);
+    let source = server.create_db("family");
+    source.psql(FAMILY);
+    let (dir, archive) = dumped(&source, &[]);
+    let target = server.create_db("rows");
+    restored(&target, &archive, &["-s"]).success();
+    let said = restored(&target, &archive, &["-a", "-j8"]).success().stderr;
+    assert!(!said.contains("warning"), "{said}");
+    assert_same_data(&source, &target);
+    // By section as well.
+    let target = server.create_db("sections");
+    restored(&target, &archive, &["--section=pre-data"]).success();
+    restored(&target, &archive, &["--section=post-data"]).success();
+    restored(&target, &archive, &["--section=data", "-j8"]).success();
+    assert_same_schema(&source, &target);
+    assert_same_data(&source, &target);
+
+    // A circle is named, and the way out works.
+    source.psql(
+        "ALTER TABLE c_grand ADD child int REFERENCES a_child; UPDATE c_grand SET child = id; \
+         ALTER TABLE a_child ADD other int REFERENCES a_child; UPDATE a_child SET other = 501 - id",
+    );
+    let circle = dir.path().join("circle.pgstow");
+    let url = source.url();
+    run(pgstow().args(["dump", "--quiet", &url, "-f"]).arg(&circle)).success();
+    let target = server.create_db("circle");
+    restored(&target, &circle, &["-s"]).success();
+    let said = restored(&target, &circle, &["-a"]).expect_code(1).stderr;
+    assert!(
+        said.contains("circle between the tables public.a_child, public.b_parent, public.c_grand"),
+        "{said}"
+    );
+    target.psql("TRUNCATE a_child, b_parent, c_grand, part");
+    let said = restored(&target, &circle, &["-a", "--disable-triggers"])
+        .success()
+        .stderr;
+    assert!(!said.contains("warning"), "{said}");
+    assert_same_data(&source, &target);
+}
+
+/// Rows that go through the root may end up in any leaf.
+#[test]
+fn triggers_of_a_whole_tree_are_switched_and_get_their_states_back() {
+    let server = Server::start(18);
+    let source = server.create_db("tree");
+    source.psql(
+        "CREATE TYPE mood AS ENUM ('x', 'a', 'b', 'c', 'd', 'e'); \
+         CREATE TABLE root (m mood, n int) PARTITION BY HASH (m); \
+         CREATE TABLE leaf_0 PARTITION OF root FOR VALUES WITH (MODULUS 2, REMAINDER 0); \
+         CREATE TABLE leaf_1 PARTITION OF root FOR VALUES WITH (MODULUS 2, REMAINDER 1); \
+         INSERT INTO root SELECT (ARRAY['a', 'b', 'c', 'd', 'e'])[n % 5 + 1]::mood, n FROM generate_series(1, 1000) n; \
+         CREATE FUNCTION fired() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''fired''; END'; \
+         CREATE TRIGGER up AFTER INSERT ON root FOR EACH ROW EXECUTE FUNCTION fired(); \
+         CREATE TRIGGER zero BEFORE INSERT ON leaf_0 FOR EACH ROW EXECUTE FUNCTION fired(); \
+         CREATE TRIGGER one BEFORE INSERT ON leaf_1 FOR EACH ROW EXECUTE FUNCTION fired(); \
+         CREATE TRIGGER off BEFORE INSERT ON leaf_1 FOR EACH ROW EXECUTE FUNCTION fired(); \
+         ALTER TABLE leaf_1 DISABLE TRIGGER off, DISABLE TRIGGER up; \
+         ALTER TABLE leaf_0 ENABLE REPLICA TRIGGER up, ENABLE ALWAYS TRIGGER zero",
+    );
+    let (_dir, archive) = dumped(&source, &[]);
+    let states = "SELECT string_agg(tgrelid::regclass || tgname::text || tgenabled::text, ' ' ORDER BY 1, tgrelid::regclass::text, tgname) \
+                  FROM pg_trigger";
+    let states = states.replace("ORDER BY 1, ", "ORDER BY ");
+    let target = server.create_db("tree");
+    restored(&target, &archive, &["-s"]).success();
+    assert_eq!(target.query_one(&states), source.query_one(&states));
+    restored(&target, &archive, &["-a", "-j4", "--disable-triggers"]).success();
+    assert_eq!(target.query_one(&states), source.query_one(&states));
+    let rows = "SELECT count(*) || ' ' || sum(n) FROM root";
+    assert_eq!(target.query_one(rows), source.query_one(rows));
+
+    // By a role that may not switch triggers itself, in a superuser's name.
+    target.psql(
+        "TRUNCATE root; CREATE ROLE loader; GRANT ALL ON ALL TABLES IN SCHEMA public TO loader",
+    );
+    let role = ["-a", "--disable-triggers", "--role=loader"];
+    let said = restored(&target, &archive, &role).expect_code(1).stderr;
+    assert!(said.contains("--superuser"), "{said}");
+    let named = [&role[..], &["-S", "postgres"]].concat();
+    restored(&target, &archive, &named).success();
+    assert_eq!(target.query_one(&states), source.query_one(&states));
+    assert_eq!(target.query_one(rows), source.query_one(rows));
+    target.psql("DROP OWNED BY loader; DROP ROLE loader");
+}
+
+/// As after a change of hash functions: the target puts rows into other partitions.
+#[test]
+fn rows_that_belong_elsewhere_go_in_through_the_root() {
+    let server = Server::start(18);
+    let source = server.create_db("moved");
+    let table = |zero: &str, one: &str| {
+        format!(
+            "CREATE TABLE t (a text, n int) PARTITION BY LIST (a); \
+             CREATE TABLE t_0 PARTITION OF t FOR VALUES IN ('{zero}'); \
+             CREATE TABLE t_1 PARTITION OF t FOR VALUES IN ('{one}');"
+        )
+    };
+    source.psql(&table("x", "y"));
+    source.psql(
+        "INSERT INTO t SELECT (ARRAY['x', 'y'])[n % 2 + 1], n FROM generate_series(1, 100) n",
+    );
+    let (_dir, archive) = dumped(&source, &[]);
+    let target = server.create_db("moved");
+    target.psql(&table("y", "x"));
+    let said = restored(&target, &archive, &["-a"]).expect_code(1).stderr;
+    assert!(said.contains("violates partition constraint"), "{said}");
+    assert!(said.contains("--load-via-partition-root"), "{said}");
+    restored(
+        &target,
+        &archive,
+        &["-a", "--load-via-partition-root", "-j4"],
+    )
+    .success();
+    assert_eq!(
+        target.query_one("SELECT count(*) || ' ' || sum(n) FROM t"),
+        "100 5050"
+    );
+    assert_eq!(
+        target.query_one("SELECT count(*) FROM t_0 WHERE a = 'y'"),
+        "50"
+    );
+}
+
+const OBJECTS: &str = "SELECT count(*) FROM pg_class WHERE oid >= 16384";
+
+#[test]
+fn one_transaction_leaves_all_or_nothing() {
+    let server = Server::start(18);
+    let source = server.create_db("whole");
+    source.psql(FAMILY);
+    source.psql(
+        "CREATE MATERIALIZED VIEW m AS SELECT count(*) FROM part; SELECT lo_from_bytea(0, 'large')",
+    );
+    let (dir, archive) = dumped(&source, &[]);
+    let target = server.create_db("all");
+    restored(&target, &archive, &["-1"]).success();
+    assert_same_schema(&source, &target);
+    assert_same_data(&source, &target);
+    // Once more, over itself; from a pipe too.
+    restored(&target, &archive, &["-1", "--clean"]).success();
+    assert_same_data(&source, &target);
+    let bytes = std::fs::read(&archive).unwrap();
+    let url = target.url();
+    let mut piped = pgstow();
+    piped.args(["restore", "-d", &url, "-1", "-c", "-"]);
+    super::support::run_with_input(&mut piped, &bytes).success();
+    assert_same_data(&source, &target);
+
+    // What fails at the very end takes everything with it.
+    source.psql(
+        "CREATE ROLE gone_at_the_end; CREATE TABLE z (); GRANT SELECT ON z TO gone_at_the_end",
+    );
+    let bad = dir.path().join("bad.pgstow");
+    let url = source.url();
+    run(pgstow().args(["dump", "--quiet", &url, "-f"]).arg(&bad)).success();
+    source.psql("DROP TABLE z; DROP ROLE gone_at_the_end");
+    let target = server.create_db("nothing");
+    let said = restored(&target, &bad, &["-1"]).expect_code(1).stderr;
+    assert!(
+        said.contains("gone_at_the_end") && said.contains("--no-privileges"),
+        "{said}"
+    );
+    assert_eq!(target.query_one(OBJECTS), "0");
+    assert_eq!(
+        target.query_one("SELECT count(*) FROM pg_largeobject_metadata"),
+        "0"
+    );
+    restored(&target, &bad, &["--transaction-size=2", "-x"]).success();
+    assert_eq!(target.query_one("SELECT count(*) FROM part"), "500");
+}
+
+#[test]
+fn each_refusal_is_named_once_with_the_option_that_avoids_it() {
+    let server = Server::start(18);
+    let source = server.create_db("refused");
+    source.psql(
+        "CREATE ROLE gone_owner; CREATE EXTENSION citext; COMMENT ON EXTENSION citext IS 'mine'; \
+         CREATE PUBLICATION everything FOR ALL TABLES;",
+    );
+    for n in 0..15 {
+        source.psql(&format!(
+            "CREATE TABLE t{n} (a int); ALTER TABLE t{n} OWNER TO gone_owner"
+        ));
+    }
+    let (_dir, archive) = dumped(&source, &[]);
+    source.psql("DROP OWNED BY gone_owner; DROP ROLE gone_owner");
+    let target = server.create_db("refused");
+    // The database's owner, not a superuser.
+    target.psql(&format!(
+        "CREATE ROLE plain LOGIN; ALTER DATABASE \"{}\" OWNER TO plain; CREATE EXTENSION citext",
+        target.name()
+    ));
+    let url = target.url_as("plain", None);
+    let mut command = pgstow();
+    command.args([
+        "restore",
+        "-d",
+        &url,
+        "--allow-non-empty",
+        "--continue",
+        "-j3",
+    ]);
+    let output = run(command.arg(&archive)).expect_code(3);
+    let said = &output.stderr;
+    for line in [
+        "failed 15 times: role \"gone_owner\" does not exist",
+        "and 5 others",
+        "--no-owner",
+        "failed: EXTENSION citext: ",
+        "failed: PUBLICATION everything: ",
+        "--no-publications",
+    ] {
+        assert!(said.contains(line), "no \"{line}\" in\n{said}");
+    }
+    // With the options that were named, nothing is refused.
+    let mut again = pgstow();
+    again.args([
+        "restore",
+        "-d",
+        &url,
+        "--clean",
+        "--if-exists",
+        "--no-owner",
+        "--no-publications",
+    ]);
+    again.args(["--no-comments", "-L", "-"]);
+    let list = run(pgstow().arg("list").arg(&archive)).success().stdout;
+    let list: Vec<&str> = list
+        .lines()
+        .filter(|line| !line.starts_with("EXTENSION"))
+        .collect();
+    super::support::run_with_input(again.arg(&archive), list.join("\n").as_bytes()).success();
+    target.psql(&format!(
+        "ALTER DATABASE \"{}\" OWNER TO postgres; REASSIGN OWNED BY plain TO postgres; \
+         DROP OWNED BY plain; DROP ROLE plain",
+        target.name()
+    ));
+}
+
+fn tables(db: &Db) -> String {
+    db.query_one(
+        "SELECT coalesce(string_agg(relname, ' ' ORDER BY relname), '') FROM pg_class \
+         WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v')",
+    )
+}
+
+#[test]
+fn clean_drops_what_is_selected_and_nothing_else() {
+    let server = Server::start(18);
+    let source = server.create_db("clean");
+    source.psql(FAMILY);
+    source.psql(
+        "CREATE VIEW one AS SELECT 1 AS a; CREATE VIEW two AS SELECT a FROM one; \
+         CREATE OR REPLACE VIEW one AS SELECT a FROM (SELECT 1 AS a) x WHERE a IN (SELECT a FROM two) OR true; \
+         CREATE EXTENSION citext; CREATE INDEX part_who ON part (who); \
+         COMMENT ON SCHEMA public IS 'everybody''s'",
+    );
+    let (_dir, archive) = dumped(&source, &[]);
+    let target = server.create_db("clean");
+    // Strict: there is nothing to drop yet.
+    let said = restored(&target, &archive, &["--clean"])
+        .expect_code(1)
+        .stderr;
+    assert!(said.contains("does not exist"), "{said}");
+    for _ in 0..2 {
+        restored(&target, &archive, &["--clean", "--if-exists", "-j4"]).success();
+        assert_same_schema(&source, &target);
+        assert_same_data(&source, &target);
+    }
+    restored(&target, &archive, &["--clean"]).success();
+    assert_same_schema(&source, &target);
+    // Definitions only, after the rows; of one table only.
+    restored(&target, &archive, &["--clean", "--section=post-data"]).success();
+    assert_same_schema(&source, &target);
+    target.psql("CREATE TABLE bystander (a int);");
+    let all = tables(&target);
+    // A partition is attached to the parent that is there, with the indexes it has of its own.
+    restored(&target, &archive, &["--clean", "-j2", "-t", "part_1"]).success();
+    assert_eq!(
+        target.query_one("SELECT count(*) || ' ' || sum(id) FROM part"),
+        source.query_one("SELECT count(*) || ' ' || sum(id) FROM part")
+    );
+    assert_eq!(
+        target.query_one("SELECT count(*) FROM pg_inherits WHERE inhparent = 'part_who'::regclass"),
+        "2"
+    );
+    assert_eq!(tables(&target), all);
+    restored(
+        &target,
+        &archive,
+        &["--clean", "--table-and-children", "part", "-j2"],
+    )
+    .success();
+    assert_eq!(tables(&target), all);
+    assert_eq!(target.query_one("SELECT count(*) FROM part"), "500");
+    // What stands in the way is named.
+    target.psql("CREATE VIEW mine AS SELECT id FROM c_grand");
+    let said = restored(&target, &archive, &["--clean", "--if-exists"])
+        .expect_code(1)
+        .stderr;
+    assert!(said.contains("mine depends on"), "{said}");
+    assert!(said.contains("drop it yourself"), "{said}");
+    assert_eq!(target.query_one("SELECT count(*) FROM mine"), "500");
+}

@@ -1,0 +1,215 @@
+//! What is restored of a real archive: by name, by list, with what that needs.
+
+use std::path::{Path, PathBuf};
+
+use super::support::{Db, Output, Server, assert_same_data, assert_same_schema, pgstow, run};
+
+/// Dumps a database into a file of a directory of its own.
+pub fn dumped(db: &Db, more: &[&str]) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.pgstow");
+    let url = db.url();
+    run(pgstow()
+        .args(["dump", "--quiet", "-d", &url])
+        .args(more)
+        .arg("-f")
+        .arg(&file))
+    .success();
+    (dir, file)
+}
+
+/// Restores, with these options.
+pub fn restored(db: &Db, archive: &Path, options: &[&str]) -> Output {
+    let url = db.url();
+    run(pgstow()
+        .args(["restore", "-d", &url])
+        .args(options)
+        .arg(archive))
+}
+
+const APP: &str = "
+    CREATE SCHEMA app; CREATE SCHEMA \"Kinds\"; CREATE EXTENSION citext SCHEMA app;
+    CREATE TYPE \"Kinds\".mood AS ENUM ('good', 'bad');
+    CREATE DOMAIN app.price AS numeric CHECK (value >= 0);
+    CREATE SEQUENCE app.numbers START 100;
+    CREATE FUNCTION app.next_day(d date = current_date, OUT tomorrow date) LANGUAGE sql AS 'SELECT d + 1';
+    CREATE FUNCTION app.noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
+    CREATE TABLE app.users (id int PRIMARY KEY, name app.citext);
+    CREATE TABLE app.orders (
+        id bigint DEFAULT nextval('app.numbers'), serial serial, who int REFERENCES app.users, day date NOT NULL
+        DEFAULT app.next_day(), mood \"Kinds\".mood, price app.price, own bigint GENERATED ALWAYS AS IDENTITY)
+        PARTITION BY RANGE (day);
+    CREATE TABLE app.orders_1 PARTITION OF app.orders FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+    CREATE TABLE app.orders_2 PARTITION OF app.orders FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+    CREATE INDEX orders_day ON app.orders (day);
+    CREATE INDEX \"orders 1\" ON app.orders_1 (price);
+    CREATE TRIGGER noted BEFORE INSERT ON app.orders_1 FOR EACH ROW EXECUTE FUNCTION app.noted();
+    CREATE VIEW app.cheap AS SELECT id, app.next_day(day) FROM app.orders WHERE price < 1;
+    CREATE PUBLICATION all_orders FOR TABLE app.orders;
+    COMMENT ON TABLE app.orders_1 IS 'the first';
+    INSERT INTO app.users VALUES (1, 'Ann');
+    INSERT INTO app.orders (who, day, price) SELECT 1, '2024-06-01'::date + n, n FROM generate_series(1, 400) n;
+";
+
+#[test]
+fn a_partition_brings_what_it_needs_and_leaves_out_what_ties_it_to_others() {
+    let server = Server::start(18);
+    let source = server.create_db("app");
+    source.psql(APP);
+    let (_dir, archive) = dumped(&source, &[]);
+
+    // Without a server, all that is needed is pulled in.
+    let mut command = pgstow();
+    command.args(["restore", "--dry-run", "-t", "app.orders_1"]);
+    let plan = run(command.arg(&archive)).success().stdout;
+    for line in [
+        "pulled in: TABLE app.orders: needed by TABLE ATTACH app.orders_1",
+        "pulled in: TYPE Kinds.mood: needed by ",
+        "pulled in: SCHEMA Kinds: needed by TYPE Kinds.mood",
+        "pulled in: DOMAIN app.price: needed by ",
+        "pulled in: FUNCTION app.noted(): needed by TRIGGER app.orders_1 noted",
+        "left out: FK CONSTRAINT app.orders orders_who_fkey: ",
+        "left out: INDEX ATTACH app.orders_1 orders_1_day_idx: ",
+        "left out: TABLE ATTACH app.orders_2 ",
+        "left out: TABLE app.users: not selected by name",
+    ] {
+        assert!(plan.contains(line), "no \"{line}\" in\n{plan}");
+    }
+
+    let target = server.create_db("one");
+    let said = restored(&target, &archive, &["-t", "app.orders_1"])
+        .success()
+        .stderr;
+    assert!(said.contains("pulled in: SCHEMA app, needed by "), "{said}");
+    let rows = "SELECT count(*) || ' ' || sum(price) FROM app.orders_1";
+    assert_eq!(target.query_one(rows), source.query_one(rows));
+    assert_eq!(
+        target.query_one(
+            "SELECT string_agg(relname, ', ' ORDER BY relname) FROM pg_class \
+             WHERE relnamespace = 'app'::regnamespace AND relkind IN ('r', 'p', 'v', 'S', 'i')"
+        ),
+        "numbers, orders, orders 1, orders_1, orders_1_day_idx, orders_own_seq, orders_serial_seq"
+    );
+    assert_eq!(
+        target.query_one("SELECT tgname FROM pg_trigger WHERE tgrelid = 'app.orders_1'::regclass"),
+        "noted"
+    );
+    assert_eq!(
+        target.query_one("SELECT obj_description('app.orders_1'::regclass)"),
+        "the first"
+    );
+    // A row goes in with all its defaults.
+    target.psql("INSERT INTO app.orders (day) VALUES ('2024-03-03')");
+
+    // The other partition finds what the first brought.
+    let more = ["--allow-non-empty", "-t", "app.orders_2"];
+    let url = target.url();
+    let mut asked = pgstow();
+    asked.args(["restore", "--dry-run", "-d", &url]).args(more);
+    let plan = run(asked.arg(&archive)).success().stdout;
+    assert!(
+        plan.contains("there already, not made again: TABLE app.orders"),
+        "{plan}"
+    );
+    assert!(!plan.contains("pulled in:"), "{plan}");
+    let said = restored(&target, &archive, &more).success().stderr;
+    assert!(
+        said.contains("there already, not made again: TABLE app.orders"),
+        "{said}"
+    );
+    let rows = "SELECT count(*) FROM app.orders_2";
+    assert_eq!(target.query_one(rows), source.query_one(rows));
+
+    // As pg_restore: nothing but what is named, and so it cannot be made.
+    let bare = server.create_db("bare");
+    let options = ["--no-dependencies", "-t", "app.orders_1"];
+    let said = restored(&bare, &archive, &options).expect_code(1).stderr;
+    assert!(
+        said.contains("not restored, must be there already: TYPE Kinds.mood"),
+        "{said}"
+    );
+}
+
+#[test]
+fn functions_indexes_triggers_and_trees_by_name() {
+    let server = Server::start(18);
+    let source = server.create_db("app");
+    source.psql(APP);
+    let (dir, archive) = dumped(&source, &[]);
+    let names = |db: &Db| {
+        db.query_one(
+            "SELECT string_agg(n, ' ' ORDER BY n) FROM (SELECT relname::text FROM pg_class WHERE relnamespace \
+             = to_regnamespace('app') AND relkind IN ('r', 'p', 'i', 'I', 'v') UNION ALL SELECT proname \
+             FROM pg_proc p WHERE pronamespace = to_regnamespace('app') AND NOT EXISTS (SELECT FROM pg_depend \
+             d WHERE d.objid = p.oid AND d.deptype = 'e')) t (n)",
+        )
+    };
+    let target = |options: &[&str]| {
+        let db = server.create_db("by_name");
+        restored(&db, &archive, options).success();
+        db
+    };
+    let db = target(&["-P", "app.next_day(date)"]);
+    assert_eq!(names(&db), "next_day");
+    let db = target(&["-I", "\"orders 1\"", "-P", "noted"]);
+    assert_eq!(names(&db), "next_day noted orders orders 1 orders_1");
+    assert_eq!(db.query_one("SELECT count(*) FROM app.orders_1"), "0");
+    let db = target(&["--trigger", "orders_1.noted"]);
+    assert_eq!(names(&db), "next_day noted orders orders_1");
+    let db = target(&[
+        "--table-and-children",
+        "app.orders",
+        "--exclude-table-data-and-children=app.orders",
+    ]);
+    assert_eq!(
+        names(&db),
+        "next_day noted orders orders 1 orders_1 orders_1_day_idx orders_2 orders_2_day_idx orders_day"
+    );
+    assert_eq!(db.query_one("SELECT count(*) FROM app.orders"), "0");
+
+    // A view brings the tables that it reads, without rows.
+    let filter = dir.path().join("filter");
+    std::fs::write(&filter, "# what is cheap\ninclude table app.cheap\n").unwrap();
+    let db = server.create_db("by_filter");
+    let file = filter.to_str().unwrap();
+    restored(&db, &archive, &["--filter", file]).success();
+    assert_eq!(names(&db), "cheap next_day orders");
+    let error = restored(&db, &archive, &["-t", "nowhere"])
+        .expect_code(1)
+        .stderr;
+    assert!(
+        error.contains("nothing in the archive matches \"nowhere\""),
+        "{error}"
+    );
+    let strict = ["--strict-names", "-t", "app.cheap", "-I", "nowhere"];
+    restored(&db, &archive, &strict).expect_code(1);
+}
+
+#[test]
+fn lists_serve_another_dump_of_the_same_objects() {
+    let server = Server::start(18);
+    let source = server.create_db("app");
+    source.psql(APP);
+    source.psql("CREATE TABLE app.\"odd\n; \"\"name\"\"\" (a int)");
+    let (dir, first) = dumped(&source, &[]);
+    let listed = run(pgstow().arg("list").arg(&first)).success().stdout;
+    let list = dir.path().join("list");
+    std::fs::write(&list, &listed).unwrap();
+    let list = list.to_str().unwrap();
+    // Something new in front moves all numbers; the list does not have it.
+    source.psql("CREATE SCHEMA a_new; CREATE TABLE a_new.t (a int)");
+    let (_dir, second) = dumped(&source, &[]);
+    source.psql("DROP SCHEMA a_new CASCADE");
+    let target = server.create_db("listed");
+    restored(&target, &second, &["-j2", "-L", list]).success();
+    assert_same_schema(&source, &target);
+    assert_same_data(&source, &target);
+
+    // The script as well, given to psql.
+    let (_dir, text) = dumped(&source, &["--copy-format=text"]);
+    let script = run(pgstow().args(["sql", "-L", list]).arg(&text)).success();
+    let target = server.create_db("scripted");
+    target.psql(&script.stdout);
+    assert_same_schema(&source, &target);
+    assert_same_data(&source, &target);
+}
