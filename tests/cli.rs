@@ -326,6 +326,7 @@ fn entry(id: u32, kind: &str, name: &str, section: Section) -> Entry {
         comments: Vec::new(),
         labels: Vec::new(),
         roles: Vec::new(),
+        version: None,
         data: None,
         forms: Vec::new(),
     }

@@ -248,6 +248,63 @@ fn grants_by_others_do_not_undo_the_role() {
     }
 }
 
+/// An extension comes in the target's version, with a warning, or pinned to the source's.
+#[test]
+fn versions_of_extensions() {
+    for major in [13, 18] {
+        let server = Server::start(major);
+        let source = server.create_db("versions");
+        source.psql("create extension hstore version '1.4'; create extension citext;");
+        let version = "select extversion from pg_extension where extname = 'hstore'";
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a");
+        let restore = |options: &[&str]| {
+            let target = server.create_db("copy");
+            let out = run(pgstow()
+                .args(["restore", "-d", &target.url()])
+                .args(options)
+                .arg(&file))
+            .success();
+            (target.query_one(version), out.stderr)
+        };
+        run(pgstow().args(["dump", &source.url(), "-f"]).arg(&file)).success();
+        let (made, said) = restore(&[]);
+        assert_ne!(made, "1.4");
+        let warning =
+            format!("EXTENSION hstore is made in version {made}, on the source it was 1.4");
+        assert!(said.contains(&warning), "{said}");
+        assert!(!said.contains("citext"), "{said}");
+        let (made, said) = restore(&["--extension-versions"]);
+        assert_eq!(made, "1.4");
+        assert!(!said.contains("hstore is made"), "{said}");
+        run(pgstow()
+            .args(["dump", "--extension-versions", &source.url(), "-f"])
+            .arg(&file))
+        .success();
+        assert_eq!(restore(&[]).0, "1.4");
+        assert_eq!(restore(&["--extension-versions"]).0, "1.4");
+    }
+}
+
+/// What the target's server does not offer is known before anything is made.
+#[test]
+fn an_extension_that_the_target_does_not_offer() {
+    let source = Server::start(18).create_db("offers");
+    source.psql("create schema before_it;");
+    source.load_fixture("extension-settings");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a");
+    run(pgstow().args(["dump", &source.url(), "-f"]).arg(&file)).success();
+    let target = Server::start(15).create_db("lacks");
+    let said = run(pgstow().args(["restore", "-d", &target.url()]).arg(&file))
+        .expect_code(6)
+        .stderr;
+    let error = "the target's server does not offer EXTENSION pgstow_settings";
+    assert!(said.contains(error), "{said}");
+    let made = "select count(*) from pg_namespace where nspname = 'before_it'";
+    assert_eq!(target.query_one(made), "0");
+}
+
 #[test]
 fn an_empty_database() {
     for major in [15, 18] {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::sql::ServerVersion;
+use crate::sql::{ServerVersion, literal};
 
 pub use crate::sql::LockMode;
 
@@ -175,6 +175,9 @@ pub struct Entry {
     /// without privileges, those that `create` names. `PUBLIC` is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
+    /// The version that an extension has on the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// Its section.
     pub section: Section,
     /// Its pass.
@@ -234,6 +237,20 @@ impl Entry {
         matches!(self.kind.as_str(), "COMMENT" | "SECURITY LABEL") && self.create.is_empty()
     }
 
+    /// Has an extension made in the version that it has on the source, whatever the target's
+    /// default is.
+    pub fn pin_version(&mut self) {
+        let Some(version) = &self.version else {
+            return;
+        };
+        let pin = format!(" VERSION {}", literal(version));
+        for create in &mut self.create {
+            if create.starts_with("CREATE EXTENSION ") && !create.ends_with(&pin) {
+                create.push_str(&pin);
+            }
+        }
+    }
+
     /// Whether its statements may hold a password, and so must not be shown.
     pub fn may_hold_secret(&self) -> bool {
         SECRET_KINDS.contains(&self.kind.as_str())
@@ -288,6 +305,7 @@ mod tests {
             comments: Vec::new(),
             labels: Vec::new(),
             roles: Vec::new(),
+            version: None,
             data: has_data.then_some(DataSpec::LargeObjects),
             forms: Vec::new(),
         }

@@ -189,6 +189,7 @@ mod tests {
             comments: Vec::new(),
             labels: Vec::new(),
             roles: Vec::new(),
+            version: None,
             data: Some(DataSpec::Table {
                 format: CopyFormat::Text,
                 columns: vec!["a".to_owned()],

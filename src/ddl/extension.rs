@@ -1,6 +1,7 @@
 //! CREATE EXTENSION.
 //!
-//! Without a version, so that the target installs the one it has; without an owner, since no
+//! Without a version, so that the target installs the one it has (an option of dump and restore puts
+//! it there); without an owner, since no
 //! statement can set it.
 
 use crate::graph::Node;
@@ -15,6 +16,7 @@ pub(super) fn render(node: Node, extension: &Extension) -> Rendered {
     let name = ident(&header.name);
     let mut rendered = Rendered::named(node, "EXTENSION", None, header.name.clone());
     if header.wanted.has(Components::DEFINITION) {
+        rendered.version = Some(extension.version.clone());
         rendered.create.push(format!(
             "CREATE EXTENSION IF NOT EXISTS {name} WITH SCHEMA {}",
             ident(&extension.schema)

@@ -33,6 +33,8 @@ pub struct Rendered {
     pub relation: Option<String>,
     /// The owner.
     pub owner: Option<String>,
+    /// The version of an extension.
+    pub version: Option<String>,
     /// Tablespace while `create` runs.
     pub tablespace: Option<String>,
     /// Table access method while `create` runs.
@@ -174,6 +176,7 @@ impl Rendered {
             name,
             relation: None,
             owner: None,
+            version: None,
             tablespace: None,
             access_method: None,
             create: Vec::new(),

@@ -415,6 +415,7 @@ fn database_entries(
         comments: Vec::new(),
         labels: Vec::new(),
         roles: Vec::new(),
+        version: None,
         data: None,
         forms: Vec::new(),
     };

@@ -146,6 +146,7 @@ pub(super) fn contents(
             comments: unless(leave_out.comments, rendered.comments),
             labels: unless(leave_out.security_labels, rendered.labels),
             roles,
+            version: rendered.version,
             data,
             forms: rendered
                 .forms
@@ -153,6 +154,9 @@ pub(super) fn contents(
                 .filter_map(|form| form_of(form, leave_out))
                 .collect(),
         });
+    }
+    if options.extension_versions {
+        contents.entries.iter_mut().for_each(Entry::pin_version);
     }
     Ok(contents)
 }

@@ -46,6 +46,8 @@ pub struct DumpOptions {
     pub sections: Sections,
     /// Classes of things that do not get into the archive.
     pub leave_out: LeaveOut,
+    /// Has extensions made in the version that they have here.
+    pub extension_versions: bool,
     /// Number of connections that read rows, at least 1.
     pub jobs: usize,
     /// Compression of frames.
@@ -73,6 +75,7 @@ impl Default for DumpOptions {
             selection: Selection::default(),
             sections: Sections::ALL,
             leave_out: LeaveOut::default(),
+            extension_versions: false,
             jobs: default_jobs(),
             codec: Codec::default(),
             copy_format: CopyFormatChoice::default(),

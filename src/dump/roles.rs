@@ -25,7 +25,20 @@ impl<'a> NamedRoles<'a> {
                 }
             )*};
         }
-        add!(schemas, languages, types, functions, aggregates, relations);
+        add!(
+            schemas,
+            languages,
+            types,
+            functions,
+            aggregates,
+            relations,
+            foreign_data_wrappers,
+            foreign_servers
+        );
+        for mapping in &database.user_mappings {
+            let role = mapping.role.as_deref();
+            by_address.insert(mapping.header.address, role.into_iter().collect());
+        }
         for relation in &database.relations {
             let named: BTreeSet<&str> = relation
                 .columns

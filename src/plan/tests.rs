@@ -31,6 +31,7 @@ pub(super) fn entry(id: EntryId, kind: &str, name: &str, section: Section) -> En
         comments: Vec::new(),
         labels: Vec::new(),
         roles: Vec::new(),
+        version: None,
         data: None,
         forms: Vec::new(),
     }

@@ -14,6 +14,7 @@
 //! the format (`archive`), asking and printing (`ops` and the binary).
 
 mod coordinator;
+mod extensions;
 mod failure;
 mod feed;
 mod frame;

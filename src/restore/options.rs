@@ -66,6 +66,8 @@ pub struct RestoreOptions {
     pub superuser: Option<String>,
     /// Rows of partitions go through the topmost table of their tree.
     pub load_via_partition_root: bool,
+    /// Makes extensions in the version that they had on the source.
+    pub extension_versions: bool,
     /// Everything in one transaction: all or nothing. Needs one session and [`OnError::Exit`].
     pub single_transaction: bool,
     /// Most entries of definitions and privileges in one transaction; by default as many as make
@@ -103,6 +105,7 @@ impl Default for RestoreOptions {
             disable_triggers: false,
             superuser: None,
             load_via_partition_root: false,
+            extension_versions: false,
             single_transaction: false,
             transaction_size: None,
             on_error: OnError::Exit,

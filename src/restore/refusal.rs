@@ -204,6 +204,7 @@ mod tests {
             comments: vec!["COMMENT ON TABLE x IS 'c'".to_owned()],
             labels: vec!["SECURITY LABEL FOR p ON TABLE x IS 'l'".to_owned()],
             roles: Vec::new(),
+            version: None,
             forms: Vec::new(),
             data: None,
         }

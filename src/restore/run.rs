@@ -18,7 +18,7 @@ use super::serial::{Absent, BATCH_STEPS, drop_objects, make_definitions, unless_
 use super::session::{self, Setup};
 use super::shared::{Shared, Transactions};
 use super::triggers::Switcher;
-use super::{present, target, triggers, versions};
+use super::{extensions, present, target, triggers, versions};
 use crate::archive::{Archive, Entry, EntryId, Manifest, StreamReader};
 use crate::connect::{Config, Wire};
 use crate::error::{Context, Error, Kind, Result, SqlState};
@@ -54,6 +54,9 @@ impl ArchiveReader {
         let mut entries = listed.to_vec();
         if options.create {
             entries.extend_from_slice(&self.manifest().database_entries);
+        }
+        if options.extension_versions {
+            entries.iter_mut().for_each(Entry::pin_version);
         }
         if options.load_via_partition_root {
             load_via_root(&mut entries);
@@ -236,6 +239,10 @@ async fn restore_some(
             .await?;
     }
     tell_selection(&shared, options);
+    if let Err(error) = extensions::check(&mut wire, &shared, options).await {
+        wire.close().await;
+        return Err(error);
+    }
     let preparing = prepare(&mut wire, &target, &mut shared, &mut outcome);
     if let Err(error) = preparing.await {
         wire.close().await;

@@ -92,6 +92,7 @@ pub fn entry(id: EntryId, kind: &str, schema: &str, name: &str, section: Section
         comments: Vec::new(),
         labels: Vec::new(),
         roles: Vec::new(),
+        version: None,
         data: None,
         forms: Vec::new(),
     }

@@ -63,6 +63,7 @@ impl Build {
             comments: Vec::new(),
             labels: Vec::new(),
             roles: Vec::new(),
+            version: None,
             data: None,
             forms: Vec::new(),
         });

@@ -309,6 +309,9 @@ pub struct Dump {
     /// Only rows that row security lets the role see
     #[arg(long, help_heading = "What")]
     pub enable_row_security: bool,
+    /// Extensions in the version that they have here, not the target's default
+    #[arg(long, help_heading = "How")]
+    pub extension_versions: bool,
     /// Rows of partitions are to be loaded through the root of their tree
     #[arg(long, help_heading = "How")]
     pub load_via_partition_root: bool,
@@ -378,6 +381,9 @@ pub struct Restore {
     /// With --disable-triggers: the superuser in whose name they are switched
     #[arg(short = 'S', long, value_name = "NAME", help_heading = "How")]
     pub superuser: Option<String>,
+    /// Extensions in the version of the source, not the target's default
+    #[arg(long, help_heading = "How")]
+    pub extension_versions: bool,
     /// Rows of partitions go through the root of their tree
     #[arg(long, help_heading = "How")]
     pub load_via_partition_root: bool,

@@ -115,6 +115,7 @@ impl Dump {
             toast_compression: args.no_toast_compression,
             ..leave_out(&args.what, &args.left_out)
         };
+        options.extension_versions = args.extension_versions;
         options.selection = Selection {
             extensions: args.extension,
             exclude_extensions: args.exclude_extension,
@@ -201,6 +202,7 @@ impl Restore {
             role: args.server.role.clone(),
             disable_triggers: args.disable_triggers,
             superuser: args.superuser,
+            extension_versions: args.extension_versions,
             load_via_partition_root: args.load_via_partition_root,
             single_transaction: args.single_transaction,
             transaction_size: args
