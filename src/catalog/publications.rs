@@ -6,11 +6,11 @@ use super::relations::by_oid;
 use super::select::Selected;
 use crate::error::Result;
 use crate::model::{
-    Address, Class, Components, Database, Header, Oid, Publication, PublicationSchema,
+    Address, Class, Components, Database, Extension, Header, Oid, Publication, PublicationSchema,
     PublicationTable, Relation, RelationKind, Schema,
 };
-use crate::sql::ServerVersion;
-use std::collections::HashMap;
+use crate::sql::{ServerVersion, qualified};
+use std::collections::{HashMap, HashSet};
 
 fn publications(version: ServerVersion) -> String {
     let generated = if version.at_least(18) {
@@ -45,6 +45,14 @@ fn tables(version: ServerVersion) -> String {
          JOIN pg_catalog.pg_publication_rel r ON r.prrelid = src.oid"
     )
 }
+
+/// Tables in publications that are none of `$1`.
+const OTHER_TABLES: &str = "\
+SELECT r.prpubid AS publication, n.nspname::text AS schema, c.relname::text AS name \
+FROM pg_catalog.pg_publication_rel r \
+JOIN pg_catalog.pg_class c ON c.oid = r.prrelid \
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+WHERE r.prrelid <> ALL ($1::oid[]) ORDER BY 2, 3";
 
 /// Schemas in publications, from 15 on.
 const SCHEMAS: &str = "\
@@ -99,24 +107,57 @@ pub(crate) async fn members(
     database: &mut Database,
 ) -> Result<()> {
     let publications = &database.publications;
-    database.publication_tables = of_tables(reader, publications, &database.relations).await?;
+    database.publication_tables = of_tables(
+        reader,
+        publications,
+        &database.relations,
+        &database.extensions,
+    )
+    .await?;
     database.publication_schemas =
         of_schemas(reader, selected, publications, &database.schemas).await?;
     Ok(())
 }
 
-/// The memberships of tables whose definition is wanted in publications that are.
+/// The memberships of tables whose definition is wanted, or that come with an extension which is,
+/// in publications that are.
 async fn of_tables(
     reader: &Reader<'_>,
     publications: &[Publication],
     relations: &[Relation],
+    extensions: &[Extension],
 ) -> Result<Vec<PublicationTable>> {
     let wanted = wanted(publications);
-    let published = parts::defined(relations, |kind| {
-        matches!(kind, RelationKind::Table | RelationKind::PartitionedTable)
-    });
-    if wanted.is_empty() || published.is_empty() {
+    if wanted.is_empty() {
         return Ok(Vec::new());
+    }
+    let is_table = |kind| matches!(kind, RelationKind::Table | RelationKind::PartitionedTable);
+    let mut published = parts::defined(relations, is_table);
+    let made: HashSet<Oid> = extensions
+        .iter()
+        .filter(|extension| extension.header.wanted.has(Components::DEFINITION))
+        .map(|extension| extension.header.address.oid)
+        .collect();
+    published.extend(
+        relations
+            .iter()
+            .filter(|relation| is_table(relation.kind))
+            .filter(|relation| {
+                relation
+                    .header
+                    .extension
+                    .is_some_and(|oid| made.contains(&oid))
+            })
+            .map(|relation| relation.header.address.oid),
+    );
+    let others = reader
+        .rows("tables of publications", OTHER_TABLES, &[&published])
+        .await?;
+    for row in &others {
+        if let Some(publication) = wanted.get(&row.get("publication")) {
+            let table = qualified(row.get("schema"), row.get("name"));
+            warn_of_missing(reader, publication, &format!("table {table}"));
+        }
     }
     let index = by_oid(relations);
     let query = tables(reader.version);
@@ -176,8 +217,15 @@ async fn of_schemas(
     for row in &rows {
         let publication: Oid = row.get("publication");
         let schema: Oid = row.get("schema");
-        let (Some(publication), Some(&name)) = (wanted.get(&publication), names.get(&schema))
-        else {
+        let Some(publication) = wanted.get(&publication) else {
+            continue;
+        };
+        let Some(&name) = names.get(&schema) else {
+            let schema = schemas.iter().find(|s| s.header.address.oid == schema);
+            if let Some(schema) = schema {
+                let schema = format!("schema {}", schema.header.sql_name());
+                warn_of_missing(reader, publication, &schema);
+            }
             continue;
         };
         let address = Address::new(Class::PublicationSchema, row.get("oid"));
@@ -192,11 +240,20 @@ async fn of_schemas(
     Ok(found)
 }
 
+/// What is not in the archive cannot be in a publication that is restored from it.
+fn warn_of_missing(reader: &Reader<'_>, publication: &Publication, member: &str) {
+    reader.observer.warning(format!(
+        "publication {} is dumped without {member}, which is not dumped",
+        publication.header.sql_name()
+    ));
+}
+
 /// The queries of this file, by name.
 pub(crate) fn queries(version: ServerVersion) -> Vec<(&'static str, String)> {
     let mut queries = vec![
         ("publications", publications(version)),
         ("tables of publications", tables(version)),
+        ("other tables of publications", OTHER_TABLES.to_owned()),
     ];
     if version.at_least(15) {
         queries.push(("schemas of publications", SCHEMAS.to_owned()));

@@ -90,8 +90,6 @@ pub(crate) struct Selected {
     defined_schemas: Vec<Oid>,
     /// Names of schemas that were asked for, none if not any by name, and that were excluded.
     named_schemas: Option<HashSet<String>>,
-    /// Names of schemas that are wanted with all that is in them and belong to no extension.
-    data_schemas: HashSet<String>,
     excluded_schemas: HashSet<String>,
     tables: Option<HashSet<Oid>>,
     excluded_tables: HashSet<Oid>,
@@ -163,7 +161,6 @@ impl Selected {
             extensions: HashMap::new(),
             schemas: HashMap::new(),
             defined_schemas: Vec::new(),
-            data_schemas: HashSet::new(),
             named_schemas: named.map(|oids| by_oid(oids, schemas)),
             excluded_schemas: by_oid(excluded.unwrap_or_default(), schemas),
             tables,
@@ -289,9 +286,6 @@ impl Selected {
             wanted = wanted.without(Components::DEFINITION);
         }
         header.wanted = self.content(self.as_member(header, wanted));
-        if header.extension.is_none() && contains.has(Components::DATA) {
-            self.data_schemas.insert(header.name.clone());
-        }
     }
 
     /// What is wanted of an object that may be a member of an extension: then only privileges that
@@ -417,7 +411,11 @@ impl Selected {
                         .tables
                         .as_ref()
                         .is_some_and(|tables| tables.contains(&table.relation))
-                    || self.data_schemas.contains(schema);
+                    || self.tables.is_none()
+                        && self
+                            .named_schemas
+                            .as_ref()
+                            .is_some_and(|named| named.contains(schema));
                 if chosen
                     && !self.excluded_tables.contains(&table.relation)
                     && !self.excluded_schemas.contains(schema)

@@ -1,6 +1,6 @@
 //! The dump from end to end: snapshot, locks, catalogs, table of contents, rows, trailer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::connect::{Canceller, Config, Session};
 use crate::ddl;
 use crate::error::{Context, Error, Kind, Result};
 use crate::graph;
-use crate::model::{Database, Oid};
+use crate::model::{Components, Database, Oid, Relation};
 use crate::report::{Event, Observer};
 use crate::sql::ident;
 use crate::storage::Sink;
@@ -129,6 +129,30 @@ impl Dump<'_> {
         );
     }
 
+    /// A partition without the table that it belongs to is dumped as a table of its own.
+    fn warn_of_lone_partitions(&self, database: &Database) {
+        let defined = |relation: &Relation| relation.header.wanted.has(Components::DEFINITION);
+        let made: HashSet<Oid> = database
+            .relations
+            .iter()
+            .filter(|relation| defined(relation))
+            .map(|relation| relation.header.address.oid)
+            .collect();
+        for relation in database.relations.iter().filter(|r| defined(r)) {
+            if relation.partition_bound.is_some()
+                && let Some(parent) = relation.parents.first()
+                && !made.contains(&parent.oid)
+            {
+                self.observer.warning(format!(
+                    "table {} is dumped as a table of its own: {}, whose partition it is, is not \
+                     dumped",
+                    relation.header.sql_name(),
+                    parent.sql_name
+                ));
+            }
+        }
+    }
+
     /// Waits for a connection; until there is one, there is nothing that could be cancelled.
     async fn unless_stopped<T>(&self, connect: impl Future<Output = Result<T>>) -> Result<T> {
         self.stop
@@ -167,6 +191,7 @@ impl Dump<'_> {
         for circle in &order.splits.circular_data {
             self.warn_of_circle(&database, circle);
         }
+        self.warn_of_lone_partitions(&database);
         let empty = &order.splits.left_empty;
         for relation in &database.relations {
             if empty.contains(&relation.header.address.oid) {

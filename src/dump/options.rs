@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::archive::{Codec, Sections};
 use crate::catalog::Selection;
 use crate::error::{Error, Kind, Result};
-use crate::select::{Content, LeaveOut};
+use crate::select::LeaveOut;
 use crate::sql::Quoting;
 use crate::task::default_jobs;
 
@@ -103,12 +103,6 @@ impl DumpOptions {
         }
         if self.sections == Sections::NONE {
             return Err(Error::new(Kind::Usage, "no section is wanted"));
-        }
-        if !self.sections.is_all() && self.selection.content != Content::All {
-            return Err(Error::new(
-                Kind::Usage,
-                "--section goes with neither --schema-only nor --data-only",
-            ));
         }
         if self.memory_bytes < MIN_MEMORY_BYTES {
             return Err(Error::new(

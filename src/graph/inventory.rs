@@ -806,11 +806,17 @@ impl<'a> Collector<'a> {
     fn derived(&mut self, relation: &'a Relation, defined: bool) {
         let header = &relation.header;
         let oid = header.address.oid;
-        let parent_is_made = relation.parents.first().is_some_and(|parent| {
-            self.relations
-                .get(&parent.oid)
-                .is_some_and(|parent| parent.header.wanted.has(Components::DEFINITION))
-        });
+        let is_made = |oid: Oid| {
+            let relation = self.relations.get(&oid);
+            relation.is_some_and(|made| made.header.wanted.has(Components::DEFINITION))
+        };
+        let parent_is_made = relation
+            .parents
+            .first()
+            .is_some_and(|parent| is_made(parent.oid));
+        let owner = relation.sequence.as_ref().and_then(|x| x.owner.as_ref());
+        let owner_is_made =
+            owner.is_some_and(|owner| owner.identity.is_none() && is_made(owner.table));
         let mut push = |section, priority, item, node| {
             let key = Key {
                 section,
@@ -835,12 +841,7 @@ impl<'a> Collector<'a> {
             );
         }
         if let Some(sequence) = &relation.sequence {
-            if defined
-                && sequence
-                    .owner
-                    .as_ref()
-                    .is_some_and(|owner| owner.identity.is_none())
-            {
+            if defined && owner_is_made {
                 push(
                     Section::PreData,
                     21,

@@ -77,9 +77,6 @@ impl SqlOptions {
         if self.sections == Sections::NONE {
             return refuse("no section is wanted");
         }
-        if !self.sections.is_all() && self.content != Content::All {
-            return refuse("--section goes with neither --schema-only nor --data-only");
-        }
         if self.if_exists && !self.clean {
             return refuse("option --if-exists requires option --clean");
         }

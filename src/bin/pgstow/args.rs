@@ -130,6 +130,12 @@ pub struct What {
     /// Only rows, no definitions
     #[arg(short = 'a', long)]
     pub data_only: bool,
+    /// No rows: the same as --schema-only
+    #[arg(long)]
+    pub no_data: bool,
+    /// No definitions: the same as --data-only
+    #[arg(long)]
+    pub no_schema: bool,
     /// Only this section: pre-data, data or post-data (repeatable)
     #[arg(long, value_name = "SECTION")]
     pub section: Vec<String>,

@@ -366,23 +366,29 @@ fn password(server: &args::Server) -> Result<PasswordPrompt> {
 }
 
 fn content(what: &args::What) -> Result<Content> {
-    match (what.schema_only, what.data_only) {
-        (true, true) => Err(together("-s/--schema-only", "-a/--data-only")),
-        (true, false) => Ok(Content::SchemaOnly),
-        (false, true) => Ok(Content::DataOnly),
-        (false, false) => Ok(Content::All),
+    let options = [
+        ("-s/--schema-only", what.schema_only),
+        ("-a/--data-only", what.data_only),
+        ("--no-data", what.no_data),
+        ("--no-schema", what.no_schema),
+    ];
+    for (one, other) in [(0, 1), (1, 2), (0, 3), (2, 3)] {
+        if options[one].1 && options[other].1 {
+            return Err(together(options[one].0, options[other].0));
+        }
     }
+    let schema = !what.data_only && !what.no_schema;
+    let data = !what.schema_only && !what.no_data;
+    Ok(match (schema, data) {
+        (true, false) => Content::SchemaOnly,
+        (false, true) => Content::DataOnly,
+        _ => Content::All,
+    })
 }
 
 fn sections(what: &args::What) -> Result<Sections> {
     if what.section.is_empty() {
         return Ok(Sections::ALL);
-    }
-    if what.schema_only {
-        return Err(together("--section", "-s/--schema-only"));
-    }
-    if what.data_only {
-        return Err(together("--section", "-a/--data-only"));
     }
     what.section
         .iter()
