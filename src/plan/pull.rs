@@ -57,6 +57,7 @@ pub(super) fn pull(
             let with_pulled = ends.iter().find(|end| pulled.contains_key(end));
             if let Some(&end) = with_pulled
                 && may_come
+                && !present.contains(&entry.id)
                 && ends.iter().all(has)
             {
                 reasons.remove(&entry.id);

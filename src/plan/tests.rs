@@ -1025,11 +1025,23 @@ fn archives() -> impl Strategy<Value = Vec<Entry>> {
         ),
         0..30,
     );
-    (tables, others).prop_map(|(tables, others)| {
+    let parents = proptest::collection::vec(proptest::option::of(any::<prop::sample::Index>()), 8);
+    (tables, parents, others).prop_map(|(tables, parents, others)| {
         let mut entries = Vec::new();
         for n in 0..tables {
             let id = EntryId::try_from(n + 1).unwrap();
             entries.push(entry(id, "TABLE", &format!("t{n}"), Section::PreData));
+        }
+        // Some are partitions of others.
+        for n in 1..tables {
+            if let Some(parent) = &parents[n] {
+                let id = EntryId::try_from(entries.len() + 1).unwrap();
+                let parent = EntryId::try_from(parent.index(n) + 1).unwrap();
+                let child = EntryId::try_from(n + 1).unwrap();
+                let name = format!("t{n}");
+                let attach = entry(id, "TABLE ATTACH", &name, Section::PreData);
+                entries.push(on(attach, &name, &[parent, child]));
+            }
         }
         for n in 0..tables {
             let id = EntryId::try_from(entries.len() + 1).unwrap();
@@ -1051,7 +1063,8 @@ fn archives() -> impl Strategy<Value = Vec<Entry>> {
             let known = entries.len();
             let table = table.index(tables);
             let mut new = entry(id, kind, &format!("e{id}"), Section::PostData);
-            new.relation = (kind == "INDEX").then(|| format!("t{table}"));
+            let hangs = ["INDEX", "FK CONSTRAINT"].contains(&kind);
+            new.relation = hangs.then(|| format!("t{table}"));
             new.pass = pass;
             new.depends_on = depends_on
                 .iter()
@@ -1070,16 +1083,141 @@ fn archives() -> impl Strategy<Value = Vec<Entry>> {
     })
 }
 
+/// Some selection among entries: patterns, lists, parts, what the target has.
+#[derive(Clone, Debug)]
+struct Wish {
+    tables: Vec<prop::sample::Index>,
+    indexes: Vec<prop::sample::Index>,
+    list: Option<Vec<prop::sample::Index>>,
+    present: Vec<prop::sample::Index>,
+    parts: u8,
+    switches: u8,
+}
+
+fn wishes() -> impl Strategy<Value = Wish> {
+    let some = || proptest::collection::vec(any::<prop::sample::Index>(), 0..4);
+    let list = proptest::collection::vec(any::<prop::sample::Index>(), 1..40);
+    (
+        some(),
+        some(),
+        proptest::option::weighted(0.3, list),
+        some(),
+        0..3u8,
+        any::<u8>(),
+    )
+        .prop_map(|(tables, indexes, list, present, parts, switches)| Wish {
+            tables,
+            indexes,
+            list,
+            present,
+            parts,
+            switches,
+        })
+}
+
+impl Wish {
+    fn of(&self, entries: &mut [Entry]) -> Choices {
+        let is_set = |bit: u8| self.switches & (1 << bit) != 0;
+        if is_set(0) {
+            load_via_root(entries);
+        }
+        let named = |kind: &str, wanted: &[prop::sample::Index]| -> Vec<String> {
+            let all: Vec<&Entry> = entries.iter().filter(|e| e.kind == kind).collect();
+            let wanted = wanted.iter().filter(|_| !all.is_empty());
+            wanted
+                .map(|at| all[at.index(all.len())].name.clone())
+                .collect()
+        };
+        let keys = keys(entries);
+        let listed = |list: &Vec<prop::sample::Index>| {
+            let mut lines: Vec<&str> = Vec::new();
+            for at in list {
+                let key = keys[at.index(keys.len())].as_str();
+                if !lines.contains(&key) {
+                    lines.push(key);
+                }
+            }
+            UseList::parse("list", &lines.join("\n")).unwrap()
+        };
+        Choices {
+            filter: EntryFilter {
+                tables: named("TABLE", &self.tables),
+                indexes: named("INDEX", &self.indexes),
+                use_list: self.list.as_ref().map(listed),
+                needs: match is_set(1) {
+                    true => Needs::PulledIn,
+                    false => Needs::LeftOut,
+                },
+                ..EntryFilter::default()
+            },
+            parts: [Parts::All, Parts::Definitions, Parts::Rows][usize::from(self.parts)],
+            clean: is_set(2),
+            disable_triggers: is_set(3),
+            row_order: match is_set(4) {
+                true => RowOrder::AsTheyCome,
+                false => RowOrder::Free,
+            },
+            present: self
+                .present
+                .iter()
+                .map(|at| EntryId::try_from(at.index(entries.len()) + 1).unwrap())
+                .collect(),
+            ..Choices::default()
+        }
+    }
+}
+
 proptest! {
+    /// Whatever is selected: what it needs is restored as well, or named; with nothing excluded all
+    /// of that is there; what only came along is not dropped.
+    #[test]
+    fn every_selection_has_what_it_needs_or_names_it(
+        (entries, wish) in (archives(), wishes()),
+    ) {
+        let mut entries = entries;
+        let choices = wish.of(&mut entries);
+        let plan = build(&entries, |_| None, &choices).unwrap();
+        let made: BTreeSet<EntryId> = restored(&plan).into_iter().collect();
+        let needed: BTreeSet<EntryId> = plan.needed.iter().map(|it| it.entry).collect();
+        let left: BTreeSet<EntryId> = plan.omitted.iter().map(|it| it.entry).collect();
+        for entry in &entries {
+            prop_assert!(made.contains(&entry.id) != left.contains(&entry.id));
+            if !made.contains(&entry.id) {
+                continue;
+            }
+            for &need in &entry.depends_on {
+                let is_rows = select::is_rows(&entries[need as usize - 1]);
+                prop_assert!(is_rows || made.contains(&need) || needed.contains(&need));
+            }
+        }
+        let filter = &choices.filter;
+        let by_name = !filter.tables.is_empty() || !filter.indexes.is_empty();
+        if by_name && filter.needs == Needs::PulledIn && filter.use_list.is_none()
+            && choices.parts == Parts::All
+        {
+            for needed in &plan.needed {
+                let entry = &entries[needed.entry as usize - 1];
+                prop_assert!(needed.found || select::is_tie(entry), "{}", needed.name);
+            }
+        }
+        for pulled in &plan.pulled {
+            prop_assert!(made.contains(&pulled.entry));
+            prop_assert!(!plan.drops.contains(&pulled.entry));
+            prop_assert!(!choices.present.contains(&pulled.entry));
+        }
+    }
+
     /// Whatever order workers finish in: every edge is respected, no two conflicting locks are
     /// held at once, and the walk ends with everything done.
     #[test]
     fn every_walk_respects_edges_and_locks(
-        entries in archives(),
+        (entries, wish) in (archives(), wishes()),
         workers in 1..6usize,
         finishing in proptest::collection::vec(any::<prop::sample::Index>(), 400),
     ) {
-        let plan = build(&entries, |id| Some(u64::from(id) * 10), &Choices::default()).unwrap();
+        let mut entries = entries;
+        let choices = wish.of(&mut entries);
+        let plan = build(&entries, |id| Some(u64::from(id) * 10), &choices).unwrap();
         let mut schedule = Schedule::new(&plan);
         let mut running: Vec<&Step> = Vec::new();
         let mut done = BTreeSet::new();
@@ -1094,6 +1232,14 @@ proptest! {
                 for other in &running {
                     for (a, b) in step.locks.iter().flat_map(|a| other.locks.iter().map(move |b| (a, b))) {
                         prop_assert!(a.on != b.on || !a.mode.conflicts(b.mode));
+                    }
+                }
+                // What looks at rows starts when all that may end up there are loaded.
+                if step.section == Section::PostData && step.pass == Pass::Main {
+                    let looked_at: BTreeSet<EntryId> = step.locks.iter().map(|l| l.on).collect();
+                    for (rows, _) in plan.steps_of(Work::Rows) {
+                        let touches = rows.locks.iter().any(|lock| looked_at.contains(&lock.on));
+                        prop_assert!(!touches || done.contains(&rows.id), "{}", step.name);
                     }
                 }
                 // A barrier that was passed really was complete.
