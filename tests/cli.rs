@@ -517,6 +517,13 @@ async fn list_shows_entries_rows_and_checksums() {
     ] {
         assert!(shown.stdout.contains(expected), "{}", shown.stdout);
     }
+    // With a selection, what a restore would take.
+    let narrow = ["list", "--section=post-data"];
+    let narrow = run(pgstow().args(narrow).arg(&text)).success().stdout;
+    assert!(
+        narrow.contains("1 entries, 0 with data") && narrow.contains("\nINDEX "),
+        "{narrow}"
+    );
     // Every line is a key or a comment.
     let keys: Vec<&str> = shown
         .stdout

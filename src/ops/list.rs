@@ -1,17 +1,54 @@
 //! What is in an archive.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::Input;
-use crate::archive::{Archive, Entry, Index, Manifest, StreamItem, StreamReader};
+use super::{EntryFilter, Input, Sections};
+use crate::archive::{Archive, Entry, EntryId, Index, Manifest, StreamItem, StreamReader};
 use crate::error::{Error, Kind, Result};
-use crate::plan::keys;
+use crate::plan::{Choices, LeaveOut, Parts, build, keys};
+use crate::select::Content;
 
-/// How to list.
-#[derive(Clone, Debug, Default)]
+/// What to list: the entries that a restore with the same options would take. Default: all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct ListOptions {}
+pub struct ListOptions {
+    /// Which entries, by name.
+    pub filter: EntryFilter,
+    /// Schema, data or both.
+    pub content: Content,
+    /// Which sections.
+    pub sections: Sections,
+    /// Classes of things to leave out.
+    pub leave_out: LeaveOut,
+}
+
+impl ListOptions {
+    /// The entries that a plan makes something of; none when there is nothing to choose.
+    fn wanted(&self, entries: &[Entry]) -> Result<Option<BTreeSet<EntryId>>> {
+        if *self == Self::default() {
+            return Ok(None);
+        }
+        let choices = Choices {
+            filter: self.filter.clone(),
+            sections: self.sections,
+            parts: match self.content {
+                Content::All => Parts::All,
+                Content::SchemaOnly => Parts::Definitions,
+                Content::DataOnly => Parts::Rows,
+            },
+            create: true,
+            leave_out: self.leave_out,
+            ..Choices::default()
+        };
+        let plan = build(entries, |_| None, &choices)?;
+        let left: BTreeSet<EntryId> = plan.omitted.iter().map(|it| it.entry).collect();
+        let all = entries.iter().map(|entry| entry.id);
+        Ok(Some(all.filter(|id| !left.contains(id)).collect()))
+    }
+}
 
 /// An entry's place in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -53,7 +90,14 @@ pub struct ListReport {
 }
 
 impl ListReport {
-    fn new(manifest: &Manifest, entries: &[Entry], index: &Index) -> Self {
+    fn new(
+        manifest: &Manifest,
+        entries: &[Entry],
+        index: &Index,
+        options: &ListOptions,
+    ) -> Result<Self> {
+        let wanted = options.wanted(entries)?;
+        let is_wanted = |entry: &Entry| wanted.as_ref().is_none_or(|ids| ids.contains(&entry.id));
         let table = |entry: &Entry| {
             let table = index.table(entry.id)?;
             Some(ListedTable {
@@ -69,18 +113,19 @@ impl ListReport {
                 fingerprint: table.fingerprint.to_string(),
             })
         };
-        Self {
+        Ok(Self {
             manifest: manifest.clone(),
             entries: keys(entries)
                 .into_iter()
                 .zip(entries)
+                .filter(|(_, entry)| is_wanted(entry))
                 .map(|(key, entry)| ListedEntry {
                     key,
                     entry: entry.clone(),
                     table: table(entry),
                 })
                 .collect(),
-        }
+        })
     }
 }
 
@@ -88,30 +133,31 @@ impl ListReport {
 ///
 /// # Errors
 /// [`Kind::Archive`](crate::error::Kind::Archive) when it is damaged, unfinished or no archive,
-/// [`Kind::Storage`](crate::error::Kind::Storage) when it cannot be read,
+/// [`Kind::Storage`](crate::error::Kind::Storage) when it cannot be read, [`Kind::Usage`] and
+/// [`Kind::Failed`] for patterns that are malformed or match nothing,
 /// [`Kind::Interrupted`] when `cancel` fired.
 pub async fn list(
     input: Input,
     options: &ListOptions,
     cancel: CancellationToken,
 ) -> Result<ListReport> {
-    let ListOptions {} = options;
     tokio::select! {
         biased;
         () = cancel.cancelled() => Err(Error::new(Kind::Interrupted, "list: interrupted")),
-        report = read(input) => report,
+        report = read(input, options) => report,
     }
 }
 
-async fn read(input: Input) -> Result<ListReport> {
+async fn read(input: Input, options: &ListOptions) -> Result<ListReport> {
     match input {
         Input::Source(source) => {
             let archive = Archive::open(source).await?;
-            Ok(ListReport::new(
+            ListReport::new(
                 archive.manifest(),
                 archive.entries(),
                 archive.index(),
-            ))
+                options,
+            )
         }
         Input::Stream(stream) => {
             let mut reader = StreamReader::open(stream).await?;
@@ -123,7 +169,7 @@ async fn read(input: Input) -> Result<ListReport> {
             }
             let index = index
                 .ok_or_else(|| Error::new(Kind::Archive, "the archive ends without its trailer"))?;
-            Ok(ListReport::new(reader.manifest(), reader.entries(), &index))
+            ListReport::new(reader.manifest(), reader.entries(), &index, options)
         }
     }
 }

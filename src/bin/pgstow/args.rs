@@ -58,7 +58,7 @@ pub enum Command {
     /// Restore an archive into a database
     Restore(Box<Restore>),
     /// List what is in an archive
-    List(List),
+    List(Box<List>),
     /// Check every byte of an archive, and compare it with a live database
     Verify(Verify),
     /// Write an archive as a plain SQL script
@@ -429,11 +429,18 @@ pub struct Restore {
 Examples:
   pgstow list shop.pgstow
   pgstow list shop.pgstow > shop.list   # for restore -L and sql -L
+  pgstow list -t 'sales.*' shop.pgstow  # what restore -t 'sales.*' would take
   pgstow list --json shop.pgstow | jq -r 'select(.table) | [.name, .table.rows] | @tsv'")]
 pub struct List {
     /// The archive; `-` is standard input
     #[arg(value_name = "FILE")]
     pub file: String,
+    #[command(flatten)]
+    pub what: What,
+    #[command(flatten)]
+    pub pick: Pick,
+    #[command(flatten)]
+    pub left_out: LeftOut,
     /// One JSON object per line
     #[arg(long, help_heading = "Messages")]
     pub json: bool,

@@ -9,9 +9,7 @@ use indicatif::{HumanBytes, HumanCount};
 use pgstow::archive::Section;
 use pgstow::connect::Config;
 use pgstow::error::{Error, Kind, Result};
-use pgstow::ops::{
-    Input, ListOptions, ListReport, Plan, RestoreReport, VerifyReport, create_output,
-};
+use pgstow::ops::{Input, ListReport, Plan, RestoreReport, VerifyReport, create_output};
 use pgstow::report::Observer;
 use pgstow::storage::Overwrite;
 use serde_json::json;
@@ -77,7 +75,7 @@ async fn command(
     let ended = match command {
         Command::Dump(args) => dump(*args, output, &progress, cancel).await,
         Command::Restore(args) => restore(*args, output, &progress, cancel).await,
-        Command::List(args) => list(args, output, cancel).await,
+        Command::List(args) => list(*args, output, cancel).await,
         Command::Verify(args) => verify(args, output, &progress, cancel).await,
         Command::Sql(args) => sql(*args, output, &progress, cancel).await,
     };
@@ -257,8 +255,9 @@ async fn list(
     output: &Output,
     cancel: CancellationToken,
 ) -> Result<Outcome<'static>> {
-    let input = unless(&cancel, Input::open(&args.file)).await?;
-    let report = pgstow::list(input, &ListOptions::default(), cancel).await?;
+    let (file, options) = settings::list(args)?;
+    let input = unless(&cancel, Input::open(&file)).await?;
+    let report = pgstow::list(input, &options, cancel).await?;
     if output.talk().json {
         output.json(&json!({ "event": "archive", "archive": report.manifest }));
         for entry in &report.entries {

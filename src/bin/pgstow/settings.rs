@@ -10,8 +10,8 @@ use pgstow::catalog::Selection;
 use pgstow::connect::{Config, ConfigSource, Environment, PasswordPrompt, ProcessEnv};
 use pgstow::error::{Error, Kind, Result};
 use pgstow::ops::{
-    CopyFormatChoice, DumpOptions, Needs, OnError, RestoreOptions, SnapshotMode, SqlOptions,
-    TargetState, UseList, VerifyOptions, default_jobs,
+    CopyFormatChoice, DumpOptions, ListOptions, Needs, OnError, RestoreOptions, SnapshotMode,
+    SqlOptions, TargetState, UseList, VerifyOptions, default_jobs,
 };
 use pgstow::select::{Content, LeaveOut, Rule};
 use pgstow::sql::{Quoting, ServerVersion};
@@ -287,6 +287,16 @@ impl Verify {
             options,
         })
     }
+}
+
+/// What is listed of an archive.
+pub fn list(args: args::List) -> Result<(String, ListOptions)> {
+    let mut options = ListOptions::default();
+    options.content = content(&args.what)?;
+    options.sections = sections(&args.what)?;
+    options.leave_out = leave_out(&args.what, &args.left_out);
+    options.filter = filter(args.what, args.pick, &args.file)?;
+    Ok((args.file, options))
 }
 
 impl Sql {
