@@ -6,7 +6,7 @@ use super::context::{Fields, Reader, options};
 use super::relations::by_oid;
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    Column, Components, Default, Generated, Identity, NotNull, Oid, Relation, RelationKind,
+    Acl, Column, Components, Default, Generated, Identity, NotNull, Oid, Relation, RelationKind,
 };
 use crate::sql::ServerVersion;
 use std::collections::{HashMap, HashSet};
@@ -63,12 +63,15 @@ SELECT a.attrelid, a.attnum::int4, a.attname::text,
     )
 }
 
-/// Privileges on system columns of the relations `$1`, which have no place in the model.
+/// Privileges on system columns of the relations `$1`.
 const SYSTEM_COLUMN_PRIVILEGES: &str = "\
-SELECT a.attrelid, a.attname::text
+SELECT a.attrelid, a.attname::text, a.attacl::text[], ip.initprivs::text[]
   FROM pg_catalog.unnest($1::oid[]) AS src(oid)
   JOIN pg_catalog.pg_attribute a ON a.attrelid = src.oid AND a.attnum < 0
- WHERE a.attacl IS NOT NULL AND a.attacl <> '{}'";
+  LEFT JOIN pg_catalog.pg_init_privs ip
+    ON ip.classoid = 1259 AND ip.objoid = a.attrelid AND ip.objsubid = a.attnum
+ WHERE a.attacl IS NOT NULL OR ip.initprivs IS NOT NULL
+ ORDER BY a.attrelid, a.attnum DESC";
 
 /// The queries of this file, by name.
 pub(crate) fn queries(version: ServerVersion) -> Vec<(&'static str, String)> {
@@ -119,7 +122,7 @@ pub(crate) async fn read(
     for relation in relations.iter_mut() {
         relation.columns.sort_by_key(|column| column.number);
     }
-    warn_of_system_columns(reader, relations, &index, &whole).await?;
+    system_columns(reader, relations, &index).await?;
     judge_not_nulls(relations, &index);
     binary_safe::mark(reader, relations).await
 }
@@ -183,12 +186,7 @@ fn column(reader: &Reader<'_>, fields: &mut Fields<'_>, relation: &Relation) -> 
     foreign_options.sort();
     let current: Option<Vec<String>> = fields.next()?;
     let initial: Option<Vec<String>> = fields.next()?;
-    // A column starts without privileges of its own: none stored is the same as none given.
-    let current = match (current, &initial) {
-        (None, Some(_)) => Some(Vec::new()),
-        (current, _) => current,
-    };
-    let acl = acl::parse(current, initial.unwrap_or_default())?;
+    let acl = acl_of(current, initial)?;
     let oid: Option<Oid> = fields.next()?;
     let constraint: Option<String> = fields.next()?;
     let is_local: Option<bool> = fields.next()?;
@@ -228,35 +226,43 @@ fn column(reader: &Reader<'_>, fields: &mut Fields<'_>, relation: &Relation) -> 
     })
 }
 
-async fn warn_of_system_columns(
+/// Privileges on `ctid` and its like, of relations whose privileges are wanted.
+async fn system_columns(
     reader: &Reader<'_>,
-    relations: &[Relation],
+    relations: &mut [Relation],
     index: &HashMap<Oid, usize>,
-    oids: &Vec<Oid>,
 ) -> Result<()> {
+    const WHAT: &str = "system column privileges";
+    let oids: Vec<Oid> = relations
+        .iter()
+        .filter(|relation| relation.header.wanted.has(Components::ACL))
+        .map(|relation| relation.header.address.oid)
+        .collect();
     if oids.is_empty() {
         return Ok(());
     }
     for row in reader
-        .rows(
-            "system column privileges",
-            SYSTEM_COLUMN_PRIVILEGES,
-            &[oids],
-        )
+        .rows(WHAT, SYSTEM_COLUMN_PRIVILEGES, &[&oids])
         .await?
     {
         let mut fields = Fields::of(&row);
-        if let Some(&at) = index.get(&fields.next()?)
-            && relations[at].header.wanted.has(Components::ACL)
-        {
-            reader.observer.warning(format!(
-                "privileges on system column {} of {} are left out",
-                fields.next::<&str>()?,
-                relations[at].header.sql_name()
-            ));
-        }
+        let Some(&at) = index.get(&fields.next()?) else {
+            continue;
+        };
+        let name: String = fields.next()?;
+        let acl = acl_of(fields.next()?, fields.next()?)?;
+        relations[at].system_columns.push((name, acl));
     }
     Ok(())
+}
+
+/// A column starts without privileges of its own: none stored is the same as none given.
+fn acl_of(current: Option<Vec<String>>, initial: Option<Vec<String>>) -> Result<Acl> {
+    let current = match (current, &initial) {
+        (None, Some(_)) => Some(Vec::new()),
+        (current, _) => current,
+    };
+    acl::parse(current, initial.unwrap_or_default())
 }
 
 /// Before 18 the catalogs do not say where a NOT NULL was declared: it counts as inherited when a

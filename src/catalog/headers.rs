@@ -165,6 +165,9 @@ pub(crate) fn drop_dangling_privileges(database: &mut Database, reader: &Reader<
     };
     for relation in &mut database.relations {
         let name = relation.header.sql_name();
+        for (column, acl) in &mut relation.system_columns {
+            clean(acl, &|| format!("{name}.{column}"));
+        }
         for column in &mut relation.columns {
             clean(&mut column.acl, &|| format!("{name}.{}", column.name));
         }

@@ -355,6 +355,7 @@ fn relation(reader: &Reader<'_>, fields: &mut Fields<'_>) -> Result<Relation> {
         pages,
         bytes,
         heap_bytes: 0,
+        system_columns: Vec::new(),
         configuration_condition: None,
     })
 }

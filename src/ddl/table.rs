@@ -63,15 +63,13 @@ fn relation_privileges(context: &Context<'_>, relation: &Relation) -> Vec<String
     let mut statements = privileges::of(GrantKind::Table, &object, header, target);
     if header.wanted.has(Components::ACL) {
         let owner = header.owner.as_deref();
-        for column in &relation.columns {
-            let acl = &column.acl;
-            statements.extend(privileges::on_column(
-                &object,
-                &column.name,
-                acl,
-                owner,
-                target,
-            ));
+        let own = relation.columns.iter().map(|c| (&c.name, &c.acl));
+        let systems = relation
+            .system_columns
+            .iter()
+            .map(|(name, acl)| (name, acl));
+        for (column, acl) in systems.chain(own) {
+            statements.extend(privileges::on_column(&object, column, acl, owner, target));
         }
     }
     statements

@@ -43,7 +43,9 @@ impl<'a> NamedRoles<'a> {
             let named: BTreeSet<&str> = relation
                 .columns
                 .iter()
-                .flat_map(|column| of_acl(&column.acl))
+                .map(|column| &column.acl)
+                .chain(relation.system_columns.iter().map(|(_, acl)| acl))
+                .flat_map(of_acl)
                 .collect();
             if !named.is_empty() {
                 let roles = by_address.entry(relation.header.address).or_default();

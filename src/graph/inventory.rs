@@ -713,7 +713,8 @@ impl<'a> Collector<'a> {
         }
         let shown = is_shown(header)
             || (header.wanted.has(Components::ACL)
-                && relation.columns.iter().any(|column| differs(&column.acl)));
+                && (relation.columns.iter().any(|column| differs(&column.acl))
+                    || relation.system_columns.iter().any(|(_, acl)| differs(acl))));
         self.object(
             Item::Relation(relation),
             header,

@@ -153,6 +153,7 @@ impl Model {
             pages: 0,
             bytes: 0,
             heap_bytes: 0,
+            system_columns: Vec::new(),
             configuration_condition: None,
         });
         oid
