@@ -2,7 +2,7 @@
 
 use super::relations::Relations;
 use crate::archive::{DataSpec, Entry, EntryId};
-use crate::sql::{ident, qualified};
+use crate::sql::{after_copy_of, ident, qualified};
 
 /// Lets the rows of every partition be loaded through the topmost table of its tree, so that the
 /// target decides which partition takes each row. What stands on any table of the tree then waits
@@ -20,7 +20,7 @@ pub fn load_via_root(entries: &mut [Entry]) {
                     return None;
                 };
                 let mut table = relations.relation_of(entry)?;
-                let own = sql_name(entries.get(table as usize - 1)?);
+                let own = entries.get(table as usize - 1)?;
                 let mut needs = Vec::new();
                 // An archive may claim anything: a circle is not walked for ever.
                 while let Some((parent, attach)) = relations.attached_to(table)
@@ -33,7 +33,7 @@ pub fn load_via_root(entries: &mut [Entry]) {
                     return None;
                 }
                 let root = sql_name(entries.get(table as usize - 1)?);
-                let rest = copy_in.strip_prefix(&format!("COPY {own} "))?;
+                let rest = after_copy_of(copy_in, own.schema.as_deref(), &own.name)?;
                 needs.retain(|&id| id < entry.id);
                 Some((at, format!("COPY {root} {rest}"), needs))
             })

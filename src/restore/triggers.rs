@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::archive::{DataSpec, Entry, EntryId};
 use crate::connect::Wire;
 use crate::error::{Context, Error, Kind, Result};
-use crate::sql::{ident, literal, qualified};
+use crate::sql::{after_copy_of, ident, literal, qualified};
 
 /// How to switch triggers off for the rows of one entry, and back to what they were.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl Loaded {
         };
         Some(Self {
             id: entry.id,
-            via_root: !copy_in.starts_with(&format!("COPY {table} ")),
+            via_root: after_copy_of(copy_in, entry.schema.as_deref(), name).is_none(),
             table,
         })
     }

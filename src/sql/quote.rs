@@ -67,6 +67,20 @@ pub fn qualified(schema: &str, name: &str) -> String {
     format!("{}.{}", ident(schema), ident(name))
 }
 
+/// The rest of a statement after `COPY` and the name of a table, if it is this table's, however the
+/// statement quotes it.
+pub fn after_copy_of<'a>(statement: &'a str, schema: Option<&str>, name: &str) -> Option<&'a str> {
+    let rest = statement.strip_prefix("COPY ")?;
+    let after = |quoting: Quoting| {
+        let table = quoting.scope(|| match schema {
+            Some(schema) => qualified(schema, name),
+            None => ident(name),
+        });
+        rest.strip_prefix(&table)?.strip_prefix(' ')
+    };
+    after(Quoting::WhereNeeded).or_else(|| after(Quoting::Always))
+}
+
 /// A string literal that reads the same whatever `standard_conforming_strings` says: with a
 /// backslash in it, it is written as `E'…'`.
 pub fn literal(value: &str) -> String {
@@ -123,6 +137,16 @@ mod tests {
         let unwound = std::panic::catch_unwind(|| Quoting::Always.scope(|| panic!("meant")));
         assert!(unwound.is_err());
         assert_eq!(ident("a"), "a");
+    }
+
+    #[test]
+    fn a_copy_is_known_by_its_table() {
+        let after = |statement| after_copy_of(statement, Some("s"), "t");
+        assert_eq!(after("COPY s.t (a) FROM STDIN"), Some("(a) FROM STDIN"));
+        assert_eq!(after("COPY \"s\".\"t\" FROM STDIN"), Some("FROM STDIN"));
+        assert_eq!(after("COPY s.tt FROM STDIN"), None);
+        assert_eq!(after("COPY \"s\".\"root\" FROM STDIN"), None);
+        assert_eq!(after_copy_of("COPY t x", None, "t"), Some("x"));
     }
 
     fn parse_ident(text: &str) -> String {

@@ -12,8 +12,10 @@
 mod support;
 
 mod contents;
+mod effects;
 mod objects;
 mod runs;
+mod usage;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
