@@ -14,7 +14,6 @@ const CONTRADICTIONS: &[&[&str]] = &[
     &["--serializable-deferrable", "--snapshot=1"],
     &["-w", "-W"],
     &["--quiet", "-v"],
-    &["-j", "0"],
     // Of pg_dump's options, those that only make sense in a script or a restore are not here.
     &["--inserts"],
     &["--column-inserts"],
