@@ -7,8 +7,9 @@
 //!
 //! Environment: `PGSTOW_BENCH_MAJORS` (default `18`), `PGSTOW_BENCH_SCALE` (TPC-H scale factor,
 //! default 1), `PGSTOW_BENCH_RUNS` (default 5), `PGSTOW_BENCH_JOBS` (default 2),
-//! `PGSTOW_BENCH_DATA` (comma-separated: `tpch`, `wide`, `bytea`, `narrow`, `tables`; default
-//! `tpch,wide,bytea`).
+//! `PGSTOW_BENCH_DATA` (comma-separated: `tpch`, `wide`, `bytea`, `narrow`, `tables`,
+//! `schema`; default `tpch,wide,bytea`). `schema` is 20,000 tables with sequences, indexes, foreign keys
+//! and comments, of which both sides take the definitions alone; `PGSTOW_BENCH_TABLES` is their number.
 
 #![expect(
     clippy::unwrap_used,
@@ -123,6 +124,22 @@ fn load(db: &Db, set: &str) {
                  end loop; end $$",
             );
         }
+        "schema" => {
+            let tables = number("PGSTOW_BENCH_TABLES", 20_000.0) as u64;
+            db.psql(&format!(
+                "do $$ begin for i in 1..{tables} loop
+                    execute format('create table t%s (id serial primary key, parent int, code text not null
+                        default %L, amount numeric(12,2) check (amount >= 0), at timestamptz default now())', i, i);
+                    execute format('create index on t%s (code)', i);
+                    execute format('comment on table t%s is %L', i, 'table number ' || i);
+                    execute format('comment on column t%s.code is %L', i, 'its code');
+                    if i > 1 then
+                        execute format('alter table t%s add foreign key (parent) references t%s', i, i / 2);
+                    end if;
+                    if i % 200 = 0 then commit; end if;
+                 end loop; end $$",
+            ));
+        }
         other => panic!("unknown data set {other}"),
     }
 }
@@ -133,6 +150,11 @@ fn measure(source: &Db, set: &str, jobs: usize, runs: usize) -> Vec<Pair> {
     let ours = dir.path().join("ours.pgstow");
     let theirs = dir.path().join("theirs");
     let j = format!("-j{jobs}");
+    let content: &[&str] = if set == "schema" {
+        &["--schema-only"]
+    } else {
+        &[]
+    };
     let mut dump_best = Pair::new(
         format!("dump {j} zstd:1"),
         format!("pg_dump 18 -Fd {j} --compress=zstd:1"),
@@ -152,8 +174,9 @@ fn measure(source: &Db, set: &str, jobs: usize, runs: usize) -> Vec<Pair> {
                     "--compress=zstd:1",
                     "-d",
                     &source.url(),
-                    "-f",
                 ])
+                .args(content)
+                .arg("-f")
                 .arg(&ours),
             &ours,
         );
@@ -161,6 +184,7 @@ fn measure(source: &Db, set: &str, jobs: usize, runs: usize) -> Vec<Pair> {
         let their_dump = timed(
             source
                 .tool("pg_dump")
+                .args(content)
                 .args(["-Fd", &j, "--compress=zstd:1", "-f"])
                 .arg(&theirs),
             &theirs,
@@ -186,7 +210,11 @@ fn measure(source: &Db, set: &str, jobs: usize, runs: usize) -> Vec<Pair> {
         let default = (run < 2).then(|| {
             let custom = dir.path().join("theirs.custom");
             timed(
-                source.tool("pg_dump").args(["-Fc", "-f"]).arg(&custom),
+                source
+                    .tool("pg_dump")
+                    .args(content)
+                    .args(["-Fc", "-f"])
+                    .arg(&custom),
                 &custom,
             )
         });
