@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::arrange::{TargetNeeds, arrange, target_needs};
-use super::choices::Choices;
+use super::choices::{Choices, Parts};
 use super::relations::{Relations, is_relation};
 use super::select::{Selected, is_database, select};
 use super::step::{Barrier, Plan, Step, StepId, Work};
@@ -73,6 +73,8 @@ pub fn build(
         steps: Vec::new(),
         last_step: HashMap::new(),
         stages: HashMap::new(),
+        barriers: BTreeMap::new(),
+        from_nothing: choices.sections.pre_data && choices.parts != Parts::Rows,
     };
     builder.stage(Stage::Definitions, &restored, choices);
     builder.barrier(Barrier::Definitions, &[Stage::Definitions], None);
@@ -162,6 +164,10 @@ fn carried_over(entries: &[Entry], is_wanted: &impl Fn(EntryId) -> bool) -> Vec<
     through
 }
 
+/// What is made of a table with no more rows than this, in bytes before compression, is made so fast
+/// that a transaction of its own would cost more.
+const QUICK_BYTES: u64 = 1 << 20;
+
 /// Stages in their order; between them stand the barriers, but rows and what comes after them
 /// overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -182,6 +188,9 @@ struct Builder<'a> {
     /// The step after which an entry is there, and its stage.
     last_step: HashMap<EntryId, (StepId, Stage)>,
     stages: HashMap<Stage, Vec<StepId>>,
+    barriers: BTreeMap<Barrier, StepId>,
+    /// Whether the definitions of tables are made, so that their rows are those of the archive.
+    from_nothing: bool,
 }
 
 impl Builder<'_> {
@@ -203,11 +212,7 @@ impl Builder<'_> {
     }
 
     fn barrier_id(&self, barrier: Barrier) -> Option<StepId> {
-        self.steps
-            .iter()
-            .rev()
-            .find(|step| step.work == Work::Barrier(barrier))
-            .map(|step| step.id)
+        self.barriers.get(&barrier).copied()
     }
 
     fn barrier(&mut self, barrier: Barrier, after: &[Stage], previous: Option<Barrier>) {
@@ -227,6 +232,7 @@ impl Builder<'_> {
             Barrier::Rows => Section::Data,
             Barrier::Main | Barrier::Privileges => Section::PostData,
         };
+        self.barriers.insert(barrier, self.next_id());
         self.steps.push(Step {
             id: self.next_id(),
             work: Work::Barrier(barrier),
@@ -235,6 +241,7 @@ impl Builder<'_> {
             section,
             pass,
             cost: 0,
+            is_quick: false,
             priority: 0,
             depends_on,
             locks: Vec::new(),
@@ -249,10 +256,14 @@ impl Builder<'_> {
             let mut before = self.before(entry, stage);
             let locks = self.locks(entry, stage);
             let looks_at = self.looks_at(entry, stage);
+            let is_known = looks_at.iter().all(|id| self.raw_bytes.contains_key(id));
             let cost = looks_at.iter().filter_map(|id| self.raw_bytes.get(id));
             let cost = cost.max().copied().unwrap_or(0);
+            let is_quick =
+                self.from_nothing && stage == Stage::AfterRows && is_known && cost <= QUICK_BYTES;
             if has_statements(entry, stage, choices) || entry.data.is_none() {
                 let id = self.push(entry, Work::Statements, stage, cost, before, locks.clone());
+                self.steps[id as usize].is_quick = is_quick;
                 before = vec![id];
             }
             let work = match &entry.data {
@@ -287,6 +298,7 @@ impl Builder<'_> {
                 _ => Pass::Main,
             },
             cost,
+            is_quick: false,
             priority: 0,
             depends_on,
             locks,

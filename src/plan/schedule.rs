@@ -6,6 +6,19 @@ use std::collections::{BTreeSet, HashMap};
 use super::step::{Barrier, Plan, Step, StepId, Work};
 use crate::archive::{EntryId, LockMode};
 
+/// The sorts of work that somebody does; barriers are passed by themselves.
+const SORTS: [Work; 4] = [
+    Work::Statements,
+    Work::Rows,
+    Work::LargeObjects,
+    Work::Privileges,
+];
+
+fn sort_of(work: Work) -> usize {
+    let is_it = |sort: &Work| *sort == work;
+    SORTS.iter().position(is_it).unwrap_or_default()
+}
+
 /// The state of a walk through a plan: hands out steps whose dependencies are done and whose locks
 /// conflict with none of the steps that run, those with the longest work behind them first.
 pub struct Schedule<'p> {
@@ -13,7 +26,9 @@ pub struct Schedule<'p> {
     /// Number of steps each one still waits for.
     waits_for: Vec<u32>,
     dependants: Vec<Vec<StepId>>,
-    ready: BTreeSet<(Reverse<u64>, StepId)>,
+    /// What waits for nothing but its locks, by the sort of work: each sort is asked for by itself,
+    /// and there may be very many of another.
+    ready: [BTreeSet<(Reverse<u64>, StepId)>; SORTS.len()],
     running: BTreeSet<StepId>,
     held: HashMap<EntryId, Vec<LockMode>>,
     passed: BTreeSet<Barrier>,
@@ -36,7 +51,7 @@ impl<'p> Schedule<'p> {
             plan,
             waits_for,
             dependants,
-            ready: BTreeSet::new(),
+            ready: Default::default(),
             running: BTreeSet::new(),
             held: HashMap::new(),
             passed: BTreeSet::new(),
@@ -53,14 +68,29 @@ impl<'p> Schedule<'p> {
         schedule
     }
 
-    /// Starts the most urgent step that may start and that `wanted` accepts.
-    pub fn take(&mut self, wanted: impl Fn(&Step) -> bool) -> Option<&'p Step> {
+    /// Starts the most urgent step that may start and whose work `wanted` accepts.
+    pub fn take(&mut self, wanted: impl Fn(Work) -> bool) -> Option<&'p Step> {
+        self.take_if(wanted, |_| true)
+    }
+
+    /// As [`Schedule::take`], but nothing unless `fits` accepts the step that it would give.
+    pub fn take_if(
+        &mut self,
+        wanted: impl Fn(Work) -> bool,
+        fits: impl FnOnce(&Step) -> bool,
+    ) -> Option<&'p Step> {
         let plan = self.plan;
-        let step = self
-            .ready
-            .iter()
-            .map(|&(_, id)| &plan.steps[id as usize])
-            .find(|step| wanted(step) && self.is_free(step))?;
+        let first_of = |(work, ready): (&Work, &BTreeSet<(Reverse<u64>, StepId)>)| {
+            let mut ready = ready.iter().filter(|_| wanted(*work));
+            ready
+                .find(|(_, id)| self.is_free(&plan.steps[*id as usize]))
+                .copied()
+        };
+        let (_, id) = SORTS.iter().zip(&self.ready).filter_map(first_of).min()?;
+        let step = &plan.steps[id as usize];
+        if !fits(step) {
+            return None;
+        }
         self.start(step);
         Some(step)
     }
@@ -69,7 +99,8 @@ impl<'p> Schedule<'p> {
     pub fn take_step(&mut self, id: StepId) -> Option<&'p Step> {
         let plan = self.plan;
         let step = plan.steps.get(id as usize)?;
-        let is_ready = self.ready.contains(&(Reverse(step.priority), id));
+        let place = (Reverse(step.priority), id);
+        let is_ready = self.ready[sort_of(step.work)].contains(&place);
         if !is_ready || !self.is_free(step) {
             return None;
         }
@@ -78,7 +109,7 @@ impl<'p> Schedule<'p> {
     }
 
     fn start(&mut self, step: &Step) {
-        self.ready.remove(&(Reverse(step.priority), step.id));
+        self.ready[sort_of(step.work)].remove(&(Reverse(step.priority), step.id));
         self.running.insert(step.id);
         for lock in &step.locks {
             self.held.entry(lock.on).or_default().push(lock.mode);
@@ -123,9 +154,14 @@ impl<'p> Schedule<'p> {
                 self.passed.insert(barrier);
                 self.done(id);
             } else {
-                self.ready.insert((Reverse(step.priority), id));
+                self.ready[sort_of(step.work)].insert((Reverse(step.priority), id));
             }
         }
+    }
+
+    /// Number of steps of a sort that wait for nothing but their locks.
+    pub fn ready(&self, work: Work) -> usize {
+        self.ready[sort_of(work)].len()
     }
 
     /// Number of steps that are not done.

@@ -57,6 +57,9 @@ pub struct Step {
     pub pass: Pass,
     /// Raw bytes of COPY data that it moves, or that it must look at; 0 when not known.
     pub cost: u64,
+    /// Whether it is known to look at few rows, or none: such steps may share a transaction.
+    #[serde(skip)]
+    pub is_quick: bool,
     /// Its cost and that of the longest chain of steps that wait for it.
     pub priority: u64,
     /// Steps that must be done before; all smaller than its own id.

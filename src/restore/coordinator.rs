@@ -60,6 +60,9 @@ pub(super) struct Coordinator<'s> {
     phase: usize,
 }
 
+/// Most quick steps in one transaction: each holds its locks until the end of it.
+const QUICK_STEPS: usize = 100;
+
 const PHASES: [(&str, Option<Barrier>); 4] = [
     ("data", Some(Barrier::Rows)),
     ("post-data", Some(Barrier::Main)),
@@ -211,7 +214,7 @@ impl<'s> Coordinator<'s> {
     /// Starts all steps that load rows and may start, and ends those that are done.
     fn begin_rows(&mut self) -> Result<()> {
         loop {
-            let rows = |step: &Step| matches!(step.work, Work::Rows | Work::LargeObjects);
+            let rows = |work| matches!(work, Work::Rows | Work::LargeObjects);
             let Some(step) = self.schedule.take(rows) else {
                 break;
             };
@@ -311,7 +314,7 @@ impl<'s> Coordinator<'s> {
     /// Privileges wait in the schedule until the main pass is over; then all of them are taken.
     fn queue_privileges(&mut self) {
         let mut steps = Vec::new();
-        let is_privileges = |step: &Step| step.work == Work::Privileges;
+        let is_privileges = |work| work == Work::Privileges;
         if !self.schedule.has_passed(Barrier::Main) {
             return;
         }
@@ -362,19 +365,45 @@ impl<'s> Coordinator<'s> {
             self.batch_running = true;
             return Some((batch, Busy::Statements));
         }
-        while let Some(step) = self.schedule.take(|step| step.work == Work::Statements) {
+        while let Some(step) = self.schedule.take(|work| work == Work::Statements) {
             if self.outcome.skips(&self.shared, step.id) {
                 self.schedule.finish(step.id);
                 continue;
             }
             let job = match self.shared.on_error {
-                OnError::Exit => Job::Together(vec![step.id]),
+                OnError::Exit => Job::Together(self.with_more(step)),
                 OnError::Continue => Job::Apart(step.id),
             };
             return Some((job, Busy::Statements));
         }
         self.next_frame()
             .map(|frame| (Job::Frame(frame), Busy::Frame))
+    }
+
+    /// A step, and if it is quick, others that are, for one transaction; as many as leave the same to
+    /// each session.
+    fn with_more(&mut self, first: &Step) -> Vec<StepId> {
+        let mut steps = vec![first.id];
+        if !first.is_quick {
+            return steps;
+        }
+        let share = 1 + self.schedule.ready(Work::Statements) / self.workers.len().max(1);
+        let limit = match self.shared.transactions {
+            Transactions::Many { steps } => steps.min(QUICK_STEPS),
+            Transactions::One => QUICK_STEPS,
+        };
+        while steps.len() < share.min(limit) {
+            let is_statements = |work| work == Work::Statements;
+            let Some(step) = self.schedule.take_if(is_statements, |step| step.is_quick) else {
+                break;
+            };
+            if self.outcome.skips(&self.shared, step.id) {
+                self.schedule.finish(step.id);
+            } else {
+                steps.push(step.id);
+            }
+        }
+        steps
     }
 
     /// The next frame whose table takes another session.

@@ -179,6 +179,13 @@ pub async fn restore(
     })
 }
 
+/// The role that owns what a session makes.
+async fn current_role(wire: &mut Wire) -> Result<String> {
+    let rows = wire.query("SELECT current_user::text").await?;
+    let role = rows.into_iter().flatten().next().flatten();
+    role.ok_or_else(|| Error::new(Kind::Failed, "the server does not say who the session is"))
+}
+
 async fn restore_some(
     config: &Config,
     archive: ArchiveReader,
@@ -214,6 +221,7 @@ async fn restore_some(
         leave_out: options.choices().leave_out,
         plan,
         reset_role: crate::sql::back_to(options.role.as_deref()),
+        current_role: String::new(),
         on_error: options.on_error,
         transactions: match options.single_transaction {
             true => Transactions::One,
@@ -238,6 +246,7 @@ async fn restore_some(
             .plan_without_present(&mut wire, &mut shared.entries, options, shared.plan)
             .await?;
     }
+    shared.current_role = current_role(&mut wire).await?;
     tell_selection(&shared, options);
     if let Err(error) = extensions::check(&mut wire, &shared, options).await {
         wire.close().await;

@@ -31,6 +31,8 @@ pub(super) struct Shared {
     pub(super) leave_out: LeaveOut,
     /// What runs where a statement says [`RESET_ROLE`](crate::sql::RESET_ROLE).
     pub(super) reset_role: String,
+    /// Who the sessions are: what they make is theirs.
+    pub(super) current_role: String,
     pub(super) on_error: OnError,
     pub(super) transactions: Transactions,
     pub(super) observer: Arc<dyn Observer>,

@@ -38,7 +38,7 @@ fn parts<'a>(shared: &'a Shared, work: Work, entry: &'a Entry) -> Parts<'a> {
     if with_definition {
         make.extend(entry.create.iter().map(String::as_str));
         let kept = [
-            (leave_out.owners, &entry.set_owner),
+            (leave_out.owners || is_ours(shared, entry), &entry.set_owner),
             (leave_out.comments, &entry.comments),
             (leave_out.security_labels, &entry.labels),
         ];
@@ -58,6 +58,21 @@ fn parts<'a>(shared: &'a Shared, work: Work, entry: &'a Entry) -> Parts<'a> {
         }));
     }
     Parts { make, adorn }
+}
+
+/// Whether what an entry makes has its owner from the beginning: a relation that the session makes
+/// (and does not replace) under the role that is to own it.
+fn is_ours(shared: &Shared, entry: &Entry) -> bool {
+    const KINDS: [&str; 5] = [
+        "TABLE",
+        "SEQUENCE",
+        "VIEW",
+        "MATERIALIZED VIEW",
+        "FOREIGN TABLE",
+    ];
+    !entry.create.is_empty()
+        && KINDS.contains(&entry.kind.as_str())
+        && entry.owner.as_ref() == Some(&shared.current_role)
 }
 
 impl<'a> Script<'a> {
