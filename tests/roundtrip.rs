@@ -305,6 +305,44 @@ fn an_extension_that_the_target_does_not_offer() {
     assert_eq!(target.query_one(made), "0");
 }
 
+/// What was added to an extension by hand is in no extension's script: its privileges find nothing
+/// in the copy, which is told and stops nothing.
+#[test]
+fn members_that_the_copy_of_an_extension_lacks() {
+    let source = Server::start(18).create_db("members");
+    source.psql(
+        "create extension hstore;
+         create table added (a int);
+         create function added(int) returns int language sql as 'select 1';
+         alter extension hstore add table added;
+         alter extension hstore add function added(int);
+         grant select (a) on added to public;
+         revoke execute on function added(int) from public;
+         revoke execute on function akeys(hstore) from public;
+         create table plain (h hstore);
+         grant select on plain to public;",
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a");
+    run(pgstow().args(["dump", &source.url(), "-f"]).arg(&file)).success();
+    for more in [&["-j", "3"][..], &["-j", "1", "--continue"], &["-1"]] {
+        let target = source.server().create_db("copy");
+        let mut restore = pgstow();
+        restore.args(["restore", "-d", &target.url()]).args(more);
+        let said = run(restore.arg(&file)).success().stderr;
+        let lines = said
+            .lines()
+            .filter(|line| line.contains("left out the privileges on"));
+        let lines: Vec<&str> = lines.collect();
+        assert_eq!(lines.len(), 2, "{said}");
+        assert!(said.contains("FUNCTION public.added(integer)"), "{said}");
+        assert!(said.contains("TABLE public.added"), "{said}");
+        let granted = "select has_table_privilege('public', 'plain', 'select')
+                           and not has_function_privilege('public', 'akeys(hstore)', 'execute')";
+        assert_eq!(target.query_one(granted), "t");
+    }
+}
+
 #[test]
 fn an_empty_database() {
     for major in [15, 18] {

@@ -63,11 +63,13 @@ SELECT a.attrelid, a.attnum::int4, a.attname::text,
     )
 }
 
-/// Privileges on system columns of the relations `$1`.
+/// Privileges on system columns of the relations `$1`, and on all columns of sequences.
 const SYSTEM_COLUMN_PRIVILEGES: &str = "\
 SELECT a.attrelid, a.attname::text, a.attacl::text[], ip.initprivs::text[]
   FROM pg_catalog.unnest($1::oid[]) AS src(oid)
-  JOIN pg_catalog.pg_attribute a ON a.attrelid = src.oid AND a.attnum < 0
+  JOIN pg_catalog.pg_class c ON c.oid = src.oid
+  JOIN pg_catalog.pg_attribute a
+    ON a.attrelid = src.oid AND (a.attnum < 0 OR c.relkind = 'S')
   LEFT JOIN pg_catalog.pg_init_privs ip
     ON ip.classoid = 1259 AND ip.objoid = a.attrelid AND ip.objsubid = a.attnum
  WHERE a.attacl IS NOT NULL OR ip.initprivs IS NOT NULL

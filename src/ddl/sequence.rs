@@ -8,6 +8,7 @@ use crate::sql::{ident, literal};
 use super::context::{Context, missing};
 use super::privileges::GrantKind;
 use super::rendered::Rendered;
+use super::table::column_privileges;
 use super::{comment, label, privileges};
 
 pub(super) fn render(context: &Context<'_>, node: Node, relation: &Relation) -> Result<Rendered> {
@@ -38,6 +39,9 @@ pub(super) fn render(context: &Context<'_>, node: Node, relation: &Relation) -> 
     rendered.comments = comment::of(header, &object);
     rendered.labels = label::of(header, &object, |_| None);
     rendered.privileges = privileges::of(GrantKind::Sequence, &object, header, &context.target);
+    rendered
+        .privileges
+        .extend(column_privileges(context, relation));
     Ok(rendered)
 }
 

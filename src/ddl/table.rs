@@ -61,18 +61,24 @@ fn relation_privileges(context: &Context<'_>, relation: &Relation) -> Vec<String
     let object = format!("TABLE {}", header.sql_name());
     let target = &context.target;
     let mut statements = privileges::of(GrantKind::Table, &object, header, target);
-    if header.wanted.has(Components::ACL) {
-        let owner = header.owner.as_deref();
-        let own = relation.columns.iter().map(|c| (&c.name, &c.acl));
-        let systems = relation
-            .system_columns
-            .iter()
-            .map(|(name, acl)| (name, acl));
-        for (column, acl) in systems.chain(own) {
-            statements.extend(privileges::on_column(&object, column, acl, owner, target));
-        }
-    }
+    statements.extend(column_privileges(context, relation));
     statements
+}
+
+/// The statements for columns' privileges, if they are wanted.
+pub(super) fn column_privileges(context: &Context<'_>, relation: &Relation) -> Vec<String> {
+    let header = &relation.header;
+    if !header.wanted.has(Components::ACL) {
+        return Vec::new();
+    }
+    let object = format!("TABLE {}", header.sql_name());
+    let owner = header.owner.as_deref();
+    let own = relation.columns.iter().map(|c| (&c.name, &c.acl));
+    let systems = relation.system_columns.iter().map(|(name, acl)| (name, acl));
+    systems
+        .chain(own)
+        .flat_map(|(name, acl)| privileges::on_column(&object, name, acl, owner, &context.target))
+        .collect()
 }
 
 pub(super) fn render<'a>(context: &Context<'a>, node: Node, table: &'a Relation) -> Rendered {

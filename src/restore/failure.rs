@@ -65,6 +65,18 @@ pub(super) fn exists_already(error: &Error) -> bool {
     )
 }
 
+/// Whether a statement names a relation, column or function that is not there.
+pub(super) fn is_missing(error: &Error) -> bool {
+    matches!(
+        error.sqlstate(),
+        Some(
+            &SqlState::UNDEFINED_TABLE
+                | &SqlState::UNDEFINED_COLUMN
+                | &SqlState::UNDEFINED_FUNCTION
+        )
+    )
+}
+
 /// What a run that was told to stop ends with.
 pub(super) fn interrupted() -> Error {
     Error::new(Kind::Interrupted, "restore: interrupted")

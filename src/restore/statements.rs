@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::failure::{is_fatal, lost_a_race, of_statement};
+use super::failure::{is_fatal, is_missing, lost_a_race, of_statement};
 use super::shared::{Shared, Transactions};
 use crate::archive::{Entry, Pass};
 use crate::connect::{BatchError, Wire};
@@ -181,41 +181,100 @@ pub(super) async fn run_together(
     shared: &Shared,
     steps: &[StepId],
 ) -> Result<(), (StepId, Error)> {
-    let mut script = Script::new();
-    let mut remarks = Vec::new();
-    for &id in steps {
-        if let (Some(step), Some(entry)) = (shared.step(id), shared.entry_of_step(id)) {
-            let Parts { make, adorn } = parts(shared, step.work, entry);
-            if entry.is_remark() {
-                remarks.push((id, entry, adorn));
+    let alone = shared.transactions != Transactions::One;
+    let mut left_out: Vec<StepId> = Vec::new();
+    loop {
+        let mut script = Script::new();
+        let mut optional = Vec::new();
+        for &id in steps.iter().filter(|id| !left_out.contains(id)) {
+            if let (Some(step), Some(entry)) = (shared.step(id), shared.entry_of_step(id)) {
+                let Parts { make, adorn } = parts(shared, step.work, entry);
+                if entry.is_remark() || (!alone && is_only_privileges(entry)) {
+                    optional.push((id, entry, adorn));
+                    continue;
+                }
+                script.make(shared, id, entry, &make);
+                script.add(id, &adorn);
+            }
+        }
+        match script.run(wire, shared).await {
+            Ok(()) => {}
+            Err((id, error)) if alone && lacks(shared.entry_of_step(id), &error) => {
+                if let Some(entry) = shared.entry_of_step(id) {
+                    warn_of_missing(shared, entry);
+                }
+                left_out.push(id);
                 continue;
             }
-            script.make(shared, id, entry, &make);
-            script.add(id, &adorn);
+            Err(failed) => return Err(failed),
         }
+        for (id, entry, adorn) in optional {
+            run_optional(wire, shared, entry, &adorn)
+                .await
+                .map_err(|error| (id, error))?;
+        }
+        return Ok(());
     }
-    script.run(wire, shared).await?;
-    for (id, entry, adorn) in remarks {
-        run_remark(wire, shared, entry, &adorn)
-            .await
-            .map_err(|error| (id, error))?;
-    }
-    Ok(())
+}
+
+/// Whether the archive gives only privileges on the entry's object and does not make it: a member of
+/// an extension, or an object of the server's own.
+fn is_only_privileges(entry: &Entry) -> bool {
+    entry.create.is_empty() && entry.data.is_none() && !entry.privileges.is_empty()
+}
+
+/// Whether a statement failed because the target lacks what nothing in the archive would make: a
+/// member that the extension has in the source but not in the version that is here, or a function
+/// of another server's catalogs.
+fn lacks(entry: Option<&Entry>, error: &Error) -> bool {
+    entry.is_some_and(is_only_privileges) && is_missing(error)
+}
+
+fn warn_of_missing(shared: &Shared, entry: &Entry) {
+    shared.warn(format!(
+        "left out the privileges on {}: it is a part of an extension or of the server, and the \
+         target's does not have it",
+        entry.describe()
+    ));
 }
 
 /// Runs what is no part of the archive's own objects: what the target does not take of it, because
-/// it has no such object or gives no right to it, is a warning.
-async fn run_remark(
+/// it has no such object or (of comments and labels) gives no right to it, is a warning.
+async fn run_optional(
     wire: &mut Wire,
     shared: &Shared,
     entry: &Entry,
     statements: &[&str],
 ) -> Result<(), Error> {
+    let savepoint = shared.transactions == Transactions::One;
+    let mut missing = false;
     for statement in statements {
-        match wire.execute(statement).await {
-            Ok(_) => {}
-            Err(error) if is_fatal(&error) => return Err(of_statement(error, entry, statement)),
-            Err(error) => shared.warn(format!("left out {}: {error}", entry.describe())),
+        // What is not there is told once; only the role that was set must be left again.
+        if missing && *statement != shared.reset_role {
+            continue;
+        }
+        let told = |error| of_statement(error, entry, statement);
+        if savepoint {
+            wire.execute("SAVEPOINT optional").await.map_err(told)?;
+        }
+        if let Err(error) = wire.execute(statement).await {
+            if is_fatal(&error) || !(entry.is_remark() || lacks(Some(entry), &error)) {
+                return Err(told(error));
+            }
+            if savepoint {
+                let back = "ROLLBACK TO SAVEPOINT optional";
+                wire.execute(back).await.map_err(told)?;
+            }
+            if entry.is_remark() {
+                shared.warn(format!("left out {}: {error}", entry.describe()));
+            } else {
+                warn_of_missing(shared, entry);
+                missing = true;
+            }
+        }
+        if savepoint {
+            let release = "RELEASE SAVEPOINT optional";
+            wire.execute(release).await.map_err(told)?;
         }
     }
     Ok(())
@@ -244,7 +303,7 @@ pub(super) async fn run_apart(wire: &mut Wire, shared: &Shared, id: StepId) -> A
     if entry.is_remark() {
         outcome
             .errors
-            .extend(run_remark(wire, shared, entry, &adorn).await.err());
+            .extend(run_optional(wire, shared, entry, &adorn).await.err());
         return outcome;
     }
     let mut script = Script::new();
@@ -256,13 +315,22 @@ pub(super) async fn run_apart(wire: &mut Wire, shared: &Shared, id: StepId) -> A
     }
     // What was to be done as another role is left alone when there is no becoming that role.
     let mut skipping = false;
+    let mut missing = false;
     for statement in adorn {
         let ours = statement == shared.reset_role;
         if skipping {
             skipping = !ours;
             continue;
         }
+        if missing && !ours {
+            continue;
+        }
         if let Err(error) = wire.execute(statement).await {
+            if lacks(Some(entry), &error) {
+                warn_of_missing(shared, entry);
+                missing = true;
+                continue;
+            }
             skipping = !ours && statement.starts_with("SET ROLE ");
             let ends = is_fatal(&error) || error.kind() == Kind::ConnectionLost;
             outcome.errors.push(of_statement(error, entry, statement));
