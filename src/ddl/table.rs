@@ -74,7 +74,10 @@ pub(super) fn column_privileges(context: &Context<'_>, relation: &Relation) -> V
     let object = format!("TABLE {}", header.sql_name());
     let owner = header.owner.as_deref();
     let own = relation.columns.iter().map(|c| (&c.name, &c.acl));
-    let systems = relation.system_columns.iter().map(|(name, acl)| (name, acl));
+    let systems = relation
+        .system_columns
+        .iter()
+        .map(|(name, acl)| (name, acl));
     systems
         .chain(own)
         .flat_map(|(name, acl)| privileges::on_column(&object, name, acl, owner, &context.target))

@@ -277,6 +277,11 @@ impl Edges<'_> {
         if node == need {
             return;
         }
+        // Before 18 the server records the transforms of all arguments, whether the function asks
+        // for them or not, if there are any at that time: a copy would have others.
+        if dependency.object.class == Class::Function && dependency.on.class == Class::Transform {
+            return;
+        }
         let item = inventory.slot(node).item;
         let need_item = inventory.slot(need).item;
         // What an extension's members need comes with the extension.

@@ -73,7 +73,8 @@ pub struct Relation {
     pub load_via_root: Option<Oid>,
     /// Columns in attribute order, dropped ones left out.
     pub columns: Vec<Column>,
-    /// Privileges on system columns, where they are not as usual.
+    /// Privileges on columns that are not among `columns`, by name: on system columns, and on those
+    /// of a sequence.
     pub system_columns: Vec<(String, super::Acl)>,
     /// CHECK constraints by name.
     pub checks: Vec<Check>,
