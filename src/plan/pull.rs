@@ -17,13 +17,15 @@ pub(super) fn pull(
 ) -> BTreeMap<EntryId, EntryId> {
     let companions = companions(entries, relations);
     let mut pulled: BTreeMap<EntryId, EntryId> = BTreeMap::new();
-    let mut open: Vec<EntryId> = entries
+    // What is looked at, and what is restored for which it is looked at.
+    let mut open: Vec<(EntryId, EntryId)> = entries
         .iter()
-        .map(|entry| entry.id)
-        .filter(|id| !reasons.contains_key(id))
+        .map(|entry| (entry.id, entry.id))
+        .filter(|(id, _)| !reasons.contains_key(id))
         .collect();
+    let mut passed: BTreeSet<EntryId> = BTreeSet::new();
     loop {
-        while let Some(id) = open.pop() {
+        while let Some((id, restored)) = open.pop() {
             let Some(entry) = entry_of(entries, id) else {
                 continue;
             };
@@ -36,11 +38,17 @@ pub(super) fn pull(
                 let may_come = reasons
                     .get(&need)
                     .is_some_and(|reason| reason.cause == Cause::NotSelected);
-                let fits = entry_of(entries, need).is_some_and(|it| !is_rows(it) && !is_tie(it));
-                if may_come && fits && !present.contains(&need) {
+                let fits = |it: &&Entry| !is_rows(it) && !is_tie(it) && !present.contains(&need);
+                let Some(needed) = entry_of(entries, need).filter(fits).filter(|_| may_come) else {
+                    continue;
+                };
+                if !needed.create.is_empty() {
                     reasons.remove(&need);
-                    pulled.insert(need, id);
-                    open.push(need);
+                    pulled.insert(need, restored);
+                    open.push((need, need));
+                } else if passed.insert(need) {
+                    // Only what others made has nothing to make: `public`, members of extensions.
+                    open.push((need, restored));
                 }
             }
         }
@@ -62,7 +70,7 @@ pub(super) fn pull(
             {
                 reasons.remove(&entry.id);
                 pulled.insert(entry.id, end);
-                open.push(entry.id);
+                open.push((entry.id, entry.id));
             }
         }
         if open.is_empty() {

@@ -108,6 +108,8 @@ pub(super) fn select(
         .into_iter()
         .filter_map(|id| entry_of(entries, id))
         .filter(|entry| !is_rows(entry) && !is_database(entry))
+        // Without a statement that makes it, somebody else does: the server, an extension.
+        .filter(|entry| !entry.create.is_empty())
         .map(|entry| Needed {
             entry: entry.id,
             name: entry.describe(),

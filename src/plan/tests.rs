@@ -667,6 +667,30 @@ fn what_a_selected_object_needs_comes_along() {
     assert_eq!(plan.needed.len(), 1);
 }
 
+/// `public` has an entry for its privileges, and is there; a member of an extension that has some
+/// comes with the extension.
+#[test]
+fn what_others_make_is_passed_through() {
+    let mut entries = vec![
+        entry(1, "SCHEMA", "public", Section::PreData),
+        entry(2, "EXTENSION", "citext", Section::PreData),
+        entry(3, "TYPE", "citext", Section::PreData),
+        entry(4, "TABLE", "t", Section::PreData),
+    ];
+    entries[0].create = Vec::new();
+    entries[2].create = Vec::new();
+    entries[2].depends_on = vec![2];
+    entries[3].depends_on = vec![1, 3];
+    let filter = EntryFilter {
+        tables: texts(&["t"]),
+        ..EntryFilter::default()
+    };
+    let plan = plan_of(&entries, &choosing(filter));
+    assert_eq!(restored(&plan), [2, 4]);
+    assert_eq!(plan.pulled[0].needed_by, "TABLE public.t");
+    assert!(plan.needed.is_empty(), "{:?}", plan.needed);
+}
+
 /// Attached to a parent that was there before, a partition without its index would get another.
 #[test]
 fn a_partition_joins_a_parent_that_is_there_with_its_own_indexes() {

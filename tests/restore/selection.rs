@@ -186,6 +186,46 @@ fn functions_indexes_triggers_and_trees_by_name() {
 }
 
 #[test]
+fn a_schema_brings_what_it_needs_from_others() {
+    let server = Server::start(18);
+    let source = server.create_db("app");
+    source.psql(APP);
+    let (_dir, archive) = dumped(&source, &[]);
+    let target = server.create_db("schema");
+    let said = restored(&target, &archive, &["-n", "app"]).success().stderr;
+    for line in [
+        "pulled in: EXTENSION citext, needed by TABLE app.users",
+        "pulled in: TYPE Kinds.mood, needed by ",
+        "left out: PUBLICATION TABLE app.orders all_orders orders: PUBLICATION all_orders is not restored",
+    ] {
+        assert!(said.contains(line), "no \"{line}\" in\n{said}");
+    }
+    source.psql("DROP PUBLICATION all_orders");
+    assert_same_schema(&source, &target);
+    assert_same_data(&source, &target);
+
+    // Into a database that is made for it.
+    let name = source.name().to_owned();
+    server
+        .db("postgres")
+        .psql(&format!("DROP DATABASE \"{name}\" WITH (FORCE)"));
+    let postgres = server.db("postgres");
+    let options = ["--create", "-t", "app.users"];
+    let said = restored(&postgres, &archive, &options).success().stderr;
+    assert!(said.contains("pulled in: EXTENSION citext"), "{said}");
+    let made = server.db(&name);
+    assert_eq!(made.query_one("SELECT name FROM app.users"), "Ann");
+    // Strictly again, since it is there; then it is not.
+    let options = ["--create", "--clean", "-t", "app.users"];
+    restored(&postgres, &archive, &options).success();
+    postgres.psql(&format!("DROP DATABASE \"{name}\" WITH (FORCE)"));
+    let said = restored(&postgres, &archive, &options)
+        .expect_code(1)
+        .stderr;
+    assert!(said.contains("does not exist"), "{said}");
+}
+
+#[test]
 fn lists_serve_another_dump_of_the_same_objects() {
     let server = Server::start(18);
     let source = server.create_db("app");
