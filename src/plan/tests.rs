@@ -1057,8 +1057,8 @@ fn archives() -> impl Strategy<Value = Vec<Entry>> {
             entries.push(entry(id, "TABLE", &format!("t{n}"), Section::PreData));
         }
         // Some are partitions of others.
-        for n in 1..tables {
-            if let Some(parent) = &parents[n] {
+        for (n, parent) in parents.iter().enumerate().take(tables).skip(1) {
+            if let Some(parent) = parent {
                 let id = EntryId::try_from(entries.len() + 1).unwrap();
                 let parent = EntryId::try_from(parent.index(n) + 1).unwrap();
                 let child = EntryId::try_from(n + 1).unwrap();
