@@ -248,6 +248,138 @@ fn grants_by_others_do_not_undo_the_role() {
     }
 }
 
+/// There is no provider of security labels that could be loaded here: labels are put where one
+/// would put them, on every sort of object that can have one.
+#[test]
+fn security_labels() {
+    for major in [13, 15, 18] {
+        let server = Server::start(major);
+        let source = server.create_db("labels");
+        source.psql(
+            r#"create schema "S ""1";
+             set search_path = "S ""1";
+             create table t (id int, "C c" text);
+             create table p (id int) partition by range (id);
+             create view v as select 1 as x;
+             create materialized view m as select 1 as x;
+             create sequence s;
+             create foreign data wrapper w; create server sv foreign data wrapper w;
+             create foreign table f (x int) server sv;
+             create type c as (a int, b int);
+             create type e as enum ('a');
+             create type r as range (subtype = int);
+             create domain d as int;
+             create function fn(int, text) returns int language sql as 'select 1';
+             create procedure pr(int) language sql as 'select 1';
+             create aggregate ag(int) (sfunc = int4pl, stype = int);
+             create language "L l" handler plpgsql_call_handler;
+             create function w() returns event_trigger language plpgsql as 'begin end';
+             create event trigger ev on sql_drop execute function w();
+             create publication pu; 
+             set client_min_messages = error;
+             create subscription su connection 'dbname=x' publication p with (connect = false);
+             create extension citext;
+             select lo_create(770001);
+             set allow_system_table_mods = on;
+             create temp view labelled as
+               select 1259 as class, oid, 0 as part, 'rel ' || relname as label from pg_class
+                where relnamespace = '"S ""1"'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'S', 'f')
+               union all select 1259, 't'::regclass, 2, 'a column'
+               union all select 1247, oid, 0, 'type ' || typname from pg_type
+                where oid in ('c'::regtype, 'e'::regtype, 'r'::regtype, 'd'::regtype)
+               union all select 1255, oid, 0, 'fun ' || proname from pg_proc
+                where oid in ('fn(int, text)'::regprocedure, 'pr(int)'::regprocedure, 'ag(int)'::regprocedure,
+                              'now()'::regprocedure, 'citext_eq(citext, citext)'::regprocedure)
+               union all select 2612, oid, 0, 'lan' from pg_language where lanname = 'L l'
+               union all select 2615, oid, 0, 'it''s a \ label' from pg_namespace where nspname = 'S "1'
+               union all select 3466, oid, 0, 'event' from pg_event_trigger
+               union all select 6104, oid, 0, 'pub' from pg_publication
+               union all select 6100, oid, 0, 'sub' from pg_subscription where subname = 'su'
+               union all select 2613, 770001, 0, 'lob';
+             insert into pg_seclabel (objoid, classoid, objsubid, provider, label)
+               select oid, class, part, 'Some "provider', label from labelled
+                where class <> 6100;
+             insert into pg_shseclabel (objoid, classoid, provider, label)
+               select oid, 1262, 'other', 'the database' from pg_database where datname = current_database();"#,
+        );
+        // Those of subscriptions are in the one or the other catalog.
+        source.psql(
+            "set allow_system_table_mods = on;
+             insert into pg_seclabel (objoid, classoid, objsubid, provider, label)
+               select oid, 6100, 0, 'other', 'sub' from pg_subscription where subname = 'su'",
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a");
+        run(pgstow().args(["dump", &source.url(), "-f"]).arg(&file)).success();
+        let script = run(pgstow().args(["sql", "--schema-only"]).arg(&file))
+            .success()
+            .stdout;
+        let large = run(pgstow().args(["list", "--json"]).arg(&file))
+            .success()
+            .stdout;
+        let provider = r#"SECURITY LABEL FOR "Some ""provider" ON"#;
+        for on in [
+            r#"TABLE "S ""1".t IS 'rel t'"#,
+            r#"TABLE "S ""1".p IS 'rel p'"#,
+            r#"COLUMN "S ""1".t."C c" IS 'a column'"#,
+            r#"VIEW "S ""1".v IS 'rel v'"#,
+            r#"MATERIALIZED VIEW "S ""1".m IS 'rel m'"#,
+            r#"SEQUENCE "S ""1".s IS 'rel s'"#,
+            r#"FOREIGN TABLE "S ""1".f IS 'rel f'"#,
+            r#"TYPE "S ""1".c IS 'type c'"#,
+            r#"TYPE "S ""1".e IS 'type e'"#,
+            r#"TYPE "S ""1".r IS 'type r'"#,
+            r#"DOMAIN "S ""1".d IS 'type d'"#,
+            r#"FUNCTION "S ""1".fn(integer, text) IS 'fun fn'"#,
+            r#"PROCEDURE "S ""1".pr(IN integer) IS 'fun pr'"#,
+            r#"AGGREGATE "S ""1".ag(integer) IS 'fun ag'"#,
+            r#"LANGUAGE "L l" IS 'lan'"#,
+            r#"SCHEMA "S ""1" IS E'it''s a \\ label'"#,
+            "EVENT TRIGGER ev IS 'event'",
+            "PUBLICATION pu IS 'pub'",
+            "FUNCTION pg_catalog.now() IS 'fun now'",
+            r#"FUNCTION "S ""1".citext_eq("S ""1".citext,"S ""1".citext) IS 'fun citext_eq'"#,
+        ] {
+            let statement = format!("{provider} {on};");
+            // Before 14 arguments of procedures are written without their mode.
+            let before_14 = statement.replace("(IN ", "(");
+            assert!(
+                script.contains(&statement) || major < 14 && script.contains(&before_14),
+                "{major}: {statement} in {script}"
+            );
+        }
+        assert!(script.contains("SECURITY LABEL FOR other ON SUBSCRIPTION su IS 'sub';"));
+        assert!(large.contains("ON LARGE OBJECT 770001 IS 'lob'"), "{large}");
+        assert!(large.contains("the database"), "{large}");
+
+        let target = server.create_db("copy");
+        let said = run(pgstow().args(["restore", "-d", &target.url()]).arg(&file))
+            .expect_code(1)
+            .stderr;
+        assert!(said.contains("--no-security-labels"), "{said}");
+        let target = server.create_db("copy");
+        run(pgstow()
+            .args(["restore", "--no-security-labels", "-d", &target.url()])
+            .arg(&file))
+        .success();
+        let count = "select count(*) from pg_seclabel";
+        assert_eq!(target.query_one(count), "0");
+        let unlabelled = run(pgstow()
+            .args(["dump", "--no-security-labels", &source.url(), "-f"])
+            .arg(&file))
+        .success();
+        drop(unlabelled);
+        let script = run(pgstow().args(["sql", "--schema-only"]).arg(&file))
+            .success()
+            .stdout;
+        assert!(!script.contains("SECURITY LABEL"), "{script}");
+        // Nothing can remove them by a statement.
+        source.psql(
+            "set allow_system_table_mods = on; delete from pg_seclabel; delete from pg_shseclabel",
+        );
+    }
+}
+
 /// An extension comes in the target's version, with a warning, or pinned to the source's.
 #[test]
 fn versions_of_extensions() {

@@ -803,13 +803,26 @@ impl<'a> Collector<'a> {
         }
     }
 
+    /// Whether an object is there once the archive is restored: made by itself or with its
+    /// extension.
+    fn is_made(&self, header: &Header) -> bool {
+        header.wanted.has(Components::DEFINITION)
+            || header.extension.is_some_and(|extension| {
+                self.database
+                    .extensions
+                    .iter()
+                    .filter(|other| other.header.address.oid == extension)
+                    .any(|other| other.header.wanted.has(Components::DEFINITION))
+            })
+    }
+
     /// What follows from a relation: attaching, rows, values, refreshes.
     fn derived(&mut self, relation: &'a Relation, defined: bool) {
         let header = &relation.header;
         let oid = header.address.oid;
         let is_made = |oid: Oid| {
             let relation = self.relations.get(&oid);
-            relation.is_some_and(|made| made.header.wanted.has(Components::DEFINITION))
+            relation.is_some_and(|made| self.is_made(&made.header))
         };
         let parent_is_made = relation
             .parents
