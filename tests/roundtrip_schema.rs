@@ -338,31 +338,6 @@ async fn adopted_children_keep_the_order_of_their_columns() {
     }
 }
 
-/// What an older server gave, every newer one takes: pairs of neighbours would hide a statement
-/// that only a middle major still knows, so the oldest and the newest are among them.
-#[tokio::test]
-async fn older_sources_restore_on_newer_servers() {
-    for (from, to) in [(13, 18), (13, 14), (14, 16), (15, 17), (17, 18)] {
-        let source = Server::start(from).create_db("source");
-        source.load_fixtures();
-        let rendered = render(&source).await;
-        let target = Server::start(to).create_db("target");
-        target.psql_file(&support::fixture_path("00-roles"));
-        restore(&rendered, &target).await;
-        let privileges = |db: &Db| {
-            db.query_rows(
-                "SELECT c.oid::regclass::text, a.grantee::regrole::text, a.grantor::regrole::text,
-                        a.privilege_type, a.is_grantable::text
-                   FROM pg_class c, aclexplode(c.relacl) a
-                  WHERE c.relnamespace::regnamespace::text ~ '^fx_'
-                    AND a.grantee <> c.relowner
-                  ORDER BY 1, 2, 3, 4, 5",
-            )
-        };
-        assert_eq!(privileges(&source), privileges(&target), "{from} to {to}");
-    }
-}
-
 const MODES: [(&str, LockMode); 8] = [
     ("AccessShareLock", LockMode::AccessShare),
     ("RowShareLock", LockMode::RowShare),

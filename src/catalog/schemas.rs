@@ -26,9 +26,6 @@ fn compare_with_new_information_schema(header: &mut Header) {
     }
 }
 
-/// The role that owns `public` in a new database from 15 on.
-const DATABASE_OWNER_ROLE: &str = "pg_database_owner";
-
 /// Reads the schemas. Nothing of them is wanted yet.
 ///
 /// # Errors
@@ -53,11 +50,6 @@ pub(crate) async fn read(reader: &Reader<'_>) -> Result<Vec<Schema>> {
             Ok(Schema { header, built_in })
         })
         .collect()
-}
-
-/// Whether `public` has the owner that it has in every new database from 15 on.
-pub(crate) fn has_usual_owner(header: &Header) -> bool {
-    header.owner.as_deref() == Some(DATABASE_OWNER_ROLE)
 }
 
 /// The privileges of `public` are compared with those in a new database of 15 or newer: all for

@@ -8,7 +8,6 @@ use super::acl;
 use super::context::Reader;
 use super::extensions::Members;
 use super::pattern::{Pattern, Subject};
-use super::schemas;
 use super::selection::Selection;
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{
@@ -281,10 +280,7 @@ impl Selected {
         if self.definitions() && contains.has(Components::DEFINITION) {
             self.defined_schemas.push(header.address.oid);
         }
-        let mut wanted = contains.without(Components::DATA);
-        if header.name == "public" && schemas::has_usual_owner(header) {
-            wanted = wanted.without(Components::DEFINITION);
-        }
+        let wanted = contains.without(Components::DATA);
         header.wanted = self.content(self.as_member(header, wanted));
     }
 

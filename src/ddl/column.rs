@@ -189,7 +189,7 @@ pub(super) fn element<'a>(
                 format!("{constraint}NOT NULL {name}{}", no_inherit(not_null))
             });
     }
-    let multirange = builtin_multirange(&column.type_sql);
+    let multirange = builtin_multirange(&column.type_sql) || context.is_multirange(column.type_oid);
     context.target.needs(multirange, 14, "multirange types");
     let mut text = name;
     if table.of_type.is_none() {

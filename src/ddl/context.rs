@@ -31,6 +31,8 @@ pub(super) struct Context<'a> {
     indexes: HashMap<Oid, &'a Index>,
     index_constraints: HashMap<Oid, &'a Index>,
     types: HashMap<Oid, &'a Type>,
+    /// Users' multirange types, by schema and name.
+    multiranges: HashSet<(&'a str, &'a str)>,
     aggregates: HashMap<Oid, &'a Aggregate>,
     defaults: HashMap<Oid, (&'a Relation, &'a Column)>,
     separable: HashMap<Oid, Separable<'a>>,
@@ -53,6 +55,7 @@ impl<'a> Context<'a> {
             indexes: HashMap::with_capacity(database.indexes.len()),
             index_constraints: HashMap::new(),
             types: HashMap::with_capacity(database.types.len()),
+            multiranges: HashSet::new(),
             aggregates: database
                 .aggregates
                 .iter()
@@ -164,6 +167,10 @@ impl<'a> Context<'a> {
 
     fn add_type(&mut self, type_: &'a Type) {
         self.types.insert(type_.header.address.oid, type_);
+        if matches!(type_.definition, TypeDefinition::Multirange { .. }) {
+            let schema = type_.header.schema.as_deref().unwrap_or_default();
+            self.multiranges.insert((schema, &type_.header.name));
+        }
         if let TypeDefinition::Domain(domain) = &type_.definition {
             let domain: &'a Domain = domain;
             for constraint in &domain.constraints {
@@ -171,6 +178,22 @@ impl<'a> Context<'a> {
                     .insert(constraint.oid, Separable::Domain(type_, constraint));
             }
         }
+    }
+
+    /// Whether a type is a user's multirange, or an array of such.
+    pub fn is_multirange(&self, oid: Oid) -> bool {
+        match self.types.get(&oid).map(|type_| &type_.definition) {
+            Some(TypeDefinition::Multirange { .. }) => true,
+            Some(TypeDefinition::Array { element }) => self.is_multirange(*element),
+            _ => false,
+        }
+    }
+
+    /// Whether one of these types, as (schema, name), is a user's multirange.
+    pub fn has_multirange(&self, types: &[(String, String)]) -> bool {
+        types
+            .iter()
+            .any(|(schema, name)| self.multiranges.contains(&(schema.as_str(), name.as_str())))
     }
 
     /// Positions of the objects that have no index of their own above.

@@ -8,7 +8,6 @@ use super::context::Context;
 use super::privileges::GrantKind;
 use super::rendered::Rendered;
 use super::settings::assignment;
-use super::target::Target;
 use super::words::{builtin_multirange, has_words};
 use super::{plain, privileges};
 
@@ -31,7 +30,7 @@ pub(super) fn render(context: &Context<'_>, node: Node, function: &Function) -> 
     let mut rendered = plain::render(node, kind, &address, header, statements);
     rendered.name = signature;
     if header.wanted.has(Components::DEFINITION) {
-        ask(&context.target, function);
+        ask(context, function);
         for relation in context.maybe_written(header.address) {
             rendered.lock(*relation, LockMode::RowExclusive);
         }
@@ -41,7 +40,8 @@ pub(super) fn render(context: &Context<'_>, node: Node, function: &Function) -> 
 }
 
 /// What not every server knows.
-fn ask(target: &Target, function: &Function) {
+fn ask(context: &Context<'_>, function: &Function) {
+    let target = &context.target;
     let standard = matches!(function.body, FunctionBody::Sql(_));
     target.needs(
         standard,
@@ -53,7 +53,9 @@ fn ask(target: &Target, function: &Function) {
     let procedure = function.kind == FunctionKind::Procedure;
     target.needs(procedure && out, 14, "procedures with OUT arguments");
     let result = function.result.as_deref().unwrap_or_default();
-    let multirange = builtin_multirange(arguments) || builtin_multirange(result);
+    let multirange = builtin_multirange(arguments)
+        || builtin_multirange(result)
+        || context.has_multirange(&function.argument_types);
     target.needs(multirange, 14, "multirange types");
 }
 

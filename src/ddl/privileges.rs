@@ -364,9 +364,7 @@ impl Wording<'_> {
             if !self.is_known(change) {
                 continue;
             }
-            // Default privileges are always the role's own grants.
-            let foreign_grantor =
-                self.prefix.is_empty() && self.owner.is_some_and(|owner| owner != change.grantor);
+            let foreign_grantor = self.is_by_another(change);
             if foreign_grantor {
                 // Not the session's authorization: that is for superusers alone, and this is for
                 // members of the role as well.
@@ -380,9 +378,17 @@ impl Wording<'_> {
         statements
     }
 
+    /// Whether somebody other than the owner gives. Default privileges are always the role's own
+    /// grants.
+    fn is_by_another(&self, change: &Change) -> bool {
+        self.prefix.is_empty() && self.owner.is_some_and(|owner| owner != change.grantor)
+    }
+
     /// Whether the target has all that the statement would name.
     fn is_known(&self, change: &Change) -> bool {
-        let roles = [change.grantee.as_deref(), Some(change.grantor.as_str())];
+        // The owner's own grants do not name him.
+        let grantor = Some(change.grantor.as_str()).filter(|_| self.is_by_another(change));
+        let roles = [change.grantee.as_deref(), grantor];
         for role in roles.into_iter().flatten() {
             if let Some(since) = predefined_since(role)
                 && !self.target.at_least(since)

@@ -2,7 +2,9 @@
 
 use crate::error::Result;
 use crate::graph::Node;
-use crate::model::{Components, Identity, Persistence, Relation, Sequence, SequenceOwner};
+use crate::model::{
+    Components, Identity, Persistence, Relation, RelationKind, Sequence, SequenceOwner,
+};
 use crate::sql::{ident, literal};
 
 use super::context::{Context, missing};
@@ -139,6 +141,11 @@ fn add_identity(
         Persistence::Permanent | Persistence::Unlogged => "",
     };
     let (_, column) = column_of(context, owner)?;
+    let partitioned = table.kind == RelationKind::PartitionedTable;
+    if partitioned && context.target.source().at_least(17) && !context.target.at_least(17) {
+        let note = "identity columns of partitioned tables do not reach their partitions";
+        context.target.note(note);
+    }
     Ok(format!(
         "ALTER TABLE {} ALTER COLUMN {} ADD GENERATED {when} AS IDENTITY (\n    SEQUENCE NAME {}{}{persistence}\n)",
         table.header.sql_name(),

@@ -100,6 +100,7 @@ impl SqlOptions {
             disable_triggers: false,
             row_order: RowOrder::Free,
             present: BTreeSet::new(),
+            unavailable: BTreeSet::new(),
             leave_out: self.leave_out,
             target: self.target_version,
         }

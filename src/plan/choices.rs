@@ -49,6 +49,8 @@ pub struct Choices {
     pub row_order: RowOrder,
     /// Of what would be pulled in: entries whose objects the target has.
     pub present: BTreeSet<EntryId>,
+    /// Entries of extensions that the target's server does not have to install.
+    pub unavailable: BTreeSet<EntryId>,
     /// Classes of things that nobody wants.
     pub leave_out: LeaveOut,
     /// The version of the server that the entries were [adapted](super::adapt) to; none when it

@@ -1,4 +1,4 @@
-//! The target's version: which form of an entry it gets, and what it cannot have.
+//! The target's version: which form of an entry it gets, and what it, or its server, cannot have.
 
 use std::collections::BTreeMap;
 
@@ -40,8 +40,13 @@ pub(super) fn leave_out_impossible(
     is_rows: impl Fn(&Entry) -> bool,
     reasons: &mut BTreeMap<EntryId, Reason>,
 ) -> Vec<Omitted> {
-    let Some(target) = choices.target else {
-        return Vec::new();
+    let unknown = |entry: &Entry| {
+        let target = choices.target?;
+        let what = entry.form_for(target)?.impossible.as_ref()?;
+        Some(format!(
+            "PostgreSQL {} does not have {what}",
+            target.major()
+        ))
     };
     let mut impossible = Vec::new();
     // Entries come after what they need.
@@ -50,9 +55,14 @@ pub(super) fn leave_out_impossible(
         if reasons.contains_key(&entry.id) {
             continue;
         }
-        let form = entry.form_for(target);
-        if let Some(what) = form.and_then(|form| form.impossible.as_ref()) {
-            let reason = format!("PostgreSQL {} does not have {what}", target.major());
+        let reason = if choices.unavailable.contains(&entry.id) {
+            Some(String::from(
+                "the target's server does not have the extension",
+            ))
+        } else {
+            unknown(entry)
+        };
+        if let Some(reason) = reason {
             reasons.insert(entry.id, Reason::new(Cause::Impossible, reason.clone()));
             impossible.push(Omitted {
                 entry: entry.id,

@@ -199,6 +199,7 @@ impl RestoreOptions {
             disable_triggers: self.disable_triggers,
             row_order: RowOrder::Free,
             present: BTreeSet::new(),
+            unavailable: BTreeSet::new(),
             leave_out: LeaveOut {
                 owners: self.no_owner || self.leave_out.owners,
                 privileges: self.no_privileges || self.leave_out.privileges,

@@ -70,34 +70,32 @@ impl ArchiveReader {
     /// As [`build`].
     pub fn plan(&self, options: &RestoreOptions) -> Result<Plan> {
         let mut entries = self.entries(options);
-        self.plan_of(
-            &mut entries,
-            options,
-            options.target_version,
-            BTreeSet::new(),
-        )
+        let known = Known {
+            version: options.target_version,
+            ..Known::default()
+        };
+        self.plan_of(&mut entries, options, &known)
     }
 
     /// Gives the entries the form that the target's version needs, and makes a plan of them.
-    /// `present` is what need not be pulled in.
     fn plan_of(
         &self,
         entries: &mut [Entry],
         options: &RestoreOptions,
-        target: Option<ServerVersion>,
-        present: BTreeSet<EntryId>,
+        known: &Known,
     ) -> Result<Plan> {
         let choices = Choices {
-            target,
-            present,
+            target: known.version,
+            present: known.present.clone(),
+            unavailable: known.unavailable.clone(),
             row_order: match self {
                 Self::File(_) => RowOrder::Free,
                 Self::Pipe(_) => RowOrder::AsTheyCome,
             },
             ..options.choices()
         };
-        if let Some(target) = target {
-            adapt(entries, target);
+        if let Some(version) = known.version {
+            adapt(entries, version);
         }
         let entries = &*entries;
         match self {
@@ -118,6 +116,7 @@ impl ArchiveReader {
         wire: &mut Wire,
         entries: &mut [Entry],
         options: &RestoreOptions,
+        known: &Known,
         plan: Plan,
     ) -> Result<Plan> {
         if plan.pulled.is_empty() {
@@ -131,8 +130,31 @@ impl ArchiveReader {
             .pulled
             .iter()
             .filter_map(|pulled| entries.get((pulled.entry as usize).checked_sub(1)?));
-        let present = present::ask(wire, pulled).await?;
-        self.plan_of(entries, options, Some(wire.server_version()), present)
+        let known = Known {
+            present: present::ask(wire, pulled).await?,
+            ..known.clone()
+        };
+        self.plan_of(entries, options, &known)
+    }
+}
+
+/// What is known of the target.
+#[derive(Clone, Default)]
+struct Known {
+    version: Option<ServerVersion>,
+    /// What need not be pulled in.
+    present: BTreeSet<EntryId>,
+    /// Extensions that its server does not have.
+    unavailable: BTreeSet<EntryId>,
+}
+
+impl Known {
+    async fn ask(wire: &mut Wire, entries: &[Entry]) -> Result<Self> {
+        Ok(Self {
+            version: Some(wire.server_version()),
+            present: BTreeSet::new(),
+            unavailable: versions::unavailable_extensions(wire, entries).await?,
+        })
     }
 }
 
@@ -147,12 +169,12 @@ pub async fn plan_for(
 ) -> Result<Plan> {
     let mut entries = archive.entries(options);
     let mut wire = session::open(config, "restore").await?;
-    let version = Some(wire.server_version());
-    let mut plan = archive.plan_of(&mut entries, options, version, BTreeSet::new())?;
+    let known = Known::ask(&mut wire, &entries).await?;
+    let mut plan = archive.plan_of(&mut entries, options, &known)?;
     // A database that is still to be made has nothing.
     if !options.create {
         plan = archive
-            .plan_without_present(&mut wire, &mut entries, options, plan)
+            .plan_without_present(&mut wire, &mut entries, options, &known, plan)
             .await?;
     }
     wire.close().await;
@@ -207,12 +229,12 @@ async fn restore_some(
         cancel,
     };
     let mut wire = target.open("restore").await?;
-    let version = Some(wire.server_version());
-    let mut plan = archive.plan_of(&mut entries, options, version, BTreeSet::new())?;
+    let known = Known::ask(&mut wire, &entries).await?;
+    let mut plan = archive.plan_of(&mut entries, options, &known)?;
     // A database that is still to be made has nothing.
     if !options.create {
         plan = archive
-            .plan_without_present(&mut wire, &mut entries, options, plan)
+            .plan_without_present(&mut wire, &mut entries, options, &known, plan)
             .await?;
     }
     let archived = ServerVersion::from_num(archive.manifest().server_version);
@@ -243,7 +265,7 @@ async fn restore_some(
     let (mut wire, setup) = target.enter(wire, &shared, archived, &mut outcome).await?;
     if options.create {
         shared.plan = archive
-            .plan_without_present(&mut wire, &mut shared.entries, options, shared.plan)
+            .plan_without_present(&mut wire, &mut shared.entries, options, &known, shared.plan)
             .await?;
     }
     shared.current_role = current_role(&mut wire).await?;

@@ -1,12 +1,37 @@
 //! A target of another version than the source: what is told, and what is refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::options::{OnError, RestoreOptions};
 use super::outcome::Outcome;
 use super::shared::Shared;
+use crate::archive::{Entry, EntryId};
 use crate::connect::Wire;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
+
+/// The entries whose extension the server does not have to install.
+pub(super) async fn unavailable_extensions(
+    wire: &mut Wire,
+    entries: &[Entry],
+) -> Result<BTreeSet<EntryId>> {
+    let wanted = || {
+        entries
+            .iter()
+            .filter(|entry| entry.kind == "EXTENSION" && !entry.create.is_empty())
+    };
+    if wanted().next().is_none() {
+        return Ok(BTreeSet::new());
+    }
+    let rows = wire
+        .query("SELECT name FROM pg_catalog.pg_available_extensions")
+        .await
+        .context_with(|| "ask which extensions the target's server has")?;
+    let available: HashSet<&str> = rows.iter().filter_map(|row| row[0].as_deref()).collect();
+    Ok(wanted()
+        .filter(|entry| !available.contains(entry.name.as_str()))
+        .map(|entry| entry.id)
+        .collect())
+}
 
 /// Most names that are told with one note.
 const TOLD: usize = 5;
@@ -58,7 +83,7 @@ pub(super) fn judge(
     };
     Err(Error::new(
         Kind::Refused,
-        format!("{what} cannot be made on PostgreSQL {version}; nothing was changed"),
+        format!("{what} cannot be made on the target, PostgreSQL {version}; nothing was changed"),
     )
     .with_hint("--skip-impossible leaves them out, with all that needs them; they are named above"))
 }
