@@ -18,6 +18,8 @@ pub(crate) struct Pattern {
 pub(crate) enum Subject {
     /// `name`
     Extension,
+    /// `name`
+    ForeignServer,
     /// `name`, or `database.name` with the current database.
     Schema,
     /// `name`, `schema.name`, or `database.schema.name` with the current database.
@@ -33,7 +35,7 @@ impl Pattern {
         let pattern = select::Pattern::parse(text)?;
         let mut names = pattern.names();
         let allowed = match subject {
-            Subject::Extension => 1,
+            Subject::Extension | Subject::ForeignServer => 1,
             Subject::Schema => 2,
             Subject::Relation => 3,
         };

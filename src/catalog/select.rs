@@ -58,6 +58,16 @@ FROM pg_catalog.unnest($1::pg_catalog.text[]) WITH ORDINALITY AS p(name, number)
 JOIN pg_catalog.pg_extension e \
 ON e.extname OPERATOR(pg_catalog.~) p.name COLLATE pg_catalog.default";
 
+const MATCHING_SERVERS: &str = "\
+SELECT p.number::pg_catalog.int4, s.oid \
+FROM pg_catalog.unnest($1::pg_catalog.text[]) WITH ORDINALITY AS p(name, number) \
+JOIN pg_catalog.pg_foreign_server s \
+ON s.srvname OPERATOR(pg_catalog.~) p.name COLLATE pg_catalog.default";
+
+/// Foreign tables of the servers `$1`.
+const FOREIGN_TABLES: &str = "\
+SELECT t.ftrelid FROM pg_catalog.pg_foreign_table t WHERE t.ftserver = ANY ($1::oid[])";
+
 const USERS_SEARCH_PATH: &str = "SET LOCAL search_path TO DEFAULT";
 const EMPTY_SEARCH_PATH: &str = "SELECT pg_catalog.set_config('search_path', '', true)";
 
@@ -93,6 +103,8 @@ pub(crate) struct Selected {
     tables: Option<HashSet<Oid>>,
     excluded_tables: HashSet<Oid>,
     excluded_data: HashSet<Oid>,
+    /// Foreign tables whose rows are wanted.
+    foreign_data: HashSet<Oid>,
 }
 
 impl Selected {
@@ -148,6 +160,17 @@ impl Selected {
                 Must::Not,
             )
             .await?;
+        let servers = Patterns::servers(&selection.foreign_data);
+        let foreign_data = match find.oids(servers, Must::Each).await? {
+            None => HashSet::new(),
+            Some(servers) => {
+                let servers: Vec<Oid> = servers.into_iter().collect();
+                let rows = reader
+                    .rows("foreign tables", FOREIGN_TABLES, &[&servers])
+                    .await?;
+                rows.iter().map(|row| row.get(0)).collect()
+            }
+        };
         let mut selected = Self {
             everything: named.is_none() && tables.is_none() && named_extensions.is_none(),
             content: selection.content,
@@ -165,6 +188,7 @@ impl Selected {
             tables,
             excluded_tables: excluded_tables.unwrap_or_default(),
             excluded_data: excluded_data.unwrap_or_default(),
+            foreign_data,
         };
         for extension in extensions {
             selected.mark_extension(&mut extension.header);
@@ -465,10 +489,8 @@ impl Selected {
         let wanted = relation.header.wanted;
         let has_rows = match relation.kind {
             RelationKind::Table | RelationKind::Sequence | RelationKind::MaterializedView => true,
-            RelationKind::PartitionedTable
-            | RelationKind::View
-            | RelationKind::ForeignTable
-            | RelationKind::Composite => false,
+            RelationKind::ForeignTable => self.foreign_data.contains(&relation.header.address.oid),
+            RelationKind::PartitionedTable | RelationKind::View | RelationKind::Composite => false,
         };
         let unlogged = relation.persistence == Persistence::Unlogged
             // The position of an unlogged sequence, too, can be read nowhere but on the primary.
@@ -536,6 +558,10 @@ impl<'a> Patterns<'a> {
         Self::new(Subject::Extension, patterns)
     }
 
+    fn servers(patterns: &'a [String]) -> Self {
+        Self::new(Subject::ForeignServer, patterns)
+    }
+
     fn tables(alone: &'a [String], with_children: &'a [String]) -> Self {
         let mut all = Self::new(Subject::Relation, alone);
         let with_children = with_children.iter().map(|text| (text.as_str(), true));
@@ -585,11 +611,13 @@ async fn matching(
         Subject::Schema => "schemas",
         Subject::Relation => "tables",
         Subject::Extension => "extensions",
+        Subject::ForeignServer => "foreign servers",
     };
     let client = reader.client;
     let rows = match wanted.subject {
         Subject::Schema => client.query(MATCHING_SCHEMAS, &[&names]).await,
         Subject::Extension => client.query(MATCHING_EXTENSIONS, &[&names]).await,
+        Subject::ForeignServer => client.query(MATCHING_SERVERS, &[&names]).await,
         Subject::Relation => {
             let schemas: Vec<Option<&str>> = parsed.iter().map(|p| p.schema.as_deref()).collect();
             let children: Vec<bool> = wanted.patterns.iter().map(|(_, with)| *with).collect();
@@ -646,6 +674,8 @@ pub(crate) fn queries(_version: ServerVersion) -> Vec<(&'static str, String)> {
         ("matching schemas", MATCHING_SCHEMAS.to_owned()),
         ("matching relations", MATCHING_RELATIONS.to_owned()),
         ("matching extensions", MATCHING_EXTENSIONS.to_owned()),
+        ("matching servers", MATCHING_SERVERS.to_owned()),
+        ("foreign tables", FOREIGN_TABLES.to_owned()),
         ("column privileges", COLUMN_PRIVILEGES.to_owned()),
     ]
 }

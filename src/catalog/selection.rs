@@ -27,6 +27,9 @@ pub struct Selection {
     pub exclude_table_data: Vec<String>,
     /// `--exclude-table-data-and-children`
     pub exclude_table_data_and_children: Vec<String>,
+    /// `--include-foreign-data`: rows of foreign tables too, of servers that match. Each pattern
+    /// must match one.
+    pub foreign_data: Vec<String>,
     /// `-s`, `-a` or both.
     pub content: Content,
     /// Large objects: by default with everything, not with a selection.
@@ -52,6 +55,7 @@ impl Selection {
         for rule in rules {
             let patterns = match (rule.action, rule.subject) {
                 (Action::Include, Subject::Extension) => &mut self.extensions,
+                (Action::Include, Subject::ForeignData) => &mut self.foreign_data,
                 (Action::Include, Subject::Schema) => &mut self.schemas,
                 (Action::Include, Subject::Table) => &mut self.tables,
                 (Action::Include, Subject::TableAndChildren) => &mut self.tables_and_children,

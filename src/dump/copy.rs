@@ -2,7 +2,7 @@
 
 use crate::archive::CopyFormat;
 use crate::error::{Error, Kind, Result};
-use crate::model::{Column, Relation};
+use crate::model::{Column, Relation, RelationKind};
 use crate::sql::{ident, literal};
 
 use super::CopyFormatChoice;
@@ -16,6 +16,8 @@ pub(super) struct TableCopy {
     source: String,
     column_list: String,
     condition: Option<String>,
+    /// Its rows are somewhere else, so that only a query reads them.
+    pub is_foreign: bool,
     options: String,
 }
 
@@ -101,6 +103,7 @@ impl TableCopy {
                 .configuration_condition
                 .clone()
                 .filter(|condition| !condition.trim().is_empty()),
+            is_foreign: relation.kind == RelationKind::ForeignTable,
             options,
         })
     }
@@ -108,6 +111,10 @@ impl TableCopy {
     /// The statement that reads the whole table.
     pub fn copy_out(&self) -> String {
         match &self.condition {
+            None if self.is_foreign => format!(
+                "COPY (SELECT {} FROM ONLY {}) TO STDOUT{}",
+                self.column_list, self.source, self.options
+            ),
             None => {
                 let list = if self.columns.is_empty() {
                     String::new()
@@ -139,6 +146,6 @@ impl TableCopy {
 
     /// Whether [`TableCopy::copy_out_range`] gives the same rows as the whole, range by range.
     pub fn can_be_cut(&self) -> bool {
-        self.condition.is_none() && !self.columns.is_empty()
+        self.condition.is_none() && !self.columns.is_empty() && !self.is_foreign
     }
 }

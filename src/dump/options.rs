@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::archive::{Codec, Sections};
 use crate::catalog::Selection;
 use crate::error::{Error, Kind, Result};
-use crate::select::LeaveOut;
+use crate::select::{Content, LeaveOut};
 use crate::sql::Quoting;
 use crate::task::default_jobs;
 
@@ -103,6 +103,13 @@ impl DumpOptions {
         }
         if self.sections == Sections::NONE {
             return Err(Error::new(Kind::Usage, "no section is wanted"));
+        }
+        if self.selection.content == Content::SchemaOnly && !self.selection.foreign_data.is_empty()
+        {
+            return Err(Error::new(
+                Kind::Usage,
+                "options -s/--schema-only and --include-foreign-data cannot be used together",
+            ));
         }
         if self.memory_bytes < MIN_MEMORY_BYTES {
             return Err(Error::new(

@@ -201,7 +201,9 @@ pub(super) async fn run(
                     });
                 }
                 let read = async {
-                    if locked.insert(table.entry) {
+                    if table.copy.is_foreign {
+                        wire.execute(ALLOW_FOREIGN).await?;
+                    } else if locked.insert(table.entry) {
                         relock(&mut wire, table).await?;
                     }
                     let copy = Copy {
@@ -212,7 +214,11 @@ pub(super) async fn run(
                         table: Some(&table.label),
                     };
                     copy.run(&mut wire, &pipeline, &mut sealing, &*observer, &stop)
-                        .await
+                        .await?;
+                    if table.copy.is_foreign && !stop.is_cancelled() {
+                        wire.execute(FORBID_FOREIGN).await?;
+                    }
+                    Ok::<_, Error>(())
                 };
                 read.await
                     .context_with(|| format!("dump table {}", table.label))?;
@@ -250,6 +256,15 @@ pub(super) async fn run(
     wire.close().await;
     Ok(())
 }
+
+/// A session of a dump reads no foreign tables unless that is what it is asked to do. (The setting
+/// is one that older servers do not have.)
+const ALLOW_FOREIGN: &str = "\
+SELECT pg_catalog.set_config(name, 'view', false) FROM pg_catalog.pg_settings \
+WHERE name = 'restrict_nonsystem_relation_kind'";
+const FORBID_FOREIGN: &str = "\
+SELECT pg_catalog.set_config(name, 'view, foreign-table', false) FROM pg_catalog.pg_settings \
+WHERE name = 'restrict_nonsystem_relation_kind'";
 
 /// The leader holds the lock already. If somebody has queued for an exclusive lock since, a plain
 /// request would wait behind him, and he waits for the leader: NOWAIT makes that an error instead

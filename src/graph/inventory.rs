@@ -846,7 +846,11 @@ impl<'a> Collector<'a> {
                 Node::TableAttach(oid),
             );
         }
-        if relation.kind == RelationKind::Table && header.wanted.has(Components::DATA) {
+        let has_rows = matches!(
+            relation.kind,
+            RelationKind::Table | RelationKind::ForeignTable
+        );
+        if has_rows && header.wanted.has(Components::DATA) {
             push(
                 Section::Data,
                 30,

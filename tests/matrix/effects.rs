@@ -124,6 +124,55 @@ fn row_security_is_heeded_or_an_error() {
     .expect_code(1);
 }
 
+/// Rows of foreign tables are dumped when their server is named, and only then.
+#[test]
+fn rows_of_foreign_tables_come_when_asked_for() {
+    let server = Server::start(18);
+    let (source, far) = (server.create_db("near"), server.create_db("far"));
+    far.psql("create table t(i int, v text); insert into t values (1, 'a'), (2, 'b')");
+    source.psql(&format!(
+        "create extension postgres_fdw;
+         create server loop_1 foreign data wrapper postgres_fdw
+             options (host '{}', port '{}', dbname '{}');
+         create user mapping for current_user server loop_1;
+         create server elsewhere foreign data wrapper postgres_fdw options (host '/nowhere');
+         create foreign table t(i int, v text, w text generated always as (v || 'x') stored)
+             server loop_1 options (table_name 't');
+         create foreign table unreachable(i int) server elsewhere;
+         create table near as select 1 as i",
+        server.host(),
+        server.port(),
+        far.name(),
+    ));
+    far.psql("alter table t add w text");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a");
+    let list = |options: &[&str]| {
+        dump(&source, options, &file).success();
+        run(pgstow().arg("verify").arg(&file)).success();
+        run(pgstow().arg("list").arg(&file)).success().stdout
+    };
+    assert!(!list(&[]).contains("TABLE DATA public.t"));
+    let listed = list(&["--include-foreign-data=loop*"]);
+    assert!(listed.contains("TABLE DATA public.t"), "{listed}");
+    assert!(
+        !listed.contains("TABLE DATA public.unreachable"),
+        "{listed}"
+    );
+    // The copy's foreign table shows the same far one, which so gets its rows a second time.
+    let target = server.create_db("near_copy");
+    run(pgstow().args(["restore", "-d", &target.url()]).arg(&file)).success();
+    assert_eq!(
+        far.query_one("select string_agg(v, '' order by v) from t"),
+        "aabb"
+    );
+    for pattern in ["nowhere", "loop_1.x"] {
+        let option = format!("--include-foreign-data={pattern}");
+        let error = dump(&source, &[&option], &file).stderr;
+        assert!(error.contains(pattern), "{error}");
+    }
+}
+
 /// Rows alone are in an order that foreign keys allow, and a circle of them is named.
 #[test]
 fn rows_alone_come_in_the_order_of_foreign_keys() {

@@ -10,6 +10,7 @@ const CONTRADICTIONS: &[&[&str]] = &[
     &["--no-data", "--no-schema"],
     &["-b", "-B"],
     &["-s", "-b"],
+    &["-s", "--include-foreign-data=x"],
     &["--section=middle"],
     &["--serializable-deferrable", "--snapshot=1"],
     &["-w", "-W"],

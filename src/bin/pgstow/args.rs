@@ -292,6 +292,9 @@ pub struct Dump {
     /// Like --exclude-table-data, with partitions and all that inherits
     #[arg(long, value_name = "PATTERN", help_heading = "What")]
     pub exclude_table_data_and_children: Vec<String>,
+    /// Rows of foreign tables too, of servers that match
+    #[arg(long, value_name = "PATTERN", help_heading = "What")]
+    pub include_foreign_data: Vec<String>,
     /// Rules from a file, one a line; `-` is standard input (repeatable)
     #[arg(long, value_name = "FILE", help_heading = "What")]
     pub filter: Vec<String>,

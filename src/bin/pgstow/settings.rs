@@ -128,6 +128,7 @@ impl Dump {
             exclude_table_data: args.what.exclude_table_data,
             exclude_table_data_and_children: args.exclude_table_data_and_children,
             content,
+            foreign_data: args.include_foreign_data,
             large_objects,
             sequence_data: args.sequence_data,
             no_unlogged_table_data: args.no_unlogged_table_data,
