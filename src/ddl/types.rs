@@ -45,9 +45,11 @@ pub(super) fn render(context: &Context<'_>, node: Node, type_: &Type) -> Result<
                 .create
                 .push(format!("ALTER DOMAIN {name} DROP DEFAULT"));
         }
-        // A base type and its functions need each other; only CASCADE takes both away.
-        let cascade = match type_.definition {
+        // A base type and its functions need each other, and so do a range type and the function
+        // that normalizes it; only CASCADE takes both away.
+        let cascade = match &type_.definition {
             TypeDefinition::Base(_) => " CASCADE",
+            TypeDefinition::Range(range) if range.canonical.is_some() => " CASCADE",
             _ => "",
         };
         rendered

@@ -20,7 +20,7 @@ use crate::plan::{
 };
 use crate::report::Observer;
 use crate::select::Content;
-use crate::sql::{RESET_ROLE, ServerVersion, back_to, ident, without_if_exists};
+use crate::sql::{RESET_ROLE, ServerVersion, back_to, ident};
 use crate::storage::Sink;
 
 /// How to write the script.
@@ -34,7 +34,7 @@ pub struct SqlOptions {
     pub sections: Sections,
     /// Begins with statements that drop what follows.
     pub clean: bool,
-    /// With `clean`: an object that is not there is no error.
+    /// With `clean`: an object that is not there is no error. In a script it never is.
     pub if_exists: bool,
     /// Classes of things to leave out: owners, privileges, comments, …
     pub leave_out: LeaveOut,
@@ -319,14 +319,9 @@ impl<'a> Script<'a> {
         }
         for &id in &plan.drops {
             if let Some(entry) = script.entry(id) {
-                let strictly = |sql: &String| match options.if_exists {
-                    true => sql.clone(),
-                    false => without_if_exists(sql),
-                };
-                let drops: Vec<String> = entry.drop.iter().map(strictly).collect();
                 let section = script::section([script::Item {
                     title: format!("Drop {}", entry.describe()),
-                    statements: drops.iter().map(String::as_str).collect(),
+                    statements: entry.drop.iter().map(String::as_str).collect(),
                     ..script::Item::default()
                 }]);
                 script.text.push_str(&section);

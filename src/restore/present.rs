@@ -1,4 +1,5 @@
-//! Which of the objects that would be pulled in the target has already.
+//! Which objects of an archive the target has already: of those that would be pulled in, and of
+//! those that `--clean` is to drop.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +11,7 @@ use crate::sql::literal;
 /// Kinds with the condition under which an object of the name `w.name` (in `w.schema`, on
 /// `w.relation`) is there. Signatures are written as the archive has them, under an empty
 /// `search_path`.
-const LOOKUPS: [(&[&str], &str); 20] = [
+const LOOKUPS: [(&[&str], &str); 27] = [
     (
         &["SCHEMA"],
         "EXISTS (SELECT FROM pg_catalog.pg_namespace o WHERE o.nspname = w.name)",
@@ -105,13 +106,53 @@ const LOOKUPS: [(&[&str], &str); 20] = [
         "EXISTS (SELECT FROM pg_catalog.pg_foreign_server o WHERE o.srvname = w.name)",
     ),
     (
-        &["CONSTRAINT", "CHECK CONSTRAINT"],
+        &["CONSTRAINT", "CHECK CONSTRAINT", "FK CONSTRAINT"],
         "EXISTS (SELECT FROM pg_catalog.pg_constraint o WHERE o.conname = w.name \
          AND o.connamespace = n.oid AND coalesce(\
          (SELECT c.relname FROM pg_catalog.pg_class c WHERE c.oid = o.conrelid), \
          (SELECT t.typname FROM pg_catalog.pg_type t WHERE t.oid = o.contypid)) = w.relation)",
     ),
+    (
+        &["TRIGGER"],
+        "EXISTS (SELECT FROM pg_catalog.pg_trigger o JOIN pg_catalog.pg_class c ON c.oid = o.tgrelid \
+         WHERE o.tgname = w.name AND c.relname = w.relation AND c.relnamespace = n.oid)",
+    ),
+    (
+        &["RULE"],
+        "EXISTS (SELECT FROM pg_catalog.pg_rewrite o JOIN pg_catalog.pg_class c ON c.oid = o.ev_class \
+         WHERE o.rulename = w.name AND c.relname = w.relation AND c.relnamespace = n.oid)",
+    ),
+    (
+        &["POLICY"],
+        "EXISTS (SELECT FROM pg_catalog.pg_policy o JOIN pg_catalog.pg_class c ON c.oid = o.polrelid \
+         WHERE o.polname = w.name AND c.relname = w.relation AND c.relnamespace = n.oid)",
+    ),
+    (
+        &["STATISTICS"],
+        "EXISTS (SELECT FROM pg_catalog.pg_statistic_ext o WHERE o.stxname = w.name \
+         AND o.stxnamespace = n.oid)",
+    ),
+    (
+        &["PUBLICATION"],
+        "EXISTS (SELECT FROM pg_catalog.pg_publication o WHERE o.pubname = w.name)",
+    ),
+    (
+        &["SUBSCRIPTION"],
+        "EXISTS (SELECT FROM pg_catalog.pg_subscription o WHERE o.subname = w.name \
+         AND o.subdbid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()))",
+    ),
+    (
+        &["EVENT TRIGGER"],
+        "EXISTS (SELECT FROM pg_catalog.pg_event_trigger o WHERE o.evtname = w.name)",
+    ),
 ];
+
+/// Whether it can be asked for.
+pub(super) fn is_known(entry: &Entry) -> bool {
+    LOOKUPS
+        .iter()
+        .any(|(kinds, _)| kinds.contains(&entry.kind.as_str()))
+}
 
 /// Asks for these entries; answers those whose objects are there. Of kinds that have no lookup
 /// nothing is known, and they count as missing.

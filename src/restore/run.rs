@@ -14,7 +14,9 @@ use super::feed::{Conveyor, Feed, FileFeed, PipeFeed, Stream};
 use super::frame::Unpacker;
 use super::options::{OnError, RestoreOptions, RestoreReport, TargetState};
 use super::outcome::Outcome;
-use super::serial::{Absent, BATCH_STEPS, drop_objects, make_definitions, unless_cancelled};
+use super::serial::{
+    Absent, BATCH_STEPS, drop_objects, make_definitions, refuse_absent, unless_cancelled,
+};
 use super::session::{self, Setup};
 use super::shared::{Shared, Transactions};
 use super::triggers::Switcher;
@@ -436,7 +438,10 @@ async fn prepare(
     }
     if !shared.plan.drops.is_empty() {
         outcome.phase("clean");
-        drop_objects(wire, shared, Absent::of(options), cancel, outcome).await?;
+        if !options.if_exists {
+            refuse_absent(wire, shared, cancel, outcome).await?;
+        }
+        drop_objects(wire, shared, cancel, outcome).await?;
     }
     outcome.phase("pre-data");
     make_definitions(wire, shared, cancel, outcome).await?;

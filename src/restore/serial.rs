@@ -8,11 +8,12 @@ use tokio_util::sync::CancellationToken;
 use super::failure::{interrupted, is_fatal, of_drop};
 use super::options::{OnError, RestoreOptions};
 use super::outcome::Outcome;
+use super::present;
 use super::shared::{Shared, Transactions};
 use super::statements::{count, pass_on_notices, run_apart, run_together};
 use crate::archive::Entry;
 use crate::connect::{Canceller, Wire};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::plan::{Barrier, StepId, Work};
 use crate::report::Event;
 use crate::sql::without_if_exists;
@@ -78,7 +79,7 @@ impl Absent {
         }
     }
 
-    /// A statement of an archive, which has `IF EXISTS` wherever SQL knows it.
+    /// A statement that drops a database, which has `IF EXISTS` wherever SQL knows it.
     pub(super) fn applied_to(self, statement: &str) -> Cow<'_, str> {
         match self {
             Self::Fine => statement.into(),
@@ -87,11 +88,41 @@ impl Absent {
     }
 }
 
+/// Without `--if-exists`: whether all is there that is to be dropped, before anything is. Statements
+/// that drop never mind what is missing, since much goes with something else: sequences with
+/// their tables, partitions with their parents, functions with their types.
+pub(super) async fn refuse_absent(
+    wire: &mut Wire,
+    shared: &Shared,
+    cancel: &CancellationToken,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    let known: Vec<&Entry> = shared
+        .plan
+        .drops
+        .iter()
+        .filter_map(|&id| shared.entry(id))
+        .filter(|entry| present::is_known(entry))
+        .collect();
+    let canceller = wire.canceller();
+    let asking = present::ask(wire, known.iter().copied());
+    let found = unless_cancelled(canceller, cancel, asking).await??;
+    for entry in known.into_iter().filter(|entry| !found.contains(&entry.id)) {
+        let error = Error::new(Kind::Failed, "there is none")
+            .context(format!("drop {}", entry.describe()))
+            .with_hint("with --if-exists that is no error");
+        if shared.on_error == OnError::Exit {
+            return Err(error);
+        }
+        outcome.failed(shared, entry, &error);
+    }
+    Ok(())
+}
+
 /// Drops what will be made, backwards.
 pub(super) async fn drop_objects(
     wire: &mut Wire,
     shared: &Shared,
-    absent: Absent,
     cancel: &CancellationToken,
     outcome: &mut Outcome,
 ) -> Result<()> {
@@ -100,21 +131,18 @@ pub(super) async fn drop_objects(
         steps: Some(shared.plan.drops.len() as u64),
     });
     let entries = shared.plan.drops.iter().filter_map(|&id| shared.entry(id));
-    let statements: Vec<(&Entry, Cow<'_, str>)> = entries
-        .flat_map(|entry| {
-            let drop = entry.drop.iter();
-            drop.map(move |statement| (entry, absent.applied_to(statement)))
-        })
+    let statements: Vec<(&Entry, &str)> = entries
+        .flat_map(|entry| entry.drop.iter().map(move |sql| (entry, sql.as_str())))
         .collect();
     for batch in statements.chunks(BATCH_STATEMENTS) {
-        let texts: Vec<&str> = batch.iter().map(|(_, sql)| sql.as_ref()).collect();
+        let texts: Vec<&str> = batch.iter().map(|(_, sql)| *sql).collect();
         let canceller = wire.canceller();
         let dropped = unless_cancelled(canceller, cancel, wire.execute_all(&texts)).await?;
         // What is not there is no news.
         wire.take_notices();
         let Err(failed) = dropped else { continue };
         if shared.on_error == OnError::Exit || is_fatal(&failed.error) {
-            let (entry, statement) = &batch[failed.index.min(batch.len() - 1)];
+            let (entry, statement) = batch[failed.index.min(batch.len() - 1)];
             return Err(of_drop(failed.error, entry, statement));
         }
         for (entry, statement) in batch {
