@@ -39,8 +39,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "restore",
         &[
-            "error", "select", "report", "task", "sql", "dag", "connect", "archive", "storage",
-            "plan",
+            "error", "select", "report", "task", "sql", "dag", "connect", "model", "ddl",
+            "archive", "storage", "plan",
         ],
     ),
     (

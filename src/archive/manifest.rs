@@ -218,12 +218,22 @@ pub struct Manifest {
     /// of the table of contents. Only a restore that makes the database uses them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub database_entries: Vec<Entry>,
+    /// The same as fields, of which a restore makes the statements for its target's version, and
+    /// under another name; none in an archive that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database_properties: Option<DatabaseRecord>,
     /// The options of the dump that decide what is in it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<String, serde_json::Value>,
 }
 
 impl Manifest {
+    /// Whether the archive has nothing but globals: no database.
+    pub fn has_globals_alone(&self) -> bool {
+        self.database.is_empty()
+            && self.options.get("content").and_then(|value| value.as_str()) == Some("globals")
+    }
+
     /// A manifest of the current format version, with every field about the source empty.
     pub fn new(archive_id: ArchiveId, created: Timestamp, codec: Codec) -> Self {
         Self {
@@ -247,9 +257,66 @@ impl Manifest {
             lsn: None,
             snapshot: None,
             database_entries: Vec::new(),
+            database_properties: None,
             options: BTreeMap::new(),
         }
     }
+}
+
+/// What a database has besides its encoding and locale.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DatabaseRecord {
+    /// The owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Its privileges; none where they were never touched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acl: Option<Vec<AclRecord>>,
+    /// What a new database of that owner has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub acl_base: Vec<AclRecord>,
+    /// Its comment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// Security labels: provider and label.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<(String, String)>,
+    /// Its tablespace, unless that is `pg_default`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tablespace: Option<String>,
+    /// Connection limit; none for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection_limit: Option<i32>,
+    /// Whether everybody who may make databases may copy it.
+    pub is_template: bool,
+    /// `ALTER DATABASE … SET` and `ALTER ROLE … IN DATABASE … SET`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<SettingRecord>,
+}
+
+/// What one role granted to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AclRecord {
+    /// Who has it; none for PUBLIC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grantee: Option<String>,
+    /// The letters of an aclitem, each with `*` behind it where it may be granted on.
+    pub privileges: String,
+    /// Who gave it.
+    pub grantor: String,
+}
+
+/// A setting of a database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingRecord {
+    /// Of this role alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// The setting.
+    pub name: String,
+    /// Its value as stored.
+    pub value: String,
 }
 
 /// The schema as plain SQL scripts, for people and for restoring by hand.

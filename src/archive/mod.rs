@@ -37,7 +37,10 @@ pub use entry::*;
 pub use fingerprint::Fingerprint;
 pub use frame::{BINARY_HEADER, BINARY_TRAILER, FRAME_MAX, RawFrame, Rows, StoredFrame, rows_of};
 pub use index::{FrameIndex, Index, TableIndex};
-pub use manifest::{ArchiveId, FORMAT_VERSION, Globals, Manifest, Scripts, Timestamp};
+pub use manifest::{
+    AclRecord, ArchiveId, DatabaseRecord, FORMAT_VERSION, Globals, Manifest, Scripts,
+    SettingRecord, Timestamp,
+};
 pub use reader::Archive;
 pub use sections::Sections;
 pub use stream::{StreamItem, StreamReader, TableEnd};

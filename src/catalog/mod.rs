@@ -32,6 +32,7 @@ mod extensions;
 mod foreign;
 mod foreign_keys;
 mod functions;
+mod globals;
 mod headers;
 mod indexes;
 mod init_privs;
@@ -62,5 +63,6 @@ mod transforms;
 mod triggers;
 mod types;
 
+pub use globals::{GlobalsRequest, read_globals};
 pub use read::{ReadRequest, all_queries, read};
 pub use selection::Selection;

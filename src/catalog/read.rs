@@ -10,7 +10,7 @@ use super::select::Selected;
 use super::selection::Selection;
 use super::{
     access_methods, aggregates, casts, collations, comments, conversions, database, default_acls,
-    dependencies, detail, event_triggers, extensions, foreign, functions, headers, labels,
+    dependencies, detail, event_triggers, extensions, foreign, functions, globals, headers, labels,
     languages, large_objects, locks, losses, operator_classes, operators, publications, relations,
     remarks, roles, schemas, select, subscriptions, text_search, transforms, types,
 };
@@ -192,6 +192,7 @@ pub fn all_queries(version: ServerVersion) -> Vec<(&'static str, String)> {
         labels::queries,
         losses::queries,
         remarks::queries,
+        globals::queries,
     ] {
         all.extend(queries(version));
     }

@@ -22,6 +22,7 @@ mod extension;
 mod foreign;
 mod foreign_key;
 mod function;
+pub mod globals;
 mod index;
 mod label;
 mod language;

@@ -26,6 +26,8 @@ pub(super) enum GrantKind {
     ForeignDataWrapper,
     ForeignServer,
     LargeObject,
+    Tablespace,
+    Parameter,
 }
 
 impl GrantKind {
@@ -41,6 +43,8 @@ impl GrantKind {
             Self::Schema => "UC",
             Self::Database => "CTc",
             Self::LargeObject => "rw",
+            Self::Tablespace => "C",
+            Self::Parameter => "sA",
         }
     }
 }

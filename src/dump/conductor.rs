@@ -1,15 +1,13 @@
 //! The dump from end to end: snapshot, locks, catalogs, table of contents, rows, trailer.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::archive::{
-    ArchiveId, Entry, EntryId, Manifest, Pass, Scripts, Section, Timestamp, Writer, rows_first,
-};
+use crate::archive::{ArchiveId, Manifest, Scripts, Timestamp, Writer, rows_first};
 use crate::catalog::{self, ReadRequest};
 use crate::connect::{Canceller, Config, Session};
 use crate::ddl;
@@ -17,13 +15,14 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::graph;
 use crate::model::{Components, Database, Oid, Relation};
 use crate::report::{Event, Observer};
-use crate::sql::ident;
+use crate::select::Globals;
 use crate::storage::Sink;
 
-use super::entries::{Contents, contents, unless};
+use super::database::{database_entries, database_record};
+use super::entries::{Contents, contents};
 use super::pipeline::{Expected, Pipeline, Written};
 use super::work::Work;
-use super::{DumpOptions, DumpReport, scripts, session, work};
+use super::{DumpOptions, DumpReport, globals, scripts, session, work};
 
 /// Dumps the database of `config` into `sink`.
 ///
@@ -171,6 +170,19 @@ impl Dump<'_> {
         let lsn = current_lsn(&leader).await?;
 
         self.checkpoint()?;
+        let globals =
+            globals::read(&leader, self.options, CLIENT_ENCODING, &*self.observer).await?;
+        if self.options.globals.which == Globals::Alone {
+            let mut manifest = self.source_manifest(&leader, created, &snapshot, lsn)?;
+            manifest.options = BTreeMap::from([("content".to_owned(), "globals".into())]);
+            self.checkpoint()?;
+            let began = self.started;
+            let globals = globals.unwrap_or_default();
+            let report = globals::write_alone(sink, manifest, globals, began).await?;
+            leader.close().await;
+            return Ok(report);
+        }
+        let global_count = globals.as_ref().map_or(0, |globals| globals.entries.len());
         let request = ReadRequest {
             selection: self.options.selection.clone(),
             leave_out: self.options.leave_out,
@@ -215,8 +227,10 @@ impl Dump<'_> {
             .options
             .quoting
             .scope(|| database_entries(&database, &entries, self.options))?;
+        manifest.database_properties = Some(database_record(&database, self.options));
         let archive_id = manifest.archive_id;
-        let writer = Writer::create(sink, manifest, &entries, scripts).await?;
+        let writer =
+            Writer::create_with_globals(sink, manifest, &entries, scripts, globals).await?;
 
         let work = Arc::new(Work::new(tables, large_objects, rows_first(&entries)));
         let (table_count, bytes) = work.totals();
@@ -241,6 +255,7 @@ impl Dump<'_> {
         leader.close().await;
         Ok(DumpReport {
             database: database.properties.header.name.clone(),
+            globals: global_count as u64,
             entries: entries.len() as u64,
             tables: table_count,
             rows: table_rows,
@@ -353,17 +368,29 @@ impl Dump<'_> {
         lsn: Option<String>,
     ) -> Result<Manifest> {
         let properties = &database.properties;
-        let mut manifest = Manifest::new(ArchiveId::random()?, created, self.options.codec);
-        manifest.server_version = database.version.num();
-        manifest.server_version_text = leader.parameter("server_version").unwrap_or_default();
+        let mut manifest = self.source_manifest(leader, created, snapshot, lsn)?;
         manifest.database = properties.header.name.clone();
-        manifest.encoding = CLIENT_ENCODING.to_owned();
         manifest.database_encoding = Some(properties.encoding.clone());
         manifest.collate = Some(properties.collate.clone());
         manifest.ctype = Some(properties.ctype.clone());
         manifest.locale_provider = Some(properties.locale_provider.clone());
         manifest.locale = properties.locale.clone();
         manifest.icu_rules = properties.icu_rules.clone();
+        Ok(manifest)
+    }
+
+    /// What the manifest says about the server and the snapshot.
+    fn source_manifest(
+        &self,
+        leader: &Session,
+        created: Timestamp,
+        snapshot: &str,
+        lsn: Option<String>,
+    ) -> Result<Manifest> {
+        let mut manifest = Manifest::new(ArchiveId::random()?, created, self.options.codec);
+        manifest.server_version = leader.server_version().num();
+        manifest.server_version_text = leader.parameter("server_version").unwrap_or_default();
+        manifest.encoding = CLIENT_ENCODING.to_owned();
         manifest.lsn = lsn;
         manifest.snapshot = Some(snapshot.to_owned());
         Ok(manifest)
@@ -407,70 +434,3 @@ async fn current_lsn(leader: &Session) -> Result<Option<String>> {
 
 /// Encoding of all statements, and of frames whose COPY statement does not name another one.
 const CLIENT_ENCODING: &str = "UTF8";
-
-/// The database itself as entries, numbered after all others. They are part of the manifest and
-/// not of the table of contents: two databases of the same content have different names.
-fn database_entries(
-    database: &Database,
-    entries: &[Entry],
-    options: &DumpOptions,
-) -> Result<Vec<Entry>> {
-    let properties = &database.properties;
-    let leave_out = options.leave_out;
-    let name = &properties.header.name;
-    let first = EntryId::try_from(entries.len() + 1)
-        .map_err(|_| Error::new(Kind::Failed, "more than four thousand million objects"))?;
-    let blank = |id, kind: &str| Entry {
-        id,
-        kind: kind.to_owned(),
-        schema: None,
-        name: name.clone(),
-        relation: None,
-        owner: None,
-        section: Section::PreData,
-        pass: Pass::Main,
-        depends_on: Vec::new(),
-        locks: Vec::new(),
-        tablespace: None,
-        access_method: None,
-        create: Vec::new(),
-        drop: Vec::new(),
-        set_owner: Vec::new(),
-        privileges: Vec::new(),
-        comments: Vec::new(),
-        labels: Vec::new(),
-        roles: Vec::new(),
-        version: None,
-        data: None,
-        forms: Vec::new(),
-    };
-    let definition = Entry {
-        owner: properties
-            .header
-            .owner
-            .clone()
-            .filter(|_| !leave_out.owners),
-        create: ddl::database::create(properties, name, database.version),
-        drop: vec![format!("DROP DATABASE IF EXISTS {}", ident(name))],
-        set_owner: unless(leave_out.owners, ddl::database::owner(properties, name)),
-        privileges: unless(
-            leave_out.privileges,
-            ddl::database::acl(properties, name, database.version),
-        ),
-        comments: unless(
-            leave_out.comments,
-            ddl::database::comments(properties, name),
-        ),
-        labels: unless(
-            leave_out.security_labels,
-            ddl::database::labels(properties, name),
-        ),
-        ..blank(first, "DATABASE")
-    };
-    let settings = Entry {
-        create: ddl::database::properties(properties, name),
-        depends_on: vec![first],
-        ..blank(first + 1, "DATABASE PROPERTIES")
-    };
-    Ok(vec![definition, settings])
-}

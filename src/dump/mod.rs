@@ -13,7 +13,9 @@
 mod chunk;
 mod conductor;
 mod copy;
+mod database;
 mod entries;
+mod globals;
 mod options;
 mod pipeline;
 mod roles;
@@ -23,5 +25,5 @@ mod session;
 mod work;
 
 pub use conductor::run;
-pub use options::{CopyFormatChoice, DumpOptions, DumpReport, SnapshotMode};
+pub use options::{CopyFormatChoice, DumpOptions, DumpReport, GlobalsOptions, SnapshotMode};
 pub(crate) use session::settings as session_settings;

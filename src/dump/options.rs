@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::archive::{Codec, Sections};
 use crate::catalog::Selection;
 use crate::error::{Error, Kind, Result};
-use crate::select::{Content, LeaveOut};
+use crate::select::{Content, Globals, LeaveOut};
 use crate::sql::Quoting;
 use crate::task::default_jobs;
 
@@ -36,6 +36,31 @@ pub enum SnapshotMode {
     Exported(String),
 }
 
+/// Which of what belongs to the whole server is dumped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GlobalsOptions {
+    /// Whether at all.
+    pub which: Globals,
+    /// Roles, memberships, settings of roles and privileges on parameters.
+    pub roles: bool,
+    /// Tablespaces.
+    pub tablespaces: bool,
+    /// Stored passwords of roles, if the dumping role may read them.
+    pub role_passwords: bool,
+}
+
+impl Default for GlobalsOptions {
+    /// None; all of them if only `which` is set.
+    fn default() -> Self {
+        Self {
+            which: Globals::No,
+            roles: true,
+            tablespaces: true,
+            role_passwords: true,
+        }
+    }
+}
+
 /// Options of a dump.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -48,6 +73,8 @@ pub struct DumpOptions {
     pub leave_out: LeaveOut,
     /// Has extensions made in the version that they have here.
     pub extension_versions: bool,
+    /// Roles, tablespaces and the like.
+    pub globals: GlobalsOptions,
     /// Number of connections that read rows, at least 1.
     pub jobs: usize,
     /// Compression of frames.
@@ -76,6 +103,7 @@ impl Default for DumpOptions {
             sections: Sections::ALL,
             leave_out: LeaveOut::default(),
             extension_versions: false,
+            globals: GlobalsOptions::default(),
             jobs: default_jobs(),
             codec: Codec::default(),
             copy_format: CopyFormatChoice::default(),
@@ -128,8 +156,10 @@ const MIN_MEMORY_BYTES: u64 = 32 << 20;
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct DumpReport {
-    /// The database's name.
+    /// The database's name; empty when it was globals alone.
     pub database: String,
+    /// Roles, memberships, tablespaces and the like in the archive.
+    pub globals: u64,
     /// Entries in the table of contents.
     pub entries: u64,
     /// Tables whose rows are in the archive.

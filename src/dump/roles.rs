@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::graph::Node;
-use crate::model::{Acl, Address, Class, Database};
+use crate::model::{Address, Class, Database};
 
 /// Roles by object, asked by node.
 pub(super) struct NamedRoles<'a> {
@@ -18,9 +18,10 @@ impl<'a> NamedRoles<'a> {
         macro_rules! add {
             ($($list:ident),*) => {$(
                 for object in &database.$list {
-                    let named = of_acl(&object.header.acl);
+                    let header = &object.header;
+                    let named = header.acl.named_roles(header.owner.as_deref());
                     if !named.is_empty() {
-                        by_address.entry(object.header.address).or_default().extend(named);
+                        by_address.entry(header.address).or_default().extend(named);
                     }
                 }
             )*};
@@ -45,7 +46,7 @@ impl<'a> NamedRoles<'a> {
                 .iter()
                 .map(|column| &column.acl)
                 .chain(relation.system_columns.iter().map(|(_, acl)| acl))
-                .flat_map(of_acl)
+                .flat_map(|acl| acl.named_roles(relation.header.owner.as_deref()))
                 .collect();
             if !named.is_empty() {
                 let roles = by_address.entry(relation.header.address).or_default();
@@ -57,14 +58,16 @@ impl<'a> NamedRoles<'a> {
             by_address.insert(policy.header.address, roles.collect());
         }
         for default in &database.default_acls {
-            let mut roles = of_acl(&default.acl);
+            let mut roles = default.acl.named_roles(None);
             roles.insert(&default.role);
             by_address.insert(Address::new(Class::DefaultAcl, default.oid), roles);
         }
         let groups = database.large_objects.iter();
         Self {
             by_address,
-            by_group: groups.map(|group| of_acl(&group.acl)).collect(),
+            by_group: groups
+                .map(|group| group.acl.named_roles(Some(&group.owner)))
+                .collect(),
         }
     }
 
@@ -78,22 +81,4 @@ impl<'a> NamedRoles<'a> {
         let roles = roles.into_iter().flatten();
         roles.map(|role| (*role).to_owned()).collect()
     }
-}
-
-/// Everybody who was given something, and who gave it; nobody where nothing was ever changed.
-pub(super) fn of_acl(acl: &Acl) -> BTreeSet<&str> {
-    let Some(current) = &acl.current else {
-        return BTreeSet::new();
-    };
-    let differs = current.iter().any(|item| !acl.base.contains(item))
-        || acl.base.iter().any(|item| !current.contains(item));
-    if !differs {
-        return BTreeSet::new();
-    }
-    current
-        .iter()
-        .filter(|item| !acl.base.contains(item))
-        .flat_map(|item| item.grantee.iter().chain([&item.grantor]))
-        .map(String::as_str)
-        .collect()
 }

@@ -27,6 +27,15 @@ pub(crate) fn post_data(entries: &[Entry]) -> String {
     script
 }
 
+/// Globals in their order, each with its privileges.
+pub(crate) fn globals(entries: &[Entry]) -> String {
+    section(entries.iter().map(|entry| {
+        let mut all = statements(entry);
+        all.extend(entry.privileges.iter().map(String::as_str));
+        item(entry, all)
+    }))
+}
+
 fn definitions(entries: &[Entry], wanted: Section) -> String {
     section(
         entries

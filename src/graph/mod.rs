@@ -19,6 +19,7 @@
 //! before cycles are looked for, inline parts after.
 
 mod edges;
+mod grants;
 mod inventory;
 mod key;
 mod name;
@@ -30,6 +31,7 @@ mod sections;
 mod tests;
 mod trees;
 
+pub use grants::{GrantOrder, grant_order};
 pub use node::{Node, Order, Ordered, Section, Splits};
 
 use crate::dag::{self, Graph};

@@ -1,5 +1,7 @@
 //! Privileges.
 
+use std::collections::BTreeSet;
+
 use super::Oid;
 
 /// A privilege: its letter in an aclitem, and whether it may be granted on.
@@ -31,6 +33,23 @@ pub struct Acl {
     /// What a new object has: the server's default for owner and kind, or what CREATE EXTENSION or
     /// initdb left.
     pub base: Vec<AclItem>,
+}
+
+impl Acl {
+    /// Who is named when this is granted on a fresh object of `owner`: those who have something
+    /// that it would not give them, and who gave it; the owner is not among them.
+    pub fn named_roles(&self, owner: Option<&str>) -> BTreeSet<&str> {
+        let Some(current) = &self.current else {
+            return BTreeSet::new();
+        };
+        current
+            .iter()
+            .filter(|item| !self.base.contains(item))
+            .flat_map(|item| item.grantee.iter().chain([&item.grantor]))
+            .map(String::as_str)
+            .filter(|role| Some(*role) != owner)
+            .collect()
+    }
 }
 
 /// Default privileges of one role, for one kind of object, in one schema or in all.

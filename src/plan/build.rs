@@ -93,6 +93,7 @@ pub fn build(
     let adapted = adapted(database.iter().chain(&restored).copied(), choices);
     let warnings = std::mem::take(&mut builder.target_needs.warnings);
     Ok(Plan {
+        globals: Vec::new(),
         database: database.iter().map(|entry| entry.id).collect(),
         drops,
         steps: builder.finish(),

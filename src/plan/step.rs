@@ -135,6 +135,9 @@ pub struct Adapted {
 /// What a restore will do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Plan {
+    /// Roles, tablespaces and the like that are made before all else where they are not there
+    /// yet, in order, each as `KIND name`.
+    pub globals: Vec<String>,
     /// Entries that make and set up the database, in order; only with `--create`.
     pub database: Vec<EntryId>,
     /// Entries whose objects are dropped first, in order; only with `--clean`.
@@ -175,6 +178,9 @@ impl Plan {
 impl fmt::Display for Plan {
     /// One line per step, then what is left out and why.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for global in &self.globals {
+            writeln!(f, "unless it is there: {global}")?;
+        }
         if !self.database.is_empty() {
             writeln!(f, "create the database")?;
         }

@@ -14,10 +14,12 @@
 //! the format (`archive`), asking and printing (`ops` and the binary).
 
 mod coordinator;
+mod database;
 mod extensions;
 mod failure;
 mod feed;
 mod frame;
+mod globals;
 mod options;
 mod outcome;
 mod present;

@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::plan::{
     Adapted, Choices, EntryFilter, LeaveOut, Needed, Omitted, Parts, Pulled, RowOrder,
 };
-use crate::select::Content;
+use crate::select::{Content, Globals};
 use crate::sql::ServerVersion;
 
 /// What a failed entry means for the rest.
@@ -47,8 +47,17 @@ pub struct RestoreOptions {
     /// Makes the database first, under the name that the archive knows, and restores into it; the
     /// connection's own database serves only to issue CREATE DATABASE.
     pub create: bool,
+    /// With `create`: another name than the archive's.
+    pub create_as: Option<String>,
+    /// With `create`: the database is there and stays, if there is nothing in it; it gets the
+    /// archive's properties.
+    pub adopt: bool,
+    /// Roles, tablespaces and the like: those that are not there yet are made first.
+    pub globals: Globals,
     /// Drops what is about to be made.
     pub clean: bool,
+    /// With `clean` and `create`: ends other sessions in the database that is dropped.
+    pub force_drop: bool,
     /// With `clean`: an object that is not there is no error.
     pub if_exists: bool,
     /// Leaves owners out: everything belongs to the restoring role.
@@ -96,7 +105,11 @@ impl Default for RestoreOptions {
             sections: Sections::ALL,
             jobs: crate::task::default_jobs(),
             create: false,
+            create_as: None,
+            adopt: false,
+            globals: Globals::No,
             clean: false,
+            force_drop: false,
             if_exists: false,
             no_owner: false,
             no_privileges: false,
@@ -150,6 +163,28 @@ impl RestoreOptions {
         }
         if self.create && !self.sections.pre_data {
             return refuse("option --create requires the section pre-data");
+        }
+        if self.create_as.is_some() && !self.create {
+            return refuse("another name for the database requires option --create");
+        }
+        if self.force_drop && !(self.clean && self.create) {
+            return refuse("option --force requires options --clean and --create");
+        }
+        if self.adopt && (!self.create || self.clean) {
+            return refuse("a database is taken as it is only with --create, and without --clean");
+        }
+        if self.globals == Globals::Alone {
+            let of_database = self.create
+                || self.clean
+                || self.content != Content::All
+                || !self.sections.is_all()
+                || !self.filter.is_all();
+            if of_database {
+                return refuse(
+                    "with --globals-only no database is restored: no option that selects, makes \
+                     or cleans one goes with it",
+                );
+            }
         }
         if self.disable_triggers && self.content == Content::SchemaOnly {
             return refuse("options --disable-triggers and --schema-only cannot be used together");
@@ -273,6 +308,10 @@ pub struct PhaseTime {
 pub struct RestoreReport {
     /// The database, as `user@host:port/database`.
     pub target: String,
+    /// Roles, memberships, tablespaces and the like that were made.
+    pub globals: u64,
+    /// Those of them that were there already and were left as they are.
+    pub globals_found: Vec<String>,
     /// Entries restored.
     pub entries: u64,
     /// Tables whose rows were loaded.

@@ -225,6 +225,24 @@ impl Outcome {
         report
     }
 
+    /// A role, tablespace or the like was made.
+    pub(super) fn made_global(&mut self) {
+        self.report.globals += 1;
+    }
+
+    /// One was there already.
+    pub(super) fn found_global(&mut self, name: String) {
+        self.report.globals_found.push(name);
+    }
+
+    /// One was not tried.
+    pub(super) fn skip_global(&mut self, entry: &Entry, reason: String) {
+        self.report.skipped.push(SkippedEntry {
+            entry: entry.describe(),
+            reason,
+        });
+    }
+
     /// Totals by name, for the database's own entries.
     pub(super) fn made(&mut self, entry: EntryId) {
         self.restored.insert(entry);

@@ -20,7 +20,7 @@ use super::serial::{
 use super::session::{self, Setup};
 use super::shared::{Shared, Transactions};
 use super::triggers::Switcher;
-use super::{extensions, present, target, triggers, versions};
+use super::{database, extensions, globals, present, target, triggers, versions};
 use crate::archive::{Archive, Entry, EntryId, Manifest, StreamReader};
 use crate::connect::{Config, Wire};
 use crate::error::{Context, Error, Kind, Result, SqlState};
@@ -28,6 +28,7 @@ use crate::plan::{
     Barrier, Cause, Choices, Plan, RowOrder, Schedule, Work, adapt, build, load_via_root,
 };
 use crate::report::{Event, Observer};
+use crate::select::Globals;
 use crate::sql::ServerVersion;
 use crate::task::ByteBudget;
 
@@ -47,8 +48,43 @@ impl ArchiveReader {
         }
     }
 
+    fn globals(&self) -> Option<&[Entry]> {
+        match self {
+            Self::File(archive) => archive.globals(),
+            Self::Pipe(reader) => reader.globals(),
+        }
+    }
+
+    /// The globals that are to be made.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] when the archive does not have what is wanted of it.
+    fn wanted_globals(&self, options: &RestoreOptions) -> Result<Vec<Entry>> {
+        if options.globals != Globals::Alone && self.manifest().has_globals_alone() {
+            return Err(Error::new(
+                Kind::Refused,
+                "the archive has no database, only roles, tablespaces and the like",
+            )
+            .with_hint("restore them with --globals-only"));
+        }
+        if options.globals == Globals::No {
+            return Ok(Vec::new());
+        }
+        let globals = self.globals().ok_or_else(|| {
+            Error::new(
+                Kind::Refused,
+                "the archive has no roles, tablespaces and the like",
+            )
+            .with_hint("dump with --globals, or restore without")
+        })?;
+        Ok(globals.to_vec())
+    }
+
     /// What the table of contents lists, and the database itself if it is to be made.
     fn entries(&self, options: &RestoreOptions) -> Vec<Entry> {
+        if options.globals == Globals::Alone {
+            return Vec::new();
+        }
         let listed = match self {
             Self::File(archive) => archive.entries(),
             Self::Pipe(reader) => reader.entries(),
@@ -76,7 +112,10 @@ impl ArchiveReader {
             version: options.target_version,
             ..Known::default()
         };
-        self.plan_of(&mut entries, options, &known)
+        let globals = self.wanted_globals(options)?;
+        let mut plan = self.plan_of(&mut entries, options, &known)?;
+        plan.globals = globals.iter().map(Entry::describe).collect();
+        Ok(plan)
     }
 
     /// Gives the entries the form that the target's version needs, and makes a plan of them.
@@ -217,6 +256,7 @@ async fn restore_some(
     observer: Arc<dyn Observer>,
     cancel: &CancellationToken,
 ) -> Result<RestoreReport> {
+    let globals = archive.wanted_globals(options)?;
     let mut entries = archive.entries(options);
     let mut outcome = Outcome::new();
     outcome.phase("connect");
@@ -234,12 +274,11 @@ async fn restore_some(
     let known = Known::ask(&mut wire, &entries).await?;
     let mut plan = archive.plan_of(&mut entries, options, &known)?;
     // A database that is still to be made has nothing.
-    if !options.create {
+    if !options.create && options.globals != Globals::Alone {
         plan = archive
             .plan_without_present(&mut wire, &mut entries, options, &known, plan)
             .await?;
     }
-    let archived = ServerVersion::from_num(archive.manifest().server_version);
     let mut shared = Shared {
         entries,
         leave_out: options.choices().leave_out,
@@ -257,6 +296,7 @@ async fn restore_some(
         stop: CancellationToken::new(),
         warnings: AtomicU64::new(0),
         triggers: HashMap::new(),
+        database_is_worded: false,
     };
 
     versions::tell(&shared);
@@ -264,7 +304,25 @@ async fn restore_some(
         wire.close().await;
         return Err(error);
     }
-    let (mut wire, setup) = target.enter(wire, &shared, archived, &mut outcome).await?;
+    let has_globals = archive.globals().is_some();
+    let source = Source {
+        manifest: archive.manifest(),
+        globals: &globals,
+        has_globals,
+    };
+    let (mut wire, setup) = target
+        .enter(wire, &mut shared, &source, &mut outcome)
+        .await?;
+    if options.globals == Globals::Alone {
+        let name = wire.describe().to_owned();
+        wire.close().await;
+        if let ArchiveReader::Pipe(mut reader) = archive {
+            // Whoever writes it is let finish, and what is wrong further on is found.
+            while reader.next().await?.is_some() {}
+        }
+        make_durable(&target.config).await?;
+        return Ok(outcome.finish(&shared, name));
+    }
     if options.create {
         shared.plan = archive
             .plan_without_present(&mut wire, &mut shared.entries, options, &known, shared.plan)
@@ -425,14 +483,6 @@ async fn prepare(
     outcome: &mut Outcome,
 ) -> Result<()> {
     let (options, cancel) = (target.options, target.cancel);
-    let must_be_empty = options.target == TargetState::Empty
-        && !options.clean
-        && !options.create
-        && shared.plan.makes_definitions();
-    if must_be_empty {
-        let canceller = wire.canceller();
-        unless_cancelled(canceller, cancel, target::refuse_unless_empty(wire)).await??;
-    }
     if shared.transactions == Transactions::One {
         wire.execute("BEGIN").await.context_with(|| "begin")?;
     }
@@ -515,6 +565,15 @@ async fn set_up_database(
     Ok(())
 }
 
+/// Where from.
+struct Source<'a> {
+    manifest: &'a Manifest,
+    /// Those that are to be made.
+    globals: &'a [Entry],
+    /// Whether the archive has any.
+    has_globals: bool,
+}
+
 /// Where to, and how.
 struct Target<'a> {
     config: Config,
@@ -532,38 +591,117 @@ impl Target<'_> {
         }
     }
 
-    /// The first session goes on in the database that is restored into; makes that if it is asked for.
+    /// The first session goes on in the database that is restored into; makes roles and that
+    /// database if it is asked for. Nothing is changed before all that can be known is known.
     async fn enter(
         &mut self,
         mut wire: Wire,
-        shared: &Shared,
-        archived: ServerVersion,
+        shared: &mut Shared,
+        source: &Source<'_>,
         outcome: &mut Outcome,
     ) -> Result<(Wire, Setup)> {
+        let archived = ServerVersion::from_num(source.manifest.server_version);
         let warnings = target::check(&mut wire, archived, &*shared.observer).await?;
         shared
             .warnings
             .fetch_add(warnings, std::sync::atomic::Ordering::Relaxed);
         let (mut wire, setup) = self.set_up(wire).await?;
         if !self.options.create {
-            return Ok((wire, setup));
+            self.refuse_unless_empty(&mut wire, shared).await?;
         }
+        let canceller = wire.canceller();
+        let asking = globals::Found::ask(&mut wire);
+        let found = unless_cancelled(canceller, self.cancel, asking).await??;
+        let place = wire.describe().to_owned();
+        let has_globals = source.has_globals;
+        globals::check_names(shared, &found, source.globals, has_globals, &place)?;
+        let name = if self.options.create {
+            Some(self.name_database(&mut wire, shared, source).await?)
+        } else {
+            None
+        };
+        if !source.globals.is_empty() {
+            let (all, cancel) = (source.globals, self.cancel);
+            globals::make(&mut wire, shared, all, &found, cancel, outcome).await?;
+        }
+        let Some(name) = name else {
+            return Ok((wire, setup));
+        };
         outcome.phase("database");
         shared.event(&Event::Phase {
             name: "database",
             steps: None,
         });
         let canceller = wire.canceller();
-        let drop_first = self.options.clean.then(|| Absent::of(self.options));
-        let database = &shared.plan.database;
-        let creating =
-            target::create_database(&mut wire, &shared.entries, database, archived, drop_first);
-        let name = unless_cancelled(canceller, self.cancel, creating).await??;
+        if self.options.adopt {
+            let mut inside = self.config.with_database(&name).connect_wire().await?;
+            self.refuse_unless_empty(&mut inside, shared).await?;
+            inside.close().await;
+        } else {
+            let how = target::Making {
+                name: &name,
+                drop_first: self.options.clean.then(|| Absent::of(self.options)),
+                force: self.options.force_drop,
+                worded: shared.database_is_worded,
+                archived,
+            };
+            let database = &shared.plan.database;
+            let creating = target::create_database(&mut wire, &shared.entries, database, &how);
+            unless_cancelled(canceller, self.cancel, creating).await??;
+        }
         set_up_database(&mut wire, shared, self.cancel, outcome).await?;
         wire.close().await;
         self.config = self.config.with_database(&name);
         let wire = self.open("restore").await?;
         self.set_up(wire).await
+    }
+
+    async fn refuse_unless_empty(&self, wire: &mut Wire, shared: &Shared) -> Result<()> {
+        let must_be_empty = self.options.target == TargetState::Empty
+            && !self.options.clean
+            && shared.plan.makes_definitions();
+        if must_be_empty {
+            let canceller = wire.canceller();
+            let looking = target::refuse_unless_empty(wire);
+            unless_cancelled(canceller, self.cancel, looking).await??;
+        }
+        Ok(())
+    }
+
+    /// The name of the database that is to be made, and its statements worded for this server.
+    /// Refuses a name that is taken, unless the database is dropped first or taken as it is.
+    async fn name_database(
+        &self,
+        wire: &mut Wire,
+        shared: &mut Shared,
+        source: &Source<'_>,
+    ) -> Result<String> {
+        let own = &source.manifest.database;
+        let name = self.options.create_as.as_ref().unwrap_or(own).clone();
+        let reworded = database::reword(
+            &mut shared.entries,
+            source.manifest,
+            &name,
+            wire.server_version(),
+            shared.leave_out,
+        );
+        shared.database_is_worded = reworded.done;
+        for loss in reworded.losses {
+            shared.warn(loss);
+        }
+        if !reworded.done && name != *own {
+            return Err(Error::new(
+                Kind::Refused,
+                "the archive does not say how its database is made under another name",
+            )
+            .with_hint("make the database yourself and restore without --create"));
+        }
+        if !self.options.clean && !self.options.adopt {
+            let canceller = wire.canceller();
+            let looking = target::refuse_existing_database(wire, &name);
+            unless_cancelled(canceller, self.cancel, looking).await??;
+        }
+        Ok(name)
     }
 
     async fn set_up(&self, mut wire: Wire) -> Result<(Wire, Setup)> {

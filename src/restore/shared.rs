@@ -41,6 +41,8 @@ pub(super) struct Shared {
     pub(super) warnings: AtomicU64,
     /// Tables whose triggers are off while they are loaded, by the entry of their rows.
     pub(super) triggers: HashMap<EntryId, TriggerStates>,
+    /// Whether the database's statements are worded for the target's version.
+    pub(super) database_is_worded: bool,
 }
 
 impl Shared {

@@ -5,7 +5,7 @@ use crate::archive::{Entry, EntryId};
 use crate::connect::Wire;
 use crate::error::{Context, Error, Kind, Result, SqlState};
 use crate::report::Observer;
-use crate::sql::ServerVersion;
+use crate::sql::{ServerVersion, ident, literal};
 
 /// Everything that a user can have made, counted by class, with one name each. What `initdb`
 /// makes has an OID below 16384; `public` and `plpgsql` may have been made anew since. Members of
@@ -166,15 +166,55 @@ pub(super) async fn check(
     Ok(warnings)
 }
 
-/// Drops (if asked) and makes the database; the session must be in another one. `archived` is the
-/// version of the archive's source.
+/// How the database is made.
+pub(super) struct Making<'a> {
+    /// Its name.
+    pub(super) name: &'a str,
+    /// Drops one of that name first, and what it means when there is none.
+    pub(super) drop_first: Option<Absent>,
+    /// Ends the sessions in the one that is dropped.
+    pub(super) force: bool,
+    /// Whether the statements are worded for this server.
+    pub(super) worded: bool,
+    /// The version of the archive's source.
+    pub(super) archived: ServerVersion,
+}
+
+/// Whether there is a database of this name, and whether it is a template.
+async fn find_database(wire: &mut Wire, name: &str) -> Result<Option<bool>> {
+    let rows = wire
+        .query(&format!(
+            "SELECT datistemplate FROM pg_catalog.pg_database WHERE datname = {}",
+            literal(name)
+        ))
+        .await
+        .context_with(|| "look which databases there are")?;
+    Ok(rows.first().map(|row| row[0].as_deref() == Some("t")))
+}
+
+/// Refuses a name that is taken.
+pub(super) async fn refuse_existing_database(wire: &mut Wire, name: &str) -> Result<()> {
+    if find_database(wire, name).await?.is_none() {
+        return Ok(());
+    }
+    let shown: String = name.chars().map(visible).collect();
+    Err(Error::new(
+        Kind::Refused,
+        format!("database \"{shown}\" already exists"),
+    )
+    .with_sqlstate(SqlState::DUPLICATE_DATABASE)
+    .with_hint(EXISTS))
+}
+
+const EXISTS: &str = "drop it first with --clean --create, or restore without --create";
+
+/// Drops (if asked) and makes the database; the session must be in another one.
 pub(super) async fn create_database(
     wire: &mut Wire,
     entries: &[Entry],
     database: &[EntryId],
-    archived: ServerVersion,
-    drop_first: Option<Absent>,
-) -> Result<String> {
+    how: &Making<'_>,
+) -> Result<()> {
     let of = |id: &EntryId| entries.get(*id as usize - 1);
     let made = database
         .iter()
@@ -187,10 +227,24 @@ pub(super) async fn create_database(
             )
             .with_hint("make the database yourself and restore without --create")
         })?;
-    if let Some(absent) = drop_first {
+    if let Some(absent) = how.drop_first {
+        // A template cannot be dropped as long as it is one.
+        if find_database(wire, how.name).await? == Some(true) {
+            let name = ident(how.name);
+            let no_template = format!("ALTER DATABASE {name} IS_TEMPLATE = false");
+            run(wire, made, &no_template).await?;
+        }
         for entry in database.iter().rev().filter_map(of) {
             for statement in &entry.drop {
-                run(wire, entry, &absent.applied_to(statement)).await?;
+                let force = if how.force { " WITH (FORCE)" } else { "" };
+                let statement = format!("{}{force}", absent.applied_to(statement));
+                run(wire, entry, &statement).await.map_err(|error| {
+                    if error.sqlstate() == Some(&SqlState::OBJECT_IN_USE) && !how.force {
+                        error.with_hint("end the sessions in it, or have that done with --force")
+                    } else {
+                        error
+                    }
+                })?;
             }
         }
     }
@@ -199,22 +253,21 @@ pub(super) async fn create_database(
     if let Some(statement) = made.create.first() {
         // Before 15 there was one provider and no word for it; later servers take the template's,
         // and sort by that, unless they are told.
-        let statement = if wire.server_version().at_least(15) && !archived.at_least(15) {
+        let old = !how.worded && !how.archived.at_least(15);
+        let statement = if wire.server_version().at_least(15) && old {
             format!("{statement} LOCALE_PROVIDER = libc")
         } else {
             statement.clone()
         };
         run(wire, made, &statement).await.map_err(|error| {
             if error.sqlstate() == Some(&SqlState::DUPLICATE_DATABASE) {
-                error
-                    .with_kind(Kind::Refused)
-                    .with_hint("drop it first with --clean --create, or restore without --create")
+                error.with_kind(Kind::Refused).with_hint(EXISTS)
             } else {
                 error
             }
         })?;
     }
-    Ok(made.name.clone())
+    Ok(())
 }
 
 async fn run(wire: &mut Wire, entry: &Entry, statement: &str) -> Result<()> {

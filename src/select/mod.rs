@@ -8,10 +8,12 @@
 
 mod content;
 mod filter;
+mod globals;
 mod leave_out;
 mod pattern;
 
 pub use content::Content;
 pub use filter::{Action, Rule, Subject};
+pub use globals::Globals;
 pub use leave_out::LeaveOut;
 pub use pattern::{NamePattern, Pattern};

@@ -216,6 +216,51 @@ pub struct LeftOut {
     pub no_table_access_method: bool,
 }
 
+/// What belongs to the whole server.
+#[derive(Debug, Default, Group)]
+#[command(next_help_heading = "Whole server")]
+pub struct DumpGlobals {
+    /// Also roles, memberships, tablespaces and privileges on parameters
+    #[arg(long)]
+    pub globals: bool,
+    /// Only these, no database
+    #[arg(short = 'g', long)]
+    pub globals_only: bool,
+    /// Only roles and memberships, no tablespaces and no database
+    #[arg(long)]
+    pub roles_only: bool,
+    /// Only tablespaces, no roles and no database
+    #[arg(long)]
+    pub tablespaces_only: bool,
+    /// No passwords of roles; for those who may not read pg_authid
+    #[arg(long)]
+    pub no_role_passwords: bool,
+    /// Every database and the globals, one archive each, into the directory of --file
+    #[arg(long)]
+    pub all_databases: bool,
+    /// With --all-databases: no databases that match (repeatable)
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude_database: Vec<String>,
+}
+
+/// What belongs to the whole server.
+#[derive(Debug, Default, Group)]
+#[command(next_help_heading = "Whole server")]
+pub struct RestoreGlobals {
+    /// First make roles, memberships, tablespaces and privileges on parameters that are not there
+    #[arg(long)]
+    pub globals: bool,
+    /// Make only these
+    #[arg(short = 'g', long)]
+    pub globals_only: bool,
+    /// Restore the directory FILE that dump --all-databases wrote
+    #[arg(long)]
+    pub all_databases: bool,
+    /// With --all-databases: no databases that match (repeatable)
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude_database: Vec<String>,
+}
+
 /// How much is used.
 #[derive(Debug, Default, Group)]
 #[command(next_help_heading = "How")]
@@ -328,6 +373,8 @@ pub struct Dump {
     #[arg(long, help_heading = "How")]
     pub quote_all_identifiers: bool,
     #[command(flatten)]
+    pub globals: DumpGlobals,
+    #[command(flatten)]
     pub resources: Resources,
     /// Give up when a table lock takes longer, such as 5000 (ms), 30s or 2min
     #[arg(long, value_name = "TIME", help_heading = "How")]
@@ -375,12 +422,20 @@ pub struct Restore {
     /// Make the database first, under the archive's name for it; CONN serves only to do so
     #[arg(short = 'C', long, help_heading = "How")]
     pub create: bool,
+    /// As --create, under this name
+    #[arg(long, value_name = "NAME", help_heading = "How")]
+    pub create_as: Option<String>,
+    #[command(flatten)]
+    pub globals: RestoreGlobals,
     /// Drop what is about to be made
     #[arg(short = 'c', long, help_heading = "How")]
     pub clean: bool,
     /// With --clean: what is not there is no error
     #[arg(long, help_heading = "How")]
     pub if_exists: bool,
+    /// With --clean --create: end other sessions in the database that is dropped
+    #[arg(long, help_heading = "How")]
+    pub force: bool,
     /// Restore although the database is not empty
     #[arg(long, help_heading = "How")]
     pub allow_non_empty: bool,

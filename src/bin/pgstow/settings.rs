@@ -10,10 +10,10 @@ use pgstow::catalog::Selection;
 use pgstow::connect::{Config, ConfigSource, Environment, PasswordPrompt, ProcessEnv};
 use pgstow::error::{Error, Kind, Result};
 use pgstow::ops::{
-    CopyFormatChoice, DumpOptions, ListOptions, Needs, OnError, RestoreOptions, SnapshotMode,
-    SqlOptions, TargetState, UseList, VerifyOptions, default_jobs,
+    CopyFormatChoice, DumpOptions, GlobalsOptions, ListOptions, Needs, OnError, RestoreOptions,
+    SnapshotMode, SqlOptions, TargetState, UseList, VerifyOptions, default_jobs,
 };
-use pgstow::select::{Content, LeaveOut, Rule};
+use pgstow::select::{Content, Globals, LeaveOut, Rule};
 use pgstow::sql::{Quoting, ServerVersion};
 
 use super::args;
@@ -143,6 +143,7 @@ impl Dump {
         if args.quote_all_identifiers {
             options.quoting = Quoting::Always;
         }
+        options.globals = dump_globals(&args.globals)?;
         options.jobs = jobs(args.resources.jobs.as_deref())?;
         options.memory_bytes = bytes(&args.resources.memory)?;
         options.codec = args.compress.parse::<Codec>()?;
@@ -194,8 +195,17 @@ impl Restore {
                 None if args.single_transaction => 1,
                 given => jobs(given)?,
             },
-            create: args.create,
+            create: args.create || args.create_as.is_some(),
+            create_as: args.create_as,
+            adopt: false,
+            globals: match (args.globals.globals, args.globals.globals_only) {
+                (true, true) => return Err(together("--globals", "-g/--globals-only")),
+                (true, false) => Globals::With,
+                (false, true) => Globals::Alone,
+                (false, false) => Globals::No,
+            },
             clean: args.clean,
+            force_drop: args.force,
             if_exists: args.if_exists,
             no_owner: args.what.no_owner,
             no_privileges: args.what.no_privileges,
@@ -321,6 +331,49 @@ impl Sql {
             options,
         })
     }
+}
+
+/// What of the whole server a dump takes.
+fn dump_globals(args: &args::DumpGlobals) -> Result<GlobalsOptions> {
+    let alone = [
+        (args.globals_only, "-g/--globals-only"),
+        (args.roles_only, "--roles-only"),
+        (args.tablespaces_only, "--tablespaces-only"),
+    ];
+    let given: Vec<&str> = alone
+        .into_iter()
+        .filter_map(|(given, name)| given.then_some(name))
+        .collect();
+    if let [one, other, ..] = given.as_slice() {
+        return Err(together(one, other));
+    }
+    if let (Some(one), true) = (given.first(), args.all_databases) {
+        return Err(together(one, "--all-databases"));
+    }
+    if !args.exclude_database.is_empty() && !args.all_databases {
+        return Err(Error::new(
+            Kind::Usage,
+            "option --exclude-database requires option --all-databases",
+        ));
+    }
+    let which = match (given.is_empty(), args.globals || args.all_databases) {
+        (false, _) => Globals::Alone,
+        (true, true) => Globals::With,
+        (true, false) => Globals::No,
+    };
+    if args.no_role_passwords && (which == Globals::No || args.tablespaces_only) {
+        return Err(Error::new(
+            Kind::Usage,
+            "option --no-role-passwords requires that roles are dumped: --globals, \
+             --globals-only, --roles-only or --all-databases",
+        ));
+    }
+    Ok(GlobalsOptions {
+        which,
+        roles: !args.tablespaces_only,
+        tablespaces: !args.roles_only,
+        role_passwords: !args.no_role_passwords,
+    })
 }
 
 /// How much is said.

@@ -1,0 +1,235 @@
+//! Roles, memberships, tablespaces, privileges on parameters.
+
+use crate::graph::GrantOrder;
+use crate::model::{Acl, Globals, Membership, Role, Tablespace};
+use crate::sql::{ServerVersion, ident, literal};
+
+use super::privileges::{self, GrantKind};
+use super::settings::{assignment, storage_parameters};
+use super::target::Target;
+use super::{comment, label};
+
+/// One global and its statements, kept apart by purpose; each element is one statement without
+/// semicolon.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Global {
+    /// `ROLE`, `ROLE PASSWORD`, `ROLE MEMBERSHIP`, `ROLE SETTINGS`, `TABLESPACE` or
+    /// `PARAMETER ACL`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// The owner, of a tablespace.
+    pub owner: Option<String>,
+    /// The roles that its statements name, besides the owner; of a membership first the role,
+    /// then the member, then the grantor if it is named.
+    pub roles: Vec<String>,
+    /// Makes it.
+    pub create: Vec<String>,
+    /// Gives it its owner.
+    pub set_owner: Vec<String>,
+    /// GRANT and REVOKE.
+    pub privileges: Vec<String>,
+    /// COMMENT.
+    pub comments: Vec<String>,
+    /// SECURITY LABEL.
+    pub labels: Vec<String>,
+}
+
+/// All globals in an order in which they can be made: roles, each with its password, memberships
+/// as `order` says, settings of roles, tablespaces, privileges on parameters.
+pub fn render(globals: &Globals, order: &GrantOrder) -> Vec<Global> {
+    let mut all = Vec::new();
+    for role in &globals.roles {
+        all.push(create_role(role));
+        all.extend(password(role));
+    }
+    for &at in &order.grants {
+        if let Some(grant) = globals.memberships.get(at) {
+            let named = !order.without_grantor.contains(&at);
+            all.push(membership(grant, &globals.bootstrap, named));
+        }
+    }
+    if !globals.settings.is_empty() {
+        all.push(settings("ALL", "ROLE ALL", &globals.settings, Vec::new()));
+    }
+    for role in globals
+        .roles
+        .iter()
+        .filter(|role| !role.settings.is_empty())
+    {
+        let object = format!("ROLE {}", ident(&role.name));
+        let roles = vec![role.name.clone()];
+        all.push(settings(&role.name, &object, &role.settings, roles));
+    }
+    for space in &globals.tablespaces {
+        all.push(tablespace(space, globals.version));
+    }
+    for parameter in &globals.parameters {
+        let object = format!("PARAMETER {}", super::settings::dotted(&parameter.name));
+        all.push(Global {
+            kind: "PARAMETER ACL",
+            name: parameter.name.clone(),
+            roles: named(&parameter.acl, &globals.bootstrap),
+            privileges: privileges::on(
+                GrantKind::Parameter,
+                &object,
+                &parameter.acl,
+                Some(&globals.bootstrap),
+                &Target::new(globals.version),
+            ),
+            ..Global::default()
+        });
+    }
+    all
+}
+
+/// `CREATE ROLE` with what a new role would not have by itself: a role that makes others may not
+/// be allowed as much as to say NOSUPERUSER.
+fn create_role(role: &Role) -> Global {
+    let mut text = format!("CREATE ROLE {}", ident(&role.name));
+    let flags = [
+        (role.superuser, "SUPERUSER"),
+        (!role.inherit, "NOINHERIT"),
+        (role.create_role, "CREATEROLE"),
+        (role.create_db, "CREATEDB"),
+        (role.login, "LOGIN"),
+        (role.replication, "REPLICATION"),
+        (role.bypass_rls, "BYPASSRLS"),
+    ];
+    for (_, word) in flags.iter().filter(|(set, _)| *set) {
+        text.push_str(&format!(" {word}"));
+    }
+    if let Some(limit) = role.connection_limit {
+        text.push_str(&format!(" CONNECTION LIMIT {limit}"));
+    }
+    if let Some(until) = &role.valid_until {
+        text.push_str(&format!(" VALID UNTIL {}", literal(until)));
+    }
+    let object = format!("ROLE {}", ident(&role.name));
+    Global {
+        kind: "ROLE",
+        name: role.name.clone(),
+        create: vec![text],
+        comments: comments(&object, role.comment.as_deref()),
+        labels: labels(&object, &role.labels),
+        ..Global::default()
+    }
+}
+
+fn password(role: &Role) -> Option<Global> {
+    let password = role.password.as_ref()?;
+    Some(Global {
+        kind: "ROLE PASSWORD",
+        name: role.name.clone(),
+        roles: vec![role.name.clone()],
+        create: vec![format!(
+            "ALTER ROLE {} PASSWORD {}",
+            ident(&role.name),
+            literal(&password.0)
+        )],
+        ..Global::default()
+    })
+}
+
+/// What the role made by initdb granted is granted without saying so: that role may have another
+/// name on the target.
+fn membership(grant: &Membership, bootstrap: &str, with_grantor: bool) -> Global {
+    let (role, member) = (&grant.role, &grant.member);
+    let mut text = format!("GRANT {} TO {}", ident(role), ident(member));
+    let mut options = Vec::new();
+    // Before 16 there was one option, and how privileges are inherited was the member's affair.
+    match (grant.inherit, grant.set) {
+        (Some(inherit), Some(set)) => {
+            let word = |name: &str, on| format!("{name} {}", if on { "TRUE" } else { "FALSE" });
+            options.push(word("ADMIN", grant.admin));
+            options.push(word("INHERIT", inherit));
+            options.push(word("SET", set));
+        }
+        _ if grant.admin => options.push("ADMIN OPTION".to_owned()),
+        _ => {}
+    }
+    if !options.is_empty() {
+        text.push_str(&format!(" WITH {}", options.join(", ")));
+    }
+    let mut roles = vec![role.clone(), member.clone()];
+    let grantor = grant.grantor.as_ref();
+    if let Some(grantor) = grantor.filter(|grantor| with_grantor && *grantor != bootstrap) {
+        text.push_str(&format!(" GRANTED BY {}", ident(grantor)));
+        roles.push(grantor.clone());
+    }
+    Global {
+        kind: "ROLE MEMBERSHIP",
+        name: format!("{member} in {role}"),
+        roles,
+        create: vec![text],
+        ..Global::default()
+    }
+}
+
+fn settings(name: &str, object: &str, settings: &[(String, String)], roles: Vec<String>) -> Global {
+    Global {
+        kind: "ROLE SETTINGS",
+        name: name.to_owned(),
+        roles,
+        create: settings
+            .iter()
+            .map(|(name, value)| format!("ALTER {object} SET {}", assignment(name, value)))
+            .collect(),
+        ..Global::default()
+    }
+}
+
+fn tablespace(space: &Tablespace, version: ServerVersion) -> Global {
+    let name = ident(&space.name);
+    let object = format!("TABLESPACE {name}");
+    let mut create = Vec::new();
+    match &space.location {
+        Some(location) => {
+            create.push(format!("CREATE {object} LOCATION {}", literal(location)));
+        }
+        None => create.extend([
+            String::from("SET allow_in_place_tablespaces = on"),
+            format!("CREATE {object} LOCATION ''"),
+            String::from("RESET allow_in_place_tablespaces"),
+        ]),
+    }
+    if !space.options.is_empty() {
+        create.push(format!(
+            "ALTER {object} SET ({})",
+            storage_parameters(&space.options)
+        ));
+    }
+    Global {
+        kind: "TABLESPACE",
+        name: space.name.clone(),
+        owner: Some(space.owner.clone()),
+        roles: named(&space.acl, &space.owner),
+        create,
+        set_owner: vec![format!("ALTER {object} OWNER TO {}", ident(&space.owner))],
+        privileges: privileges::on(
+            GrantKind::Tablespace,
+            &object,
+            &space.acl,
+            Some(&space.owner),
+            &Target::new(version),
+        ),
+        comments: comments(&object, space.comment.as_deref()),
+        labels: labels(&object, &space.labels),
+    }
+}
+
+fn named(acl: &Acl, owner: &str) -> Vec<String> {
+    let roles = acl.named_roles(Some(owner)).into_iter();
+    roles.map(str::to_owned).collect()
+}
+
+fn comments(object: &str, text: Option<&str>) -> Vec<String> {
+    text.map(|text| comment::on(object, text))
+        .into_iter()
+        .collect()
+}
+
+fn labels(object: &str, labels: &[(String, String)]) -> Vec<String> {
+    let on = |(provider, text): &(String, String)| label::on(object, provider, text);
+    labels.iter().map(on).collect()
+}

@@ -1,0 +1,144 @@
+//! The database itself, worded for the server that is to make it.
+
+use crate::archive::{AclRecord, DatabaseRecord, Entry, Manifest};
+use crate::ddl::database;
+use crate::model::{Acl, AclItem, Address, Class, DatabaseProperties, Header, Privilege};
+use crate::plan::LeaveOut;
+use crate::sql::{ServerVersion, ident};
+
+/// What becomes of the archive's own statements.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Reworded {
+    /// Whether they are worded for the target now.
+    pub(super) done: bool,
+    /// What of the database cannot be had on the target.
+    pub(super) losses: Vec<String>,
+}
+
+/// Puts statements for a database of this name on a server of this version in the place of those
+/// that the archive has for its source's own. What is not in the archive stays out.
+pub(super) fn reword(
+    entries: &mut [Entry],
+    manifest: &Manifest,
+    name: &str,
+    target: ServerVersion,
+    leave_out: LeaveOut,
+) -> Reworded {
+    let Some(record) = &manifest.database_properties else {
+        return Reworded::default();
+    };
+    let Some(mut properties) = properties(manifest, record) else {
+        return Reworded::default();
+    };
+    if leave_out.tablespaces {
+        properties.tablespace = None;
+    }
+    let source = ServerVersion::from_num(manifest.server_version);
+    for entry in entries {
+        let put = |list: &mut Vec<String>, statements: Vec<String>| {
+            if !list.is_empty() {
+                *list = statements;
+            }
+        };
+        match entry.kind.as_str() {
+            "DATABASE" => {
+                put(
+                    &mut entry.create,
+                    database::create(&properties, name, target),
+                );
+                let drop = format!("DROP DATABASE IF EXISTS {}", ident(name));
+                put(&mut entry.drop, vec![drop]);
+                put(&mut entry.set_owner, database::owner(&properties, name));
+                let privileges = database::acl(&properties, name, source);
+                put(&mut entry.privileges, privileges);
+                put(&mut entry.comments, database::comments(&properties, name));
+                put(&mut entry.labels, database::labels(&properties, name));
+            }
+            "DATABASE PROPERTIES" => {
+                put(&mut entry.create, database::properties(&properties, name));
+            }
+            _ => continue,
+        }
+        name.clone_into(&mut entry.name);
+    }
+    Reworded {
+        done: true,
+        losses: losses(&properties, target),
+    }
+}
+
+/// The fields of the archive as the model has them; none when a needed one is missing.
+fn properties(manifest: &Manifest, record: &DatabaseRecord) -> Option<DatabaseProperties> {
+    let address = Address::new(Class::Database, 0);
+    let mut header = Header::new(address, None, manifest.database.clone());
+    header.owner.clone_from(&record.owner);
+    header.comment.clone_from(&record.comment);
+    let labels = record.labels.iter();
+    header.labels = labels.map(|(p, l)| (0, p.clone(), l.clone())).collect();
+    let items = |items: &[AclRecord]| items.iter().map(item).collect();
+    header.acl = Acl {
+        current: record.acl.as_ref().map(|acl| items(acl)),
+        base: items(&record.acl_base),
+    };
+    Some(DatabaseProperties {
+        header,
+        encoding: manifest.database_encoding.clone()?,
+        locale_provider: manifest.locale_provider.clone()?,
+        collate: manifest.collate.clone()?,
+        ctype: manifest.ctype.clone()?,
+        locale: manifest.locale.clone(),
+        icu_rules: manifest.icu_rules.clone(),
+        tablespace: record.tablespace.clone(),
+        connection_limit: record.connection_limit,
+        is_template: record.is_template,
+        settings: record
+            .settings
+            .iter()
+            .map(|setting| {
+                let setting = setting.clone();
+                (setting.role, setting.name, setting.value)
+            })
+            .collect(),
+    })
+}
+
+fn item(record: &AclRecord) -> AclItem {
+    let mut privileges: Vec<Privilege> = Vec::new();
+    for letter in record.privileges.chars() {
+        match (letter, privileges.last_mut()) {
+            ('*', Some(last)) => last.grantable = true,
+            _ => privileges.push(Privilege {
+                letter,
+                grantable: false,
+            }),
+        }
+    }
+    AclItem {
+        grantee: record.grantee.clone(),
+        grantor: record.grantor.clone(),
+        privileges,
+    }
+}
+
+fn losses(properties: &DatabaseProperties, target: ServerVersion) -> Vec<String> {
+    let mut losses = Vec::new();
+    let provider = properties.locale_provider.as_str();
+    let first = match provider {
+        "icu" => 15,
+        "builtin" => 17,
+        _ => 0,
+    };
+    if !target.at_least(first) {
+        losses.push(format!(
+            "PostgreSQL {target} has no locale provider {provider}: the database gets the locale \
+             {} of the operating system, and may sort in another order",
+            properties.collate
+        ));
+    }
+    if properties.icu_rules.is_some() && !target.at_least(16) {
+        losses.push(format!(
+            "PostgreSQL {target} has no ICU rules for a database: it may sort in another order"
+        ));
+    }
+    losses
+}

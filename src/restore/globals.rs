@@ -1,0 +1,363 @@
+//! Roles, tablespaces and the like: made before the database, what is there already left alone.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
+use tokio_util::sync::CancellationToken;
+
+use super::failure::{is_fatal, of_statement};
+use super::options::OnError;
+use super::outcome::Outcome;
+use super::serial::unless_cancelled;
+use super::shared::Shared;
+use crate::archive::Entry;
+use crate::connect::Wire;
+use crate::error::{Context, Error, Result};
+use crate::report::Event;
+use crate::sql::RESET_ROLE;
+
+/// Most entries in one transaction.
+const BATCH: usize = 2000;
+
+/// What the target has of its own.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) roles: BTreeSet<String>,
+    pub(super) tablespaces: BTreeSet<String>,
+    /// Role and member.
+    memberships: BTreeSet<(String, String)>,
+    settings_of_all: bool,
+}
+
+impl Found {
+    pub(super) async fn ask(wire: &mut Wire) -> Result<Self> {
+        let context = || "look which roles and tablespaces the target has";
+        let mut found = Self::default();
+        let mut names = async |sql: &str| wire.query(sql).await.context_with(context);
+        let value = |field: &Option<String>| field.clone().unwrap_or_default();
+        let roles = names("SELECT rolname FROM pg_catalog.pg_roles").await?;
+        found.roles = roles.iter().map(|row| value(&row[0])).collect();
+        let tablespaces = names("SELECT spcname FROM pg_catalog.pg_tablespace").await?;
+        found.tablespaces = tablespaces.iter().map(|row| value(&row[0])).collect();
+        let memberships = names(
+            "SELECT pg_catalog.pg_get_userbyid(roleid), pg_catalog.pg_get_userbyid(member) \
+             FROM pg_catalog.pg_auth_members",
+        );
+        for row in &memberships.await? {
+            found.memberships.insert((value(&row[0]), value(&row[1])));
+        }
+        let of_all = names(
+            "SELECT 1 FROM pg_catalog.pg_db_role_setting WHERE setdatabase = 0 AND setrole = 0",
+        );
+        found.settings_of_all = !of_all.await?.is_empty();
+        Ok(found)
+    }
+
+    /// What of the entry is there already, in words; none when the entry is to be made.
+    fn has(&self, entry: &Entry) -> Option<String> {
+        let name = &entry.name;
+        match (entry.kind.as_str(), entry.roles.as_slice()) {
+            ("ROLE" | "ROLE PASSWORD", _) => {
+                self.roles.contains(name).then(|| format!("role {name}"))
+            }
+            ("ROLE SETTINGS", []) => self
+                .settings_of_all
+                .then(|| "settings for all roles".to_owned()),
+            ("ROLE SETTINGS", _) => self.roles.contains(name).then(|| format!("role {name}")),
+            ("ROLE MEMBERSHIP", [role, member, ..]) => self
+                .memberships
+                .contains(&(role.clone(), member.clone()))
+                .then(|| format!("membership {name}")),
+            ("TABLESPACE", _) => {
+                let there = self.tablespaces.contains(name);
+                there.then(|| format!("tablespace {name}"))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Makes the globals that are not there. Roles and what hangs on them are one transaction, so
+/// that none is left without its password or its memberships; tablespaces stand alone, as the
+/// server demands.
+///
+/// # Errors
+/// Unless failures are to be passed over, the first one.
+pub(super) async fn make(
+    wire: &mut Wire,
+    shared: &Shared,
+    globals: &[Entry],
+    found: &Found,
+    cancel: &CancellationToken,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    outcome.phase("globals");
+    shared.event(&Event::Phase {
+        name: "globals",
+        steps: Some(globals.len() as u64),
+    });
+    let mut told = BTreeSet::new();
+    let mut wanted = Vec::new();
+    for entry in globals {
+        if shared.leave_out.tablespaces && entry.kind == "TABLESPACE" {
+            continue;
+        }
+        match found.has(entry) {
+            None => wanted.push(entry),
+            Some(there) if told.insert(there.clone()) => {
+                shared
+                    .observer
+                    .info(format!("{there} exists already: left as it is"));
+                outcome.found_global(there);
+            }
+            Some(_) => {}
+        }
+    }
+    let mut making = Making {
+        shared,
+        cancel,
+        missing: BTreeSet::new(),
+    };
+    let mut rest = wanted.as_slice();
+    while let Some(first) = rest.first() {
+        if first.kind == "TABLESPACE" {
+            making.tablespace(wire, first, outcome).await?;
+            rest = &rest[1..];
+            continue;
+        }
+        let alike = rest.iter().take_while(|entry| entry.kind != "TABLESPACE");
+        let mut length = alike.count().min(BATCH);
+        // A role and its password are not parted.
+        if rest
+            .get(length)
+            .is_some_and(|next| next.kind == "ROLE PASSWORD")
+        {
+            length += 1;
+        }
+        let (batch, after) = rest.split_at(length);
+        making.together(wire, batch, outcome).await?;
+        rest = after;
+    }
+    for notice in wire.take_notices() {
+        shared.warn(format!("globals: {notice}"));
+    }
+    Ok(())
+}
+
+struct Making<'a> {
+    shared: &'a Shared,
+    cancel: &'a CancellationToken,
+    /// Roles that could not be made.
+    missing: BTreeSet<String>,
+}
+
+impl Making<'_> {
+    /// Runs statements of one entry as one transaction.
+    async fn run(&self, wire: &mut Wire, entry: &Entry, statements: &[&str]) -> Result<()> {
+        let canceller = wire.canceller();
+        let run = unless_cancelled(canceller, self.cancel, wire.execute_all(statements)).await?;
+        run.map_err(|batch| {
+            let statement = statements.get(batch.index).copied().unwrap_or_default();
+            of_statement(batch.error, entry, statement)
+        })
+    }
+
+    async fn together(
+        &mut self,
+        wire: &mut Wire,
+        batch: &[&Entry],
+        outcome: &mut Outcome,
+    ) -> Result<()> {
+        let mut statements = Vec::new();
+        for &entry in batch {
+            let (make, others) = statements_of(self.shared, entry);
+            let all = make.into_iter().chain(others);
+            statements.extend(all.map(|statement| (entry, statement)));
+        }
+        let texts: Vec<&str> = statements.iter().map(|(_, text)| *text).collect();
+        let canceller = wire.canceller();
+        let made = unless_cancelled(canceller, self.cancel, wire.execute_all(&texts)).await?;
+        let Err(failed) = made else {
+            for _ in batch {
+                outcome.made_global();
+            }
+            return Ok(());
+        };
+        let at = failed.index.min(statements.len().saturating_sub(1));
+        let error = match statements.get(at) {
+            Some((entry, statement)) => of_statement(failed.error, entry, statement),
+            None => failed.error,
+        };
+        if self.shared.on_error == OnError::Exit || is_fatal(&error) {
+            return Err(error);
+        }
+        for &entry in batch {
+            let (mut all, others) = statements_of(self.shared, entry);
+            all.extend(others);
+            self.apart(wire, entry, &[all], outcome).await?;
+        }
+        Ok(())
+    }
+
+    async fn tablespace(
+        &mut self,
+        wire: &mut Wire,
+        entry: &Entry,
+        outcome: &mut Outcome,
+    ) -> Result<()> {
+        let (make, others) = statements_of(self.shared, entry);
+        let mut transactions: Vec<Vec<&str>> = make.into_iter().map(|one| vec![one]).collect();
+        transactions.push(others);
+        self.apart(wire, entry, &transactions, outcome).await
+    }
+
+    /// Makes one entry; its failure is written down, or ends the run.
+    async fn apart(
+        &mut self,
+        wire: &mut Wire,
+        entry: &Entry,
+        transactions: &[Vec<&str>],
+        outcome: &mut Outcome,
+    ) -> Result<()> {
+        let own = entry.owner.iter();
+        if let Some(role) = entry
+            .roles
+            .iter()
+            .chain(own)
+            .find(|r| self.missing.contains(*r))
+        {
+            let reason = format!("it needs ROLE {role}, which was not made");
+            outcome.skip_global(entry, reason);
+            return Ok(());
+        }
+        for statements in transactions.iter().filter(|some| !some.is_empty()) {
+            if let Err(error) = self.run(wire, entry, statements).await {
+                self.failed(entry, error, outcome)?;
+                return Ok(());
+            }
+        }
+        outcome.made_global();
+        Ok(())
+    }
+
+    fn failed(&mut self, entry: &Entry, error: Error, outcome: &mut Outcome) -> Result<()> {
+        if self.shared.on_error == OnError::Exit || is_fatal(&error) {
+            return Err(error);
+        }
+        outcome.failed(self.shared, entry, &error);
+        if entry.kind == "ROLE" {
+            self.missing.insert(entry.name.clone());
+        }
+        Ok(())
+    }
+}
+
+/// The statements of an entry: those that make it, and the others.
+fn statements_of<'e>(shared: &'e Shared, entry: &'e Entry) -> (Vec<&'e str>, Vec<&'e str>) {
+    let leave_out = shared.leave_out;
+    let kept = [
+        (leave_out.owners, &entry.set_owner),
+        (leave_out.privileges, &entry.privileges),
+        (leave_out.comments, &entry.comments),
+        (leave_out.security_labels, &entry.labels),
+    ];
+    let others = kept
+        .into_iter()
+        .filter(|(left_out, _)| !left_out)
+        .flat_map(|(_, statements)| statements)
+        .map(|statement| match statement.as_str() {
+            RESET_ROLE => shared.reset_role.as_str(),
+            other => other,
+        });
+    let make = entry.create.iter().map(String::as_str);
+    (make.collect(), others.collect())
+}
+
+/// Refuses, before anything is changed, a target that lacks roles or tablespaces which the restored
+/// entries name and `globals` will not make; all of them at once. When failures are to be passed
+/// over, it is a warning.
+///
+/// # Errors
+/// Of kind [`Refused`](crate::error::Kind::Refused).
+pub(super) fn check_names(
+    shared: &Shared,
+    found: &Found,
+    globals: &[Entry],
+    has_globals: bool,
+    place: &str,
+) -> Result<()> {
+    let leave_out = shared.leave_out;
+    let made = |kind: &str, name: &str| {
+        globals
+            .iter()
+            .any(|entry| entry.kind == kind && entry.name == name)
+    };
+    let mut roles = BTreeSet::new();
+    let mut tablespaces = BTreeSet::new();
+    let mut look = |entry: &Entry| {
+        let owner = entry.owner.iter();
+        let owner = owner.filter(|_| !leave_out.owners && !entry.set_owner.is_empty());
+        let others = entry
+            .roles
+            .iter()
+            .filter(|_| entry.privileges.is_empty() || !leave_out.privileges);
+        roles.extend(
+            owner
+                .chain(others)
+                .filter(|role| !found.roles.contains(*role) && !made("ROLE", role))
+                .cloned(),
+        );
+        tablespaces.extend(
+            entry
+                .tablespace
+                .iter()
+                .filter(|name| !name.is_empty() && !leave_out.tablespaces)
+                .filter(|name| !found.tablespaces.contains(*name) && !made("TABLESPACE", name))
+                .cloned(),
+        );
+    };
+    let steps = shared.plan.steps.iter().filter_map(|step| step.entry);
+    let restored: BTreeSet<_> = steps.chain(shared.plan.database.iter().copied()).collect();
+    restored
+        .into_iter()
+        .filter_map(|id| shared.entry(id))
+        .for_each(&mut look);
+    for entry in globals.iter().filter(|entry| found.has(entry).is_none()) {
+        look(entry);
+    }
+    if roles.is_empty() && tablespaces.is_empty() {
+        return Ok(());
+    }
+    let list = |what: &str, names: &BTreeSet<String>| {
+        let shown: Vec<&str> = names.iter().map(String::as_str).collect();
+        let plural = if names.len() == 1 { "" } else { "s" };
+        (!names.is_empty()).then(|| format!("{what}{plural} {}", shown.join(", ")))
+    };
+    let parts = [list("role", &roles), list("tablespace", &tablespaces)];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let text: String = format!(
+        "the target {place} lacks what the archive names: {}",
+        parts.join("; ")
+    )
+    .chars()
+    .map(|c| if c.is_control() { ' ' } else { c })
+    .collect();
+    let mut ways = vec![if has_globals {
+        "restore them with --globals"
+    } else {
+        "make them first, or dump with --globals and restore with --globals"
+    }];
+    if !roles.is_empty() {
+        ways.push("or leave owners and privileges out with --no-owner and --no-privileges");
+    }
+    if !tablespaces.is_empty() {
+        ways.push("or put everything into the default tablespace with --no-tablespaces");
+    }
+    let hint = ways.join(", ");
+    if shared.on_error == OnError::Continue {
+        shared.warnings.fetch_add(1, Ordering::Relaxed);
+        shared.observer.warning_with_hint(text, hint);
+        return Ok(());
+    }
+    Err(Error::new(crate::error::Kind::Refused, text).with_hint(hint))
+}
