@@ -745,7 +745,12 @@ async fn objects_in_system_schemas_are_named() {
     let db = Server::start(18).create_db("system");
     db.psql(
         "CREATE FUNCTION pg_catalog.mine() RETURNS int LANGUAGE sql AS 'SELECT 1';
-         CREATE VIEW information_schema.mine AS SELECT 1 AS one;",
+         CREATE VIEW information_schema.mine AS SELECT 1 AS one;
+         CREATE TYPE pg_catalog.mine AS ENUM ('a');
+         CREATE DOMAIN information_schema.mine_too AS int;
+         CREATE OPERATOR pg_catalog.<<<< (leftarg = int, rightarg = int, function = int4pl);
+         CREATE COLLATION pg_catalog.mine FROM \"C\";
+         CREATE TEXT SEARCH DICTIONARY pg_catalog.mine (template = simple);",
     );
     let (_, warnings) = try_read(&db, Selection::default()).await.unwrap();
     let prefix = "not dumped, for it is in a schema of the system:";
@@ -753,7 +758,13 @@ async fn objects_in_system_schemas_are_named() {
         warnings,
         [
             format!("{prefix} function pg_catalog.mine()"),
+            format!("{prefix} operator pg_catalog.<<<<(integer,integer)"),
+            format!("{prefix} text search dictionary pg_catalog.mine"),
+            format!("{prefix} type information_schema.mine_too"),
+            format!("{prefix} type pg_catalog.mine"),
             format!("{prefix} view information_schema.mine"),
+            "not dumped, for they are in a schema of the system: collations pg_catalog.mine"
+                .to_owned(),
         ]
     );
 }

@@ -8,15 +8,40 @@ use crate::model::Database;
 use crate::sql::ServerVersion;
 use std::collections::BTreeMap;
 
-/// Objects of the user's own in the system's schemas: they are dumped by nobody.
+/// Objects of the user's own in the system's schemas: they are dumped by nobody. Parts of others
+/// (rowtypes, arrays, multiranges) are named with those.
 const IN_SYSTEM_SCHEMAS: &str = "\
 SELECT i.type, i.identity FROM ( \
 SELECT 'pg_catalog.pg_class'::regclass::oid AS class, oid, relnamespace AS schema \
 FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S') UNION ALL \
+SELECT 'pg_catalog.pg_type'::regclass::oid, oid, typnamespace FROM pg_catalog.pg_type \
+WHERE typtype IN ('b', 'c', 'd', 'e', 'r') AND NOT (typelem <> 0 AND typlen = -1) \
+AND (typrelid = 0 \
+OR EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = typrelid AND c.relkind = 'c')) \
+UNION ALL \
+SELECT 'pg_catalog.pg_operator'::regclass::oid, oid, oprnamespace FROM pg_catalog.pg_operator \
+UNION ALL \
+SELECT 'pg_catalog.pg_collation'::regclass::oid, oid, collnamespace FROM pg_catalog.pg_collation \
+UNION ALL \
+SELECT 'pg_catalog.pg_conversion'::regclass::oid, oid, connamespace \
+FROM pg_catalog.pg_conversion UNION ALL \
+SELECT 'pg_catalog.pg_opclass'::regclass::oid, oid, opcnamespace FROM pg_catalog.pg_opclass \
+UNION ALL \
+SELECT 'pg_catalog.pg_opfamily'::regclass::oid, oid, opfnamespace FROM pg_catalog.pg_opfamily \
+UNION ALL \
+SELECT 'pg_catalog.pg_ts_config'::regclass::oid, oid, cfgnamespace FROM pg_catalog.pg_ts_config \
+UNION ALL \
+SELECT 'pg_catalog.pg_ts_dict'::regclass::oid, oid, dictnamespace FROM pg_catalog.pg_ts_dict \
+UNION ALL \
+SELECT 'pg_catalog.pg_ts_parser'::regclass::oid, oid, prsnamespace \
+FROM pg_catalog.pg_ts_parser UNION ALL \
+SELECT 'pg_catalog.pg_ts_template'::regclass::oid, oid, tmplnamespace \
+FROM pg_catalog.pg_ts_template UNION ALL \
 SELECT 'pg_catalog.pg_proc'::regclass::oid, oid, pronamespace FROM pg_catalog.pg_proc) o \
+JOIN pg_catalog.pg_namespace n ON n.oid = o.schema \
+AND n.nspname IN ('pg_catalog', 'information_schema') \
 CROSS JOIN LATERAL pg_catalog.pg_identify_object(o.class, o.oid, 0) i \
 WHERE $1::bool AND o.oid >= 16384 AND i.identity IS NOT NULL \
-AND o.schema IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) \
 AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e \
 WHERE e.classid = o.class AND e.objid = o.oid AND e.deptype IN ('e', 'i')) \
 ORDER BY i.type COLLATE \"C\", i.identity COLLATE \"C\"";
@@ -103,12 +128,25 @@ pub(crate) async fn warn(
             &[&everything],
         )
         .await?;
-    for row in &rows {
-        let (sort, identity): (&str, &str) = (row.get(0), row.get(1));
+    // Locales that came with the operating system later are taken over by the hundred.
+    let (collations, others): (Vec<_>, Vec<_>) = rows
+        .iter()
+        .map(|row| (row.get::<_, &str>(0), one_line(row.get(1))))
+        .partition(|(sort, _)| *sort == "collation");
+    for (sort, identity) in others {
         reader.observer.warning(format!(
-            "not dumped, for it is in a schema of the system: {sort} {}",
-            one_line(identity)
+            "not dumped, for it is in a schema of the system: {sort} {identity}"
         ));
+    }
+    if !collations.is_empty() {
+        let names: Vec<String> = collations.into_iter().map(|(_, name)| name).collect();
+        reader.observer.warning_with_hint(
+            format!(
+                "not dumped, for they are in a schema of the system: collations {}",
+                some_of(&names)
+            ),
+            "pg_import_system_collations makes those that the target's operating system has",
+        );
     }
     let rows = reader
         .rows("additions to extensions", ADDED_TO_EXTENSIONS, &[])
@@ -148,6 +186,18 @@ pub(crate) async fn warn(
         }
     }
     Ok(())
+}
+
+/// Most names in one message.
+const NAMES: usize = 20;
+
+/// Names for a message, those that are too many counted.
+pub(crate) fn some_of(names: &[String]) -> String {
+    let shown = names.iter().take(NAMES).cloned().collect::<Vec<_>>();
+    match names.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} others", shown.join(", ")),
+    }
 }
 
 /// The queries of this file, by name.

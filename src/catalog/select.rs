@@ -5,8 +5,9 @@
 //! schema are wanted when nothing was selected.
 
 use super::acl;
-use super::context::Reader;
+use super::context::{Reader, one_line};
 use super::extensions::Members;
+use super::losses;
 use super::pattern::{Pattern, Subject};
 use super::selection::Selection;
 use crate::error::{Context, Error, Kind, Result};
@@ -458,12 +459,15 @@ impl Selected {
                 && !self.excluded_data.contains(&relation.header.address.oid)
                 && !self.no_unlogged
         });
-        let count = lost.count();
-        if reader.in_recovery && count > 0 {
+        let names: Vec<String> = lost
+            .map(|relation| one_line(&relation.header.sql_name()))
+            .collect();
+        if reader.in_recovery && !names.is_empty() {
             reader.observer.warning_with_hint(
                 format!(
-                    "{count} unlogged tables or sequences cannot be read on a standby: \
-                     their rows and values are left out"
+                    "unlogged tables and sequences cannot be read on a standby: rows and values \
+                     are left out of {}",
+                    losses::some_of(&names)
                 ),
                 "dump from the primary",
             );
