@@ -13,6 +13,7 @@ use std::pin::pin;
 // Turned around or moved:
 // - a composite type's row in pg_class depends on the type, but the columns, which the type
 //   needs, hang on the row in pg_class;
+// - a function or a domain that names itself, in its body or its default, does need itself;
 // - members of operator families have no statement of their own: they speak for the family.
 const DEPENDENCIES: &str = "\
 SELECT CASE WHEN t.composite THEN d.refclassid ELSE d.classid END, \
@@ -27,7 +28,8 @@ CROSS JOIN LATERAL (SELECT coalesce(c.relkind = 'c', false) AND d.deptype = 'i' 
 AND d.refclassid = 'pg_catalog.pg_type'::regclass AND d.refobjid = c.reltype AS composite) t \
 WHERE d.deptype NOT IN ('p', 'e') AND d.objid >= 16384 \
 AND (d.refobjid >= 16384 OR d.refclassid = 'pg_catalog.pg_namespace'::regclass) \
-AND (d.classid <> d.refclassid OR d.objid <> d.refobjid) \
+AND (d.classid <> d.refclassid OR d.objid <> d.refobjid \
+OR d.classid IN ('pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_type'::regclass)) \
 AND d.classid NOT IN ('pg_catalog.pg_amop'::regclass, 'pg_catalog.pg_amproc'::regclass) \
 AND (c.relkind IS NULL OR c.relkind <> 't') \
 UNION ALL \

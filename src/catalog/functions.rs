@@ -34,6 +34,7 @@ fn functions(version: ServerVersion) -> String {
          JOIN pg_catalog.pg_namespace an ON an.oid = t.typnamespace ORDER BY a.at) AS schemas, \
          ARRAY(SELECT t.typname::text FROM unnest(p.proargtypes) WITH ORDINALITY AS a(oid, at) \
          JOIN pg_catalog.pg_type t ON t.oid = a.oid ORDER BY a.at) AS types, \
+         coalesce(p.proallargtypes, p.proargtypes::oid[]) || p.prorettype AS signature_types, \
          l.lanname::text AS language, \
          ARRAY(SELECT pg_catalog.format_type(a.oid, NULL) \
          FROM unnest(p.protrftypes) WITH ORDINALITY AS a(oid, at) ORDER BY a.at) AS transforms, \
@@ -139,6 +140,7 @@ fn function(reader: &Reader<'_>, selected: &Selected, row: &Row) -> Result<Funct
             .unwrap_or_default(),
         identity_arguments: identity_arguments.unwrap_or_default(),
         argument_types: schemas.into_iter().zip(types).collect(),
+        signature_types: row.get("signature_types"),
         result: row.get("result"),
         language: row.get("language"),
         transforms: row.get("transforms"),

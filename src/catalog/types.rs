@@ -32,7 +32,7 @@ fn types(version: ServerVersion) -> String {
          AS base, \
          CASE WHEN t.typtype = 'd' AND t.typcollation <> 0 AND t.typcollation <> b.typcollation \
          THEN {collation} END AS collation, \
-         t.typnotnull AS not_null, \
+         t.typbasetype AS base_oid, t.typnotnull AS not_null, \
          pg_catalog.pg_get_expr(t.typdefaultbin, 'pg_catalog.pg_type'::regclass) \
          AS default_expression, \
          t.typdefault AS default_text, \
@@ -241,6 +241,7 @@ fn domain(row: &Row, parts: &mut Parts) -> Result<Domain> {
         base: row
             .get::<_, Option<String>>("base")
             .ok_or_else(|| vanished("its base type"))?,
+        base_oid: row.get("base_oid"),
         collation: row.get("collation"),
         default: domain_default(row),
         not_null: row.get::<_, bool>("not_null") && !constraints.iter().any(|c| c.is_not_null),

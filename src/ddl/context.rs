@@ -85,7 +85,10 @@ impl<'a> Context<'a> {
         context.add_positions();
         for dependency in &database.dependencies {
             let object = dependency.object;
-            let may_write = object.class == Class::Rule || order.splits.postponed.contains(&object);
+            let may_write = object.class == Class::Rule
+                || order.splits.postponed.contains(&object)
+                || object.class == Class::Function
+                    && order.splits.declared_functions.contains(&object.oid);
             if may_write && dependency.on.class == Class::Relation {
                 let relations = context.written.entry(object).or_default();
                 relations.push(dependency.on.oid);
@@ -321,6 +324,16 @@ impl<'a> Context<'a> {
     /// Whether a view first stands as a dummy.
     pub fn is_dummy_view(&self, oid: Oid) -> bool {
         self.order.splits.dummy_views.contains(&oid)
+    }
+
+    /// Whether a function first stands as a declaration.
+    pub fn is_declared_function(&self, oid: Oid) -> bool {
+        self.order.splits.declared_functions.contains(&oid)
+    }
+
+    /// Whether a domain's default is set apart from it.
+    pub fn is_separate_domain_default(&self, oid: Oid) -> bool {
+        self.order.splits.domain_defaults.contains(&oid)
     }
 
     /// The relations that the statements inside a rule, or inside a function that moved behind the

@@ -5,6 +5,7 @@ use crate::model::{Components, Function, FunctionBody, FunctionKind, Parallel, V
 use crate::sql::{LockMode, dollar_quoted, ident, literal};
 
 use super::context::Context;
+use super::drop::guarded_by;
 use super::privileges::GrantKind;
 use super::rendered::Rendered;
 use super::settings::assignment;
@@ -13,14 +14,16 @@ use super::{plain, privileges};
 
 pub(super) fn render(context: &Context<'_>, node: Node, function: &Function) -> Rendered {
     let header = &function.header;
-    let kind = match function.kind {
-        FunctionKind::Procedure => "PROCEDURE",
-        FunctionKind::Function | FunctionKind::Window => "FUNCTION",
-    };
+    let kind = kind(function);
     let signature = format!("{}({})", header.name, function.identity_arguments);
-    let address = format!("{}({})", header.sql_name(), function.identity_arguments);
+    let address = address(function);
     let object = format!("{kind} {address}");
-    let mut statements = vec![create(kind, function)];
+    let declared = context.is_declared_function(header.address.oid);
+    let mut statements = vec![if declared {
+        declaration("CREATE", function, &function.identity_arguments)
+    } else {
+        create("CREATE", function)
+    }];
     statements.extend(
         header
             .depends_on_extensions
@@ -31,12 +34,68 @@ pub(super) fn render(context: &Context<'_>, node: Node, function: &Function) -> 
     rendered.name = signature;
     if header.wanted.has(Components::DEFINITION) {
         ask(context, function);
-        for relation in context.maybe_written(header.address) {
-            rendered.lock(*relation, LockMode::RowExclusive);
+        if !declared {
+            lock_what_is_written(context, function, &mut rendered);
         }
     }
     rendered.privileges = privileges::of(GrantKind::Function, &object, header, &context.target);
     rendered
+}
+
+/// The full definition of a function that so far stands as a declaration.
+pub(super) fn render_definition(
+    context: &Context<'_>,
+    node: Node,
+    function: &Function,
+) -> Rendered {
+    let header = &function.header;
+    let kind = kind(function);
+    let mut rendered = Rendered::new(node, kind, header);
+    rendered.name = format!("{}({})", header.name, function.identity_arguments);
+    rendered.owner.clone_from(&header.owner);
+    if header.wanted.has(Components::DEFINITION) {
+        ask(context, function);
+        let statement = create("CREATE OR REPLACE", function);
+        rendered.create.push(statement);
+        // Back to the declaration, so that what the body leans on can go before the function does.
+        // Defaults of arguments stay until all goes.
+        let drop = if function.arguments == function.identity_arguments {
+            let exists = format!(
+                "EXISTS (SELECT FROM pg_catalog.pg_proc p \
+                 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
+                 WHERE n.nspname = {} AND p.proname = {} \
+                 AND pg_catalog.pg_get_function_identity_arguments(p.oid) = {})",
+                literal(header.schema.as_deref().unwrap_or_default()),
+                literal(&header.name),
+                literal(&function.identity_arguments)
+            );
+            let declare = declaration("CREATE OR REPLACE", function, &function.arguments);
+            guarded_by(&exists, &declare)
+        } else {
+            format!("DROP {kind} IF EXISTS {} CASCADE", address(function))
+        };
+        rendered.drop.push(drop);
+        lock_what_is_written(context, function, &mut rendered);
+    }
+    rendered
+}
+
+fn kind(function: &Function) -> &'static str {
+    match function.kind {
+        FunctionKind::Procedure => "PROCEDURE",
+        FunctionKind::Function | FunctionKind::Window => "FUNCTION",
+    }
+}
+
+fn address(function: &Function) -> String {
+    let name = function.header.sql_name();
+    format!("{name}({})", function.identity_arguments)
+}
+
+fn lock_what_is_written(context: &Context<'_>, function: &Function, rendered: &mut Rendered) {
+    for relation in context.maybe_written(function.header.address) {
+        rendered.lock(*relation, LockMode::RowExclusive);
+    }
 }
 
 /// What not every server knows.
@@ -59,21 +118,42 @@ fn ask(context: &Context<'_>, function: &Function) {
     target.needs(multirange, 14, "multirange types");
 }
 
-fn create(kind: &str, function: &Function) -> String {
-    let mut text = format!(
-        "CREATE {kind} {}({})",
-        function.header.sql_name(),
-        function.arguments
-    );
+/// `verb` is `CREATE` or `CREATE OR REPLACE`.
+fn create(verb: &str, function: &Function) -> String {
+    let support = function.support.as_deref();
+    statement(verb, function, &function.arguments, support, &function.body)
+}
+
+/// The function without what it may need beside its signature. Bodies are not looked at while a
+/// restore makes functions; an empty one is never inlined either, and whoever called it would get
+/// an error and not a wrong result.
+fn declaration(verb: &str, function: &Function, arguments: &str) -> String {
+    let stand_in = FunctionBody::Source(String::new());
+    let body = match &function.body {
+        FunctionBody::Sql(_) => &stand_in,
+        own => own,
+    };
+    statement(verb, function, arguments, None, body)
+}
+
+fn statement(
+    verb: &str,
+    function: &Function,
+    arguments: &str,
+    support: Option<&str>,
+    body: &FunctionBody,
+) -> String {
+    let kind = kind(function);
+    let mut text = format!("{verb} {kind} {}({arguments})", function.header.sql_name());
     if let Some(result) = &function.result {
         text.push_str(&format!(" RETURNS {result}"));
     }
     text.push_str(&format!("\n    LANGUAGE {}", ident(&function.language)));
-    attributes(function, &mut text);
+    attributes(function, support, &mut text);
     for (name, value) in &function.settings {
         text.push_str(&format!("\n    SET {}", assignment(name, value)));
     }
-    match &function.body {
+    match body {
         FunctionBody::Source(source) => {
             text.push_str(&format!("\n    AS {}", dollar_quoted(source)));
         }
@@ -89,7 +169,7 @@ fn create(kind: &str, function: &Function) -> String {
 }
 
 /// The clauses between the language and the settings.
-fn attributes(function: &Function, text: &mut String) {
+fn attributes(function: &Function, support: Option<&str>, text: &mut String) {
     if !function.transforms.is_empty() {
         let types: Vec<_> = function
             .transforms
@@ -117,9 +197,9 @@ fn attributes(function: &Function, text: &mut String) {
         }
     }
     let numbers = [
-        ("COST", &function.cost),
-        ("ROWS", &function.rows),
-        ("SUPPORT", &function.support),
+        ("COST", function.cost.as_deref()),
+        ("ROWS", function.rows.as_deref()),
+        ("SUPPORT", support),
     ];
     for (word, value) in numbers {
         if let Some(value) = value {

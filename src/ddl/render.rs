@@ -51,6 +51,12 @@ fn node(context: &Context<'_>, node: Node) -> Result<Rendered> {
         Node::ViewDefinition(oid) => {
             view::render_definition(&context.target, node, context.relation(oid)?)?
         }
+        Node::FunctionDefinition(oid) => {
+            let address = Address::new(Class::Function, oid);
+            let object = context.object(&context.database.functions, address)?;
+            function::render_definition(context, node, object)
+        }
+        Node::DomainDefault(oid) => types::render_default(node, context.type_(oid)?)?,
         Node::TableAttach(oid) => table::render_attach(context, node, context.relation(oid)?)?,
         Node::TableData(oid) => {
             let header = &context.relation(oid)?.header;

@@ -88,6 +88,30 @@ pub(super) fn render_shell(node: Node, type_: &Type) -> Rendered {
     rendered
 }
 
+/// A domain's default that is given when what it needs is there.
+pub(super) fn render_default(node: Node, type_: &Type) -> Result<Rendered> {
+    let header = &type_.header;
+    let TypeDefinition::Domain(domain) = &type_.definition else {
+        return Err(missing(header.address));
+    };
+    let mut rendered = Rendered::new(node, "DEFAULT", header);
+    if let DomainDefault::Expression(default) = &domain.default
+        && header.wanted.has(Components::DEFINITION)
+    {
+        let name = header.sql_name();
+        let alter = format!("ALTER DOMAIN {name}");
+        rendered
+            .create
+            .push(format!("{alter} SET DEFAULT {default}"));
+        rendered.drop.push(guarded(
+            "to_regtype",
+            &name,
+            &format!("{alter} DROP DEFAULT"),
+        ));
+    }
+    Ok(rendered)
+}
+
 /// A domain constraint that is added after the data, or after what it needs.
 pub(super) fn render_constraint(
     target: &Target,
@@ -213,7 +237,9 @@ fn domain_type(context: &Context<'_>, type_: &Type, name: &str, domain: &Domain)
     context.target.needs(multirange, 14, "multirange types");
     let mut text = format!("CREATE DOMAIN {name} AS {}", domain.base);
     text.push_str(&collate(domain.collation.as_deref()));
-    if let DomainDefault::Expression(default) = &domain.default {
+    if let DomainDefault::Expression(default) = &domain.default
+        && !context.is_separate_domain_default(type_.header.address.oid)
+    {
         text.push_str(&format!(" DEFAULT {default}"));
     }
     if domain.not_null {

@@ -7,7 +7,7 @@ use super::node::Node;
 use super::trees::Trees;
 use crate::dag::Graph;
 use crate::model::{
-    Address, Class, Database, Dependency, DependencyKind, ForeignKey, Header, Oid, Relation,
+    Address, Class, Database, Dependency, DependencyKind, ForeignKey, Header, Oid, Relation, Type,
     TypeDefinition,
 };
 
@@ -159,7 +159,10 @@ impl Edges<'_> {
                 }
             }
             Item::Relation(relation) => self.relation_implied(node, relation),
-            Item::DomainConstraint(ty, _) => {
+            Item::FunctionDefinition(function) => {
+                self.part(node, self.inventory.resolve(function.header.address));
+            }
+            Item::DomainConstraint(ty, _) | Item::DomainDefault(ty) => {
                 self.part(node, self.inventory.resolve(ty.header.address));
             }
             Item::Default(relation, _)
@@ -274,7 +277,9 @@ impl Edges<'_> {
         ) else {
             return;
         };
-        if node == need {
+        let item = inventory.slot(node).item;
+        let inner = self.inner_part(item, dependency);
+        if node == need && inner.is_none() {
             return;
         }
         // Before 18 the server records the transforms of all arguments, whether the function asks
@@ -282,7 +287,6 @@ impl Edges<'_> {
         if dependency.object.class == Class::Function && dependency.on.class == Class::Transform {
             return;
         }
-        let item = inventory.slot(node).item;
         let need_item = inventory.slot(need).item;
         // What an extension's members need comes with the extension.
         let is_extension = matches!(item, Item::Extension(_));
@@ -326,11 +330,53 @@ impl Edges<'_> {
             }
             _ => {}
         }
+        if let Some(part) = inner {
+            self.graph.add(part, need);
+            return;
+        }
         if inventory.owner(node) == Some(need) {
             // Which way this goes was decided with the part's standing.
             return;
         }
         self.graph.add(node, need);
+    }
+
+    /// What of an object is in need, where the catalogs speak of the object as a whole: the body
+    /// and the defaults of a function, beside its signature; the default of a domain, beside its
+    /// base type.
+    fn inner_part(&self, item: Item<'_>, dependency: &Dependency) -> Option<u32> {
+        let on = dependency.on;
+        let outer = matches!(
+            on.class,
+            Class::Schema
+                | Class::Language
+                | Class::Extension
+                | Class::Transform
+                | Class::Collation
+        );
+        let (part, types) = match item {
+            // Not what leads to it, as an array of a domain does.
+            _ if item.header().map(|header| header.address) != Some(dependency.object) => {
+                return None;
+            }
+            Item::Function(function) => {
+                let part = Node::FunctionDefinition(function.header.address.oid);
+                (part, function.signature_types.as_slice())
+            }
+            Item::Type(Type {
+                header,
+                definition: TypeDefinition::Domain(domain),
+            }) => {
+                let part = Node::DomainDefault(header.address.oid);
+                (part, std::slice::from_ref(&domain.base_oid))
+            }
+            _ => return None,
+        };
+        let in_signature = on.class == Class::Type && types.contains(&on.oid);
+        // A rowtype's dependencies are its relation's; so are those of what a body reads.
+        (!outer && !in_signature)
+            .then(|| self.inventory.find(part))
+            .flatten()
     }
 
     /// A foreign key to a partitioned table needs the whole tree of the index that it leans on.

@@ -6,12 +6,12 @@ use super::key::Key;
 use super::node::{Node, Section};
 use crate::model::{
     AccessMethod, Acl, Address, Aggregate, Cast, Check, Class, Collation, Column, Components,
-    Conversion, Database, DefaultAcl, DomainConstraint, EventTrigger, ExtendedStatistics,
-    Extension, ForeignDataWrapper, ForeignKey, ForeignServer, Function, Header, Index, Language,
-    Oid, Operator, OperatorClass, OperatorFamily, Policy, Publication, PublicationSchema,
-    PublicationTable, Relation, RelationKind, Remark, Rule, Schema, Subscription,
-    TextSearchConfiguration, TextSearchDictionary, TextSearchParser, TextSearchTemplate, Transform,
-    Trigger, Type, TypeDefinition, UserMapping,
+    Conversion, Database, DefaultAcl, DomainConstraint, DomainDefault, EventTrigger,
+    ExtendedStatistics, Extension, ForeignDataWrapper, ForeignKey, ForeignServer, Function, Header,
+    Index, Language, Oid, Operator, OperatorClass, OperatorFamily, Policy, Publication,
+    PublicationSchema, PublicationTable, Relation, RelationKind, Remark, Rule, Schema,
+    Subscription, TextSearchConfiguration, TextSearchDictionary, TextSearchParser,
+    TextSearchTemplate, Transform, Trigger, Type, TypeDefinition, UserMapping,
 };
 
 /// What a node stands for.
@@ -59,6 +59,8 @@ pub(super) enum Item<'a> {
     NotNull(&'a Relation, &'a Column),
     DomainConstraint(&'a Type, &'a DomainConstraint),
     ViewRule(&'a Relation),
+    FunctionDefinition(&'a Function),
+    DomainDefault(&'a Type),
     TableAttach(&'a Relation),
     TableData(&'a Relation),
     SequenceSet(&'a Relation),
@@ -99,8 +101,11 @@ impl<'a> Item<'a> {
             Self::UserMapping(x) => &x.header,
             Self::Subscription(x) => &x.header,
             Self::EventTrigger(x) => &x.header,
-            Self::Type(x) | Self::ShellType(x) | Self::DomainConstraint(x, _) => &x.header,
-            Self::Function(x) => &x.header,
+            Self::Type(x)
+            | Self::ShellType(x)
+            | Self::DomainConstraint(x, _)
+            | Self::DomainDefault(x) => &x.header,
+            Self::Function(x) | Self::FunctionDefinition(x) => &x.header,
             Self::Relation(x)
             | Self::SequenceOwner(x)
             | Self::Default(x, _)
@@ -229,7 +234,10 @@ impl<'a> Inventory<'a> {
     /// The node that a part belongs to.
     pub fn owner(&self, part: u32) -> Option<u32> {
         match self.slot(part).item {
-            Item::DomainConstraint(ty, _) => self.resolve(ty.header.address),
+            Item::DomainConstraint(ty, _) | Item::DomainDefault(ty) => {
+                self.resolve(ty.header.address)
+            }
+            Item::FunctionDefinition(function) => self.resolve(function.header.address),
             Item::Default(relation, _)
             | Item::Check(relation, _)
             | Item::NotNull(relation, _)
@@ -587,6 +595,14 @@ impl<'a> Collector<'a> {
                 ..Key::pre(8, header)
             };
             self.object(Item::Function(function), header, key, is_shown(header));
+            if function.has_inner_needs() {
+                self.push(
+                    Key { rank: 1, ..key },
+                    Item::FunctionDefinition(function),
+                    Node::FunctionDefinition(header.address.oid),
+                    part_of(header),
+                );
+            }
         }
         for relation in &database.relations {
             self.relation(relation);
@@ -678,6 +694,18 @@ impl<'a> Collector<'a> {
                 );
             }
             TypeDefinition::Domain(domain) => {
+                if matches!(domain.default, DomainDefault::Expression(_)) {
+                    let key = Key {
+                        rank: 1,
+                        ..Key::pre(6, header)
+                    };
+                    self.push(
+                        key,
+                        Item::DomainDefault(ty),
+                        Node::DomainDefault(header.address.oid),
+                        part,
+                    );
+                }
                 for constraint in &domain.constraints {
                     let key = Key {
                         name: &constraint.name,

@@ -37,7 +37,7 @@ pub use node::{Node, Order, Ordered, Section, Splits};
 use crate::dag::{self, Graph};
 use crate::error::{Error, Kind, Result};
 use crate::model::Database;
-use inventory::{Inventory, Standing};
+use inventory::{Inventory, Item, Standing};
 use trees::Trees;
 
 /// Orders everything that is wanted of a database.
@@ -96,7 +96,13 @@ fn always_apart(inventory: &Inventory<'_>) -> Splits {
 /// A part that reaches its own owner through something that is not in the archive is no cycle.
 fn drop_ways_back_to_owner(inventory: &Inventory<'_>, graph: &mut Graph) {
     for (node, slot) in (0_u32..).zip(&inventory.slots) {
+        // A body or a default that names its own object needs it indeed.
+        let names_itself = matches!(
+            slot.item,
+            Item::FunctionDefinition(_) | Item::DomainDefault(_)
+        );
         if slot.standing == Standing::Part
+            && !names_itself
             && let Some(owner) = inventory.owner(node)
         {
             graph.remove(node, owner);

@@ -75,6 +75,12 @@ pub(super) fn describe(item: Item<'_>) -> String {
         Item::DomainConstraint(x, check) => {
             format!("check {} of domain {}", check.name, plain(&x.header))
         }
+        Item::FunctionDefinition(x) => format!(
+            "definition of function {}({})",
+            plain(&x.header),
+            x.identity_arguments
+        ),
+        Item::DomainDefault(x) => format!("default of domain {}", plain(&x.header)),
         Item::ViewRule(x) => format!("query of view {}", plain(&x.header)),
         Item::TableAttach(x) => format!("attaching of table {}", plain(&x.header)),
         Item::TableData(x) => format!("rows of table {}", plain(&x.header)),

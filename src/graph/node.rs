@@ -19,6 +19,10 @@ pub enum Node {
     SeparateConstraint(Oid),
     /// The full definition of a view that first stands as a dummy (the view's OID).
     ViewDefinition(Oid),
+    /// The full definition of a function that first stands as a declaration.
+    FunctionDefinition(Oid),
+    /// The default of a domain, set apart from it (the domain's OID).
+    DomainDefault(Oid),
     /// `ATTACH PARTITION` of this table.
     TableAttach(Oid),
     /// Between definitions and data.
@@ -61,6 +65,10 @@ pub struct Splits {
     pub shell_types: BTreeSet<Oid>,
     /// Views that first stand as a dummy.
     pub dummy_views: BTreeSet<Oid>,
+    /// Functions that first stand as a declaration.
+    pub declared_functions: BTreeSet<Oid>,
+    /// Domains whose default is set apart from them.
+    pub domain_defaults: BTreeSet<Oid>,
     /// Column defaults (OIDs in `pg_attrdef`) set apart from their table.
     pub defaults: BTreeSet<Oid>,
     /// Constraints (OIDs in `pg_constraint`) set apart from their table or domain.

@@ -32,7 +32,8 @@ struct Repair<'r, 'a> {
     inventory: &'r mut Inventory<'a>,
     graph: &'r mut Graph,
     splits: &'r mut Splits,
-    /// Each view that became a dummy, and the group of the cycle that it was in.
+    /// Each view that became a dummy and each function that was declared first, and the group of
+    /// the cycle that it was in.
     dummies: BTreeMap<u32, BTreeSet<u32>>,
 }
 
@@ -62,6 +63,8 @@ impl Repair<'_, '_> {
             Self::set_check_apart,
             Self::set_default_apart,
             Self::set_domain_constraint_apart,
+            Self::set_domain_default_apart,
+            Self::declare_function,
         ];
         for repair in repairs {
             for &(node, need) in &edges {
@@ -75,6 +78,7 @@ impl Repair<'_, '_> {
         }
         let members: Vec<String> = cycle
             .iter()
+            .chain(cycle.first())
             .map(|&node| describe(self.inventory.slot(node).item))
             .collect();
         Err(Error::new(
@@ -158,6 +162,32 @@ impl Repair<'_, '_> {
             && set_apart(self.inventory, self.graph, self.splits, domain, check)
     }
 
+    fn set_domain_default_apart(&mut self, domain: u32, default: u32, _group: &[u32]) -> bool {
+        matches!(self.inventory.slot(default).item, Item::DomainDefault(_))
+            && self.is_inline_part(domain, default)
+            && set_apart(self.inventory, self.graph, self.splits, domain, default)
+    }
+
+    /// A function's body or default needs something that needs the function, itself maybe: the
+    /// function is declared first.
+    fn declare_function(&mut self, function: u32, definition: u32, group: &[u32]) -> bool {
+        let Item::FunctionDefinition(declared) = self.inventory.slot(definition).item else {
+            return false;
+        };
+        if !self.is_inline_part(function, definition) {
+            return false;
+        }
+        self.graph.remove(function, definition);
+        self.graph.add(definition, function);
+        self.inventory.show(definition);
+        self.splits
+            .declared_functions
+            .insert(declared.header.address.oid);
+        self.dummies
+            .insert(function, group.iter().copied().collect());
+        true
+    }
+
     fn is_inline_part(&self, owner: u32, part: u32) -> bool {
         self.inventory.slot(part).standing == Standing::Part
             && self.inventory.owner(part) == Some(owner)
@@ -182,7 +212,8 @@ impl Repair<'_, '_> {
     }
 
     /// What needs a view and has no part in its cycle waits for the view's definition, not only
-    /// for the dummy: a view with a check option, for one, cannot stand on a dummy.
+    /// for the dummy: a view with a check option, for one, cannot stand on a dummy. So with
+    /// functions that are declared first.
     fn lead_past_dummies(&mut self) {
         if self.dummies.is_empty() {
             return;
@@ -194,8 +225,10 @@ impl Repair<'_, '_> {
                 .iter()
                 .filter_map(|need| Some((need, self.dummies.get(need)?)))
                 .filter(|(_, group)| !group.contains(&node))
-                .filter_map(|(&view, _)| rule_of(self.inventory, view))
-                .filter(|&rule| rule != node)
+                .filter_map(|(&owner, _)| {
+                    rule_of(self.inventory, owner).or_else(|| definition_of(self.inventory, owner))
+                })
+                .filter(|&definition| definition != node)
                 .collect();
             for rule in further {
                 self.graph.add(node, rule);
@@ -209,6 +242,16 @@ pub(super) fn rule_of(inventory: &Inventory<'_>, view: u32) -> Option<u32> {
     match inventory.slot(view).node {
         Node::Object(address) if address.class == Class::Relation => {
             inventory.find(Node::ViewDefinition(address.oid))
+        }
+        _ => None,
+    }
+}
+
+/// The node of a function's definition.
+fn definition_of(inventory: &Inventory<'_>, function: u32) -> Option<u32> {
+    match inventory.slot(function).node {
+        Node::Object(address) if address.class == Class::Function => {
+            inventory.find(Node::FunctionDefinition(address.oid))
         }
         _ => None,
     }
@@ -264,6 +307,9 @@ pub(super) fn set_apart(
         Item::Check(_, check) => {
             splits.constraints.insert(check.oid);
         }
+        Item::DomainDefault(ty) => {
+            splits.domain_defaults.insert(ty.header.address.oid);
+        }
         Item::DomainConstraint(_, constraint) => {
             splits.constraints.insert(constraint.oid);
         }
@@ -272,7 +318,10 @@ pub(super) fn set_apart(
     graph.remove(owner, part);
     graph.add(part, owner);
     inventory.show(part);
-    if !matches!(inventory.slot(part).item, Item::Default(..)) {
+    if !matches!(
+        inventory.slot(part).item,
+        Item::Default(..) | Item::DomainDefault(_)
+    ) {
         // Adding a check scans the table, so it is added once, to all rows.
         inventory.move_to(part, Section::PostData);
     }

@@ -76,7 +76,7 @@ pub(super) fn move_behind_data(
                     continue;
                 }
             }
-            postpone(inventory, splits, node, need)?;
+            postpone(inventory, graph, splits, node, need)?;
         }
     }
     Ok(())
@@ -85,6 +85,7 @@ pub(super) fn move_behind_data(
 /// Moves a node behind the data because of `need`.
 fn postpone(
     inventory: &mut Inventory<'_>,
+    graph: &Graph,
     splits: &mut Splits,
     node: u32,
     need: u32,
@@ -95,6 +96,10 @@ fn postpone(
         Item::Language(_) | Item::Collation(_) => false,
         Item::Type(_) | Item::ShellType(_) | Item::TableAttach(_) => false,
         Item::Relation(relation) => relation.view.is_some(),
+        // Rows must not be loaded with a function that is only declared.
+        Item::FunctionDefinition(_) if slot.standing == Standing::Shown => inventory
+            .owner(node)
+            .is_none_or(|function| !tables_need(inventory, graph, function)),
         _ => true,
     };
     if !may_move {
@@ -115,4 +120,25 @@ fn postpone(
     }
     inventory.move_to(node, Section::PostData);
     Ok(())
+}
+
+/// Whether anything with rows needs `node`, however indirectly.
+fn tables_need(inventory: &Inventory<'_>, graph: &Graph, node: u32) -> bool {
+    let mut reached = BTreeSet::from([node]);
+    loop {
+        let before = reached.len();
+        for other in 0..graph.len() as u32 {
+            if inventory.slot(other).section == Section::PreData
+                && graph.needs(other).iter().any(|need| reached.contains(need))
+            {
+                reached.insert(other);
+            }
+        }
+        if reached.len() == before {
+            break;
+        }
+    }
+    reached.iter().any(|&other| {
+        matches!(inventory.slot(other).item, Item::Relation(relation) if relation.view.is_none())
+    })
 }

@@ -7,11 +7,11 @@ use super::name::describe;
 use super::{Node, Order, Section, order};
 use crate::model::{
     Acl, Address, BaseType, Check, Class, Column, Components, Database, DatabaseProperties,
-    Default, Dependency, DependencyKind, Domain, DomainConstraint, EnabledState, Extension,
-    ForeignKey, Function, FunctionBody, FunctionKind, Generated, Header, Identity, Index,
-    IndexConstraint, IndexConstraintKind, Oid, Parallel, Parent, Persistence, Policy,
-    PolicyCommand, Relation, RelationKind, ReplicaIdentity, Schema, Sequence, SequenceOwner,
-    Trigger, Type, TypeDefinition, View, Volatility,
+    Default, Dependency, DependencyKind, Domain, DomainConstraint, DomainDefault, EnabledState,
+    Extension, ForeignKey, Function, FunctionBody, FunctionKind, Generated, Header, Identity,
+    Index, IndexConstraint, IndexConstraintKind, Oid, Parallel, Parent, Persistence, Policy,
+    PolicyCommand, RangeType, Relation, RelationKind, ReplicaIdentity, Schema, Sequence,
+    SequenceOwner, Trigger, Type, TypeDefinition, View, Volatility,
 };
 use crate::sql::ServerVersion;
 
@@ -282,6 +282,7 @@ impl Model {
             language: "sql".to_owned(),
             transforms: Vec::new(),
             transform_types: Vec::new(),
+            signature_types: Vec::new(),
             volatility: Volatility::Volatile,
             strict: false,
             security_definer: false,
@@ -722,7 +723,7 @@ fn a_generated_column_cannot_be_set_apart() {
     assert_eq!(
         error.message(),
         "objects need each other in a circle that cannot be cut: function s.f() needs table s.t \
-         needs default of s.t.c"
+         needs default of s.t.c needs function s.f()"
     );
     assert!(error.hint().is_some());
 }
@@ -766,8 +767,9 @@ fn partitioned_index_and_its_children() {
 fn domain(checks: Vec<DomainConstraint>) -> TypeDefinition {
     TypeDefinition::Domain(Box::new(Domain {
         base: "integer".to_owned(),
+        base_oid: 23,
         collation: None,
-        default: crate::model::DomainDefault::OfBase,
+        default: DomainDefault::OfBase,
         not_null: false,
         constraints: checks,
     }))
@@ -815,6 +817,194 @@ fn domain_checks() {
     );
 }
 
+/// Gives a function a body that depends on what the function is said to depend on.
+fn with_body(model: &mut Model, name: &str) -> Oid {
+    let oid = model.function(name);
+    if let Some(function) = model.database.functions.last_mut() {
+        function.body = FunctionBody::Sql(String::new());
+    }
+    oid
+}
+
+#[test]
+fn a_range_type_and_the_function_that_normalizes_it() {
+    let mut model = Model::new();
+    let function = model.function("normal");
+    let apart = model.function("apart");
+    let ty = model.ty(
+        "r",
+        TypeDefinition::Range(Box::new(RangeType {
+            subtype: String::new(),
+            multirange: None,
+            operator_class: None,
+            collation: None,
+            canonical: Some((String::new(), function)),
+            subtype_diff: Some(String::new()),
+        })),
+    );
+    let multirange = model.ty("m", TypeDefinition::Multirange { range: ty });
+    model.depend((FUNCTION, function), (Class::Type, ty));
+    model.depend((Class::Type, ty), (FUNCTION, function));
+    model.depend((Class::Type, ty), (FUNCTION, apart));
+    let user = model.function("takes_many");
+    model.depend((FUNCTION, user), (Class::Type, multirange));
+    assert_eq!(
+        model.names(),
+        [
+            "schema s",
+            "shell of type s.r",
+            "function s.apart()",
+            "function s.normal()",
+            "type s.r",
+            "function s.takes_many()"
+        ]
+    );
+}
+
+#[test]
+fn functions_that_call_themselves_or_each_other() {
+    let mut model = Model::new();
+    let recursive = with_body(&mut model, "recursive");
+    model.depend((FUNCTION, recursive), (FUNCTION, recursive));
+    let (a, b) = (with_body(&mut model, "a"), with_body(&mut model, "b"));
+    model.depend((FUNCTION, a), (FUNCTION, b));
+    model.depend((FUNCTION, b), (FUNCTION, a));
+    let caller = with_body(&mut model, "caller");
+    model.depend((FUNCTION, caller), (FUNCTION, a));
+    let order = model.order();
+    assert_eq!(
+        order.splits.declared_functions,
+        [recursive, a].into_iter().collect()
+    );
+    // What has no part in the circle waits for the definition.
+    assert!(
+        waits_for(&model, object(FUNCTION, caller))
+            .contains(&"definition of function s.a()".to_owned())
+    );
+    assert!(
+        waits_for(&model, Node::FunctionDefinition(recursive))
+            .contains(&"function s.recursive()".to_owned())
+    );
+}
+
+#[test]
+fn a_generated_column_through_a_function_that_reads_its_table() {
+    let mut model = Model::new();
+    let table = model.table("t");
+    let default = model.column_with_default("c", Some(Generated::Stored));
+    let function = with_body(&mut model, "f");
+    model.depend((FUNCTION, function), (RELATION, table));
+    model.depend((Class::Default, default), (FUNCTION, function));
+    assert_eq!(
+        model.names(),
+        [
+            "schema s",
+            "function s.f()",
+            "table s.t",
+            "definition of function s.f()",
+            "rows of table s.t"
+        ]
+    );
+    // Rows must not meet a function that is only declared.
+    let key = model.primary_key("t_pkey", table);
+    model.depend((FUNCTION, function), (Class::Constraint, key));
+    let error = order(&model.database).unwrap_err();
+    assert_eq!(
+        error.message(),
+        "definition of function s.f() needs constraint s.t_pkey, which can be made only after the \
+         data"
+    );
+}
+
+#[test]
+fn a_signature_is_part_of_the_declaration() {
+    let mut model = Model::new();
+    let (argument, other) = (model.table("argument"), model.table("other"));
+    let rowtype = model.rowtype(argument);
+    let function = with_body(&mut model, "f");
+    if let Some(function) = model.database.functions.last_mut() {
+        function.signature_types = vec![rowtype];
+    }
+    for needed in [
+        (Class::Type, rowtype),
+        (RELATION, other),
+        (FUNCTION, function),
+    ] {
+        model.depend((FUNCTION, function), needed);
+    }
+    assert_eq!(
+        waits_for(&model, object(FUNCTION, function)),
+        ["schema s", "table s.argument"]
+    );
+    assert_eq!(
+        waits_for(&model, Node::FunctionDefinition(function)),
+        ["function s.f()", "table s.other"]
+    );
+}
+
+#[test]
+fn a_materialized_view_and_a_function_that_reads_it() {
+    let mut model = Model::new();
+    let (view, rule) = model.view("m", RelationKind::MaterializedView);
+    let function = with_body(&mut model, "f");
+    model.depend((FUNCTION, function), (RELATION, view));
+    model.depend((Class::Rule, rule), (FUNCTION, function));
+    assert_eq!(
+        model.names(),
+        [
+            "schema s",
+            "function s.f()",
+            "materialized view s.m",
+            "definition of function s.f()",
+            "refresh of s.m"
+        ]
+    );
+}
+
+#[test]
+fn domain_defaults() {
+    let mut model = Model::new();
+    let with_default = |model: &mut Model, name: &str| {
+        let mut definition = domain(Vec::new());
+        if let TypeDefinition::Domain(domain) = &mut definition {
+            domain.default = DomainDefault::Expression(String::new());
+        }
+        model.ty(name, definition)
+    };
+    let circular = with_default(&mut model, "circular");
+    let function = model.function("f");
+    model.depend((FUNCTION, function), (Class::Type, circular));
+    model.depend((Class::Type, circular), (FUNCTION, function));
+    let own = with_default(&mut model, "own");
+    model.depend((Class::Type, own), (Class::Type, own));
+    let array = model.ty("_own", TypeDefinition::Array { element: own });
+    model.depend((Class::Type, array), (Class::Type, own));
+    let inline = with_default(&mut model, "straight");
+    let plain = model.function("g");
+    model.depend((Class::Type, inline), (FUNCTION, plain));
+    model.depend((Class::Type, inline), (Class::Type, 23));
+    let array = model.ty("_straight", TypeDefinition::Array { element: inline });
+    model.depend((Class::Type, array), (Class::Type, inline));
+    let order = model.order();
+    assert_eq!(
+        order.splits.domain_defaults,
+        [circular, own].into_iter().collect()
+    );
+    assert_eq!(
+        model.names(),
+        [
+            "schema s",
+            "type s.circular",
+            "function s.f()",
+            "default of domain s.circular",
+            "type s.own",
+            "default of domain s.own",
+            "function s.g()",
+            "type s.straight"
+        ]
+    );
+}
+
 #[test]
 fn an_object_that_needs_itself() {
     let mut model = Model::new();
@@ -856,7 +1046,7 @@ fn a_circle_of_no_known_kind_names_its_members() {
     assert_eq!(
         error.message(),
         "objects need each other in a circle that cannot be cut: function s.a() needs function \
-         s.b()"
+         s.b() needs function s.a()"
     );
 }
 

@@ -15,6 +15,8 @@ pub struct Function {
     pub identity_arguments: String,
     /// Argument types as (schema, name), for a stable order among overloads.
     pub argument_types: Vec<(String, String)>,
+    /// Types of arguments of every mode, and of the result.
+    pub signature_types: Vec<Oid>,
     /// Result as `pg_get_function_result` gives it; none for procedures.
     pub result: Option<String>,
     /// Language name.
@@ -43,6 +45,14 @@ pub struct Function {
     pub settings: Vec<(String, String)>,
     /// The body.
     pub body: FunctionBody,
+}
+
+impl Function {
+    /// Whether there is more of it than its signature that may need other objects: a body in
+    /// standard SQL, defaults of arguments.
+    pub fn has_inner_needs(&self) -> bool {
+        matches!(self.body, FunctionBody::Sql(_)) || self.arguments != self.identity_arguments
+    }
 }
 
 /// `pg_proc.prokind`, aggregates apart.

@@ -92,6 +92,8 @@ pub struct RangeType {
 pub struct Domain {
     /// Base type as SQL, with its modifier.
     pub base: String,
+    /// Base type.
+    pub base_oid: Oid,
     /// Collation as SQL, where it is not the base type's.
     pub collation: Option<String>,
     /// Default.
