@@ -30,14 +30,6 @@ fn usage_errors_end_with_2_and_say_what_is_wrong() {
             "-s/--schema-only and -a/--data-only",
         ),
         (
-            &["dump", "-s", "--section=data", "-f", "a"],
-            "--section and -s/--schema-only",
-        ),
-        (
-            &["dump", "-a", "--section=data", "-f", "a"],
-            "--section and -a/--data-only",
-        ),
-        (
             &["dump", "--section=middle", "-f", "a"],
             "unknown section \"middle\"",
         ),
