@@ -47,7 +47,9 @@ fn round_trip(source: &Db, dump_options: &[&str], restore_options: &[&str]) -> D
         "the copy's table of contents differs"
     );
     let fingerprints_of_first = fingerprints(&first);
-    let data_entries = toc(&first).matches("\"data\":").count();
+    let entries = toc(&first);
+    let statistics = entries.matches("\"type\":\"statistics\"").count();
+    let data_entries = entries.matches("\"data\":").count() - statistics;
     assert_eq!(fingerprints_of_first.is_empty(), data_entries == 0);
     assert_eq!(fingerprints_of_first, fingerprints(&second));
     target
@@ -91,6 +93,10 @@ fn fingerprints(archive: &Path) -> BTreeMap<String, (u64, u128)> {
         let Some(table) = entry.get("table") else {
             continue;
         };
+        // What the server thinks of its tables is its own affair.
+        if entry["data"]["type"] == "statistics" {
+            continue;
+        }
         let name = match entry["data"]["copy_in"].as_str() {
             Some(statement) => statement.to_owned(),
             None => entry["name"].to_string(),

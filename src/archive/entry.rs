@@ -78,6 +78,31 @@ pub enum DataSpec {
     },
     /// Contents of large objects: binary COPY rows of (`oid`, `int8` byte offset, `bytea`).
     LargeObjects,
+    /// Planner statistics of some relations, one JSON object a line
+    /// ([`RelationStatistics`](super::RelationStatistics)).
+    Statistics {
+        /// The relations, each with one line in some frame.
+        relations: Vec<StatisticsOf>,
+    },
+}
+
+/// A relation whose statistics are in an archive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum StatisticsOf {
+    /// One that the archive makes: the entry of the table, materialized view or index (for an index
+    /// that stands behind a constraint, that of the constraint).
+    Entry(EntryId),
+    /// One that the archive does not make.
+    Named {
+        /// Its schema.
+        schema: String,
+        /// Its name.
+        name: String,
+        /// Its table, when it is an index.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        table: Option<String>,
+    },
 }
 
 /// For each entry with data that must not be loaded before others: those others. An archive keeps
@@ -249,6 +274,12 @@ impl Entry {
                 create.push_str(&pin);
             }
         }
+    }
+
+    /// Whether its frames hold planner statistics: those stand behind the frames of all entries of
+    /// other sorts, so that a restore from a pipe, which needs them last, need not keep them.
+    pub fn has_statistics(&self) -> bool {
+        matches!(self.data, Some(DataSpec::Statistics { .. }))
     }
 
     /// Whether its statements may hold a password, and so must not be shown.

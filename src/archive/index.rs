@@ -384,6 +384,6 @@ impl Index {
 pub(super) fn columns_of(entry: &Entry) -> &[String] {
     match &entry.data {
         Some(DataSpec::Table { columns, .. }) => columns,
-        Some(DataSpec::LargeObjects) | None => &[],
+        Some(DataSpec::LargeObjects | DataSpec::Statistics { .. }) | None => &[],
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use super::codec::Codec;
 use super::digest::hex;
-use super::entry::{CopyFormat, Entry, EntryId};
+use super::entry::{Entry, EntryId};
 use super::frame::FRAME_MAX;
 use super::index::FrameIndex;
 use super::names;
@@ -212,7 +212,7 @@ impl Ledger {
 /// The names of the entries' members.
 #[derive(Clone, Debug)]
 pub(super) struct DataNames {
-    directories: BTreeMap<EntryId, (String, CopyFormat, String)>,
+    directories: BTreeMap<EntryId, (String, &'static str, String)>,
     codec: Codec,
 }
 
@@ -221,17 +221,14 @@ impl DataNames {
         let directories = entries
             .iter()
             .filter_map(|entry| {
-                let format = names::format_of(entry)?;
-                Some((
-                    entry.id,
-                    (names::directory(entry), format, entry.describe()),
-                ))
+                let sort = names::sort_of(entry)?;
+                Some((entry.id, (names::directory(entry), sort, entry.describe())))
             })
             .collect();
         Self { directories, codec }
     }
 
-    fn get(&self, entry: EntryId) -> Result<&(String, CopyFormat, String)> {
+    fn get(&self, entry: EntryId) -> Result<&(String, &'static str, String)> {
         self.directories.get(&entry).ok_or_else(|| {
             Error::new(
                 Kind::Archive,
@@ -242,7 +239,7 @@ impl DataNames {
 
     /// The name of a frame.
     pub(super) fn frame(&self, frame: &FrameIndex) -> Result<String> {
-        let (directory, format, _) = self.get(frame.entry)?;
+        let (directory, sort, _) = self.get(frame.entry)?;
         let FrameIndex {
             chunk,
             frame: number,
@@ -250,7 +247,7 @@ impl DataNames {
             ..
         } = frame;
         Ok(names::frame(
-            directory, *chunk, *number, sha256, *format, self.codec,
+            directory, *chunk, *number, sha256, sort, self.codec,
         ))
     }
 

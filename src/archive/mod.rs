@@ -26,6 +26,7 @@ mod names;
 mod reader;
 mod readme;
 mod sections;
+mod statistics;
 mod stream;
 mod tar;
 mod trailer;
@@ -43,6 +44,9 @@ pub use manifest::{
 };
 pub use reader::Archive;
 pub use sections::Sections;
+pub use statistics::{
+    COLUMN_VALUES, ColumnStatistics, RELATION_VALUES, RelationStatistics, statistics_of,
+};
 pub use stream::{StreamItem, StreamReader, TableEnd};
 pub use verify::{VerifyReport, verify, verify_stream};
 pub use writer::{Summary, Writer};

@@ -50,13 +50,29 @@ pub(super) fn format_of(entry: &Entry) -> Option<CopyFormat> {
     entry.data.as_ref().map(|data| match data {
         DataSpec::Table { format, .. } => *format,
         DataSpec::LargeObjects => CopyFormat::Binary,
+        // Lines, whatever is in them.
+        DataSpec::Statistics { .. } => CopyFormat::Text,
+    })
+}
+
+/// What the names of an entry's frames say that they hold, for entries that have frames.
+pub(super) fn sort_of(entry: &Entry) -> Option<&'static str> {
+    entry.data.as_ref().map(|data| match data {
+        DataSpec::Table {
+            format: CopyFormat::Text,
+            ..
+        } => "copy",
+        DataSpec::Table { .. } | DataSpec::LargeObjects => "copybin",
+        DataSpec::Statistics { .. } => "jsonl",
     })
 }
 
 /// The directory of an entry's frames, without a slash at its end.
 pub(super) fn directory(entry: &Entry) -> String {
-    if matches!(entry.data, Some(DataSpec::LargeObjects)) {
-        return format!("blobs/{:06}", entry.id);
+    match entry.data {
+        Some(DataSpec::LargeObjects) => return format!("blobs/{:06}", entry.id),
+        Some(DataSpec::Statistics { .. }) => return format!("statistics/{:06}", entry.id),
+        Some(DataSpec::Table { .. }) | None => {}
     }
     let mut name = format!("data/{:06}", entry.id);
     if let Some(schema) = &entry.schema {
@@ -74,16 +90,12 @@ pub(super) fn frame(
     chunk: u32,
     frame: u32,
     sha256: &[u8; 32],
-    format: CopyFormat,
+    sort: &str,
     codec: Codec,
 ) -> String {
-    let kind = match format {
-        CopyFormat::Text => "copy",
-        CopyFormat::Binary => "copybin",
-    };
     let digest = hex(&sha256[..8]);
     let extension = codec.extension();
-    format!("{directory}/{chunk:05}-{frame:06}-{digest}.{kind}{extension}")
+    format!("{directory}/{chunk:05}-{frame:06}-{digest}.{sort}{extension}")
 }
 
 /// The name of the member that ends an entry's frames.
@@ -110,7 +122,8 @@ pub(super) enum DataMember<'a> {
 pub(super) fn parse_data(name: &str) -> Option<DataMember<'_>> {
     let rest = name
         .strip_prefix("data/")
-        .or_else(|| name.strip_prefix("blobs/"))?;
+        .or_else(|| name.strip_prefix("blobs/"))
+        .or_else(|| name.strip_prefix("statistics/"))?;
     let (directory, base) = rest.split_once('/')?;
     let entry = directory.split('.').next()?.parse().ok()?;
     if base == "complete.json" {
@@ -212,7 +225,7 @@ mod tests {
                 0,
                 12,
                 &[0xab; 32],
-                CopyFormat::Binary,
+                "copybin",
                 Codec::Zstd(1)
             ),
             "data/000007.public.orders/00000-000012-abababababababab.copybin.zst"
@@ -263,7 +276,7 @@ mod tests {
                 id in 1u32.., chunk: u32, number: u32) {
             let entry = table(id, &schema, &name);
             let directory = directory(&entry);
-            let member = frame(&directory, chunk, number, &[7; 32], CopyFormat::Binary, Codec::Lz4);
+            let member = frame(&directory, chunk, number, &[7; 32], "copybin", Codec::Lz4);
             prop_assert!(tar::encode(&member, 1, 1).is_ok());
             let expected = DataMember::Frame { entry: id, chunk, frame: number, digest: "0707070707070707" };
             prop_assert_eq!(parse_data(&member), Some(expected));

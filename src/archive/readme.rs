@@ -141,6 +141,7 @@ What is where:
         {binary:<20}  the same in binary format
         complete.json         how many rows there are, and their checksums
     blobs/N/                  contents of large objects, as COPY rows of (oid, offset, bytes)
+    statistics/N/             the planner's statistics, one JSON object a line; ANALYZE makes new ones
     {index:<24}  where each member is, and what is in each table
     SHA256SUMS                SHA-256 of each member before it
     pgstow/trailer            written last
@@ -237,6 +238,8 @@ load() {{
             DataSpec::Table { copy_in, .. } => {
                 writeln!(script, "load {directory} \"$@\" -c {}", quoted(copy_in))
             }
+            // It comes after the rows, and is of use to pgstow alone.
+            DataSpec::Statistics { .. } => Ok(()),
             DataSpec::LargeObjects => writeln!(
                 script,
                 "load {directory} \"$@\" \\\n    \

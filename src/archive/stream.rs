@@ -59,6 +59,8 @@ pub struct StreamReader<R> {
     /// Positions in the ledger of the frames of each entry that is not complete.
     open: BTreeMap<EntryId, Vec<usize>>,
     rows_first: BTreeMap<EntryId, BTreeSet<EntryId>>,
+    /// Entries whose frames come last.
+    statistics: BTreeSet<EntryId>,
     ended: bool,
 }
 
@@ -146,6 +148,11 @@ impl<R: AsyncRead + Unpin + Send> StreamReader<R> {
             names: DataNames::new(&entries, codec),
             record,
             rows_first: rows_first(&entries),
+            statistics: entries
+                .iter()
+                .filter(|entry| entry.has_statistics())
+                .map(|entry| entry.id)
+                .collect(),
             entries,
             globals,
             input,
@@ -263,6 +270,12 @@ impl<R: AsyncRead + Unpin + Send> StreamReader<R> {
         }
         let mut before = self.rows_first.get(&entry).into_iter().flatten();
         if let Some(open) = before.find(|id| self.open.contains_key(id)) {
+            let what = self.names.describe(*open);
+            return Err(damaged(format!("it comes before the end of {what}")));
+        }
+        if self.statistics.contains(&entry)
+            && let Some(open) = self.open.keys().find(|id| !self.statistics.contains(id))
+        {
             let what = self.names.describe(*open);
             return Err(damaged(format!("it comes before the end of {what}")));
         }

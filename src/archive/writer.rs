@@ -54,6 +54,7 @@ pub struct Writer {
 const PENDING_MAX: usize = 256 << 10;
 
 struct Table {
+    statistics: bool,
     format: super::CopyFormat,
     columns: Vec<String>,
     /// Positions in the ledger.
@@ -101,6 +102,7 @@ impl Writer {
             .iter()
             .filter_map(|entry| {
                 let table = Table {
+                    statistics: entry.has_statistics(),
                     format: names::format_of(entry)?,
                     columns: index::columns_of(entry).to_vec(),
                     frames: Vec::new(),
@@ -186,6 +188,19 @@ impl Writer {
             );
             return Err(Error::new(Kind::Usage, what));
         }
+        if self
+            .tables
+            .get(&entry)
+            .is_some_and(|table| table.statistics)
+            && let Some(open) = self.open_rows()
+        {
+            let what = format!(
+                "{}: {} must be complete before it",
+                describe(),
+                self.names.describe(open)
+            );
+            return Err(Error::new(Kind::Usage, what));
+        }
         let table = match self.tables.get_mut(&entry) {
             Some(table) if table.line.is_none() => table,
             _ => {
@@ -215,6 +230,13 @@ impl Writer {
             .map_err(|error| error.with_kind(Kind::Failed))
             .context_with(|| self.names.describe(entry))?;
         self.write_member(&name, stored).await
+    }
+
+    /// An entry other than statistics that is not complete.
+    fn open_rows(&self) -> Option<EntryId> {
+        let mut tables = self.tables.iter();
+        let open = tables.find(|(_, table)| !table.statistics && table.line.is_none());
+        open.map(|(entry, _)| *entry)
     }
 
     fn is_complete(&self, entry: EntryId) -> bool {

@@ -45,6 +45,7 @@ mod operator_classes;
 mod operators;
 mod parts;
 mod pattern;
+mod planner_statistics;
 mod policies;
 mod publications;
 mod read;
@@ -64,5 +65,6 @@ mod triggers;
 mod types;
 
 pub use globals::{GlobalsRequest, read_globals};
+pub use planner_statistics::{column_values, columns_query, relation_values, relations_query};
 pub use read::{ReadRequest, all_queries, read};
 pub use selection::Selection;

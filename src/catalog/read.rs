@@ -11,12 +11,13 @@ use super::selection::Selection;
 use super::{
     access_methods, aggregates, casts, collations, comments, conversions, database, default_acls,
     dependencies, detail, event_triggers, extensions, foreign, functions, globals, headers, labels,
-    languages, large_objects, locks, losses, operator_classes, operators, publications, relations,
-    remarks, roles, schemas, select, subscriptions, text_search, transforms, types,
+    languages, large_objects, locks, losses, operator_classes, operators, planner_statistics,
+    publications, relations, remarks, roles, schemas, select, subscriptions, text_search,
+    transforms, types,
 };
 use crate::connect::Session;
 use crate::error::{Error, Kind, Result};
-use crate::model::Database;
+use crate::model::{Components, Database};
 use crate::report::{Event, Observer};
 use crate::select::LeaveOut;
 use crate::sql::{Quoting, ServerVersion};
@@ -85,6 +86,13 @@ pub async fn read(
         .mark_relations(&reader, &mut relations, &extensions)
         .await?;
 
+    if request.leave_out.statistics {
+        for relation in &mut relations {
+            let wanted = &mut relation.header.wanted;
+            *wanted = wanted.without(Components::STATISTICS);
+        }
+    }
+
     phase("lock");
     locks::acquire(&reader, &relations, request.lock_wait_timeout).await?;
 
@@ -119,6 +127,7 @@ pub async fn read(
         indexes: Vec::new(),
         foreign_keys: Vec::new(),
         statistics: Vec::new(),
+        planner_statistics: Vec::new(),
         rules: Vec::new(),
         triggers: Vec::new(),
         policies: Vec::new(),
@@ -134,6 +143,7 @@ pub async fn read(
     };
     detail::read(&reader, &mut database).await?;
     selected.mark_parts(&mut database);
+    database.planner_statistics = planner_statistics::read(&reader, &database.relations).await?;
     publications::members(&reader, &selected, &mut database).await?;
     database.dependencies = dependencies::read(&reader).await?;
 
@@ -193,6 +203,7 @@ pub fn all_queries(version: ServerVersion) -> Vec<(&'static str, String)> {
         losses::queries,
         remarks::queries,
         globals::queries,
+        planner_statistics::queries,
     ] {
         all.extend(queries(version));
     }

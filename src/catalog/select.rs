@@ -212,7 +212,7 @@ impl Selected {
 
     /// Whether definitions are wanted at all.
     pub fn definitions(&self) -> bool {
-        self.content != Content::DataOnly
+        self.content.definitions()
     }
 
     /// Whether what was added to members of this extension is wanted.
@@ -224,15 +224,17 @@ impl Selected {
 
     /// Whether large objects are wanted.
     pub fn large_objects(&self) -> bool {
-        self.content != Content::SchemaOnly && self.large_objects.unwrap_or(self.everything)
+        self.content.data() && self.large_objects.unwrap_or(self.everything)
     }
 
     /// What of `wanted` is asked for at all.
     pub fn content(&self, wanted: Components) -> Components {
+        let wanted = wanted.without(Components::STATISTICS);
         match self.content {
             Content::All => wanted,
             Content::SchemaOnly => wanted.without(Components::DATA),
             Content::DataOnly => wanted.only(Components::DATA),
+            Content::StatisticsOnly => Components::NONE,
         }
     }
 
@@ -369,7 +371,13 @@ impl Selected {
         self.mark_configuration(relations, &index, extensions);
         self.warn_of_unlogged(reader, relations);
         for relation in &mut *relations {
-            relation.header.wanted = self.content_of(relation, self.data_of(reader, relation));
+            let wanted = self.data_of(reader, relation);
+            let statistics = if has_statistics(relation) {
+                wanted.only(Components::STATISTICS)
+            } else {
+                Components::NONE
+            };
+            relation.header.wanted = self.content_of(relation, wanted).with(statistics);
         }
         // Built-in relations are of no use but for changed privileges.
         relations.retain(|relation| {
@@ -499,12 +507,28 @@ impl Selected {
         let unlogged = relation.persistence == Persistence::Unlogged
             // The position of an unlogged sequence, too, can be read nowhere but on the primary.
             && (reader.in_recovery || self.no_unlogged);
-        if has_rows && !unlogged && !self.excluded_data.contains(&relation.header.address.oid) {
+        let excluded = self.excluded_data.contains(&relation.header.address.oid);
+        if has_rows && !unlogged && !excluded {
             wanted
+        } else if has_rows || excluded {
+            // Statistics tell of rows.
+            wanted.without(Components::DATA.with(Components::STATISTICS))
         } else {
             wanted.without(Components::DATA)
         }
     }
+}
+
+/// Whether the planner can know anything of a relation of this sort, which is not the server's own.
+fn has_statistics(relation: &Relation) -> bool {
+    relation.header.address.oid >= FIRST_NORMAL_OID
+        && matches!(
+            relation.kind,
+            RelationKind::Table
+                | RelationKind::PartitionedTable
+                | RelationKind::MaterializedView
+                | RelationKind::ForeignTable
+        )
 }
 
 /// Sequences come with the tables that own them.

@@ -57,4 +57,4 @@ pub use copy_in::CopyIn;
 pub use copy_out::{CopyOut, Walk};
 pub use environment::{Environment, ProcessEnv};
 pub use session::Session;
-pub use wire::{BatchError, Param, TransactionStatus, Wire};
+pub use wire::{Apart, BatchError, Param, TransactionStatus, Wire};

@@ -58,14 +58,16 @@ impl ServerMessage {
         matches!(self.severity.as_str(), "FATAL" | "PANIC")
     }
 
-    /// One line for a notice.
+    /// One line for a notice. One about data quotes the value as an error would.
     pub(super) fn line(&self) -> String {
-        let mut line = format!(
-            "{}: {}",
-            self.severity.to_lowercase(),
+        let is_data = self.code.starts_with("22");
+        let message = if is_data {
+            without_values(&self.message)
+        } else {
             one_line(&self.message)
-        );
-        if let Some(detail) = &self.detail {
+        };
+        let mut line = format!("{}: {message}", self.severity.to_lowercase());
+        if let Some(detail) = self.detail.as_ref().filter(|_| !is_data) {
             line.push_str(" (");
             line.push_str(&one_line(detail));
             line.push(')');

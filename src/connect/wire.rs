@@ -55,6 +55,15 @@ impl From<BatchError> for Error {
     }
 }
 
+/// What came of one run of [`Wire::execute_params_apart`].
+#[derive(Debug)]
+pub struct Apart {
+    /// How many rows it affected, or why the server refused it.
+    pub outcome: Result<u64>,
+    /// What the server remarked meanwhile.
+    pub notices: Vec<String>,
+}
+
 /// Whether a session is inside a transaction block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransactionStatus {
@@ -164,6 +173,21 @@ impl Wire {
         Ok(rows)
     }
 
+    /// As [`Wire::query`], with the bytes of every value as they came.
+    ///
+    /// # Errors
+    /// As [`Wire::execute`].
+    pub async fn query_bytes(&mut self, sql: &str) -> Result<Vec<Vec<Option<Vec<u8>>>>> {
+        let mut rows = Vec::new();
+        self.run(&[sql], |payload| {
+            rows.push(byte_row(payload)?);
+            Ok(())
+        })
+        .await
+        .map_err(|batch| batch.error)?;
+        Ok(rows)
+    }
+
     /// Runs one statement once for each set of parameters (binary format, types as the server
     /// infers them), all in flight together with bounded memory; one transaction unless one is
     /// open. How many rows were affected in all; rows that it returns are dropped.
@@ -202,6 +226,84 @@ impl Wire {
         self.finish_batch(replies, &mut |_| Ok(()))
             .await
             .map_err(|batch| batch.error)
+    }
+
+    /// As [`Wire::execute_params`], each set of parameters in a transaction of its own: one that
+    /// fails does not keep the others from being done. What came of each, in order.
+    ///
+    /// # Errors
+    /// When the statement itself is refused or a transaction is open, as [`Wire::execute`]; or
+    /// when the session is lost: what became of the runs is then not known.
+    pub async fn execute_params_apart(
+        &mut self,
+        sql: &str,
+        rows: impl Iterator<Item = Vec<Param>> + Send,
+    ) -> Result<Vec<Apart>> {
+        self.begin()?;
+        if self.status != TransactionStatus::Idle {
+            self.broken = false;
+            return Err(Error::new(
+                Kind::Failed,
+                "transactions of their own within an open one",
+            ));
+        }
+        let encoded = frontend::parse("", sql, [], &mut self.link.outbox).map_err(encode_error);
+        self.encoded(encoded)?;
+        self.finish_batch(Replies::new(Content::Rows), &mut |_| Ok(()))
+            .await
+            .map_err(|batch| batch.error)?;
+
+        self.begin()?;
+        let mut done = Vec::new();
+        let mut replies = Replies::new(Content::Rows);
+        let mut sent = 0;
+        for row in rows {
+            bind(&mut self.link, Some(&row))
+                .and_then(|()| execute(&mut self.link))
+                .map_err(|error| {
+                    // What was sent before is abandoned: the session ends here.
+                    self.link.outbox.clear();
+                    error.context("parameters")
+                })?;
+            frontend::sync(&mut self.link.outbox);
+            sent += 1;
+            if self.link.outbox.len() >= SEND_BYTES {
+                self.link.flush().await?;
+                self.link.poll_incoming().await?;
+                while let Some(frame) = self.link.next_ready()? {
+                    self.take_apart(&frame, &mut replies, &mut done)?;
+                }
+            }
+        }
+        self.link.flush().await?;
+        while done.len() < sent {
+            let frame = self.link.next().await?;
+            self.take_apart(&frame, &mut replies, &mut done)?;
+        }
+        self.broken = false;
+        Ok(done)
+    }
+
+    /// Takes one message of a run that ends with its own Sync.
+    fn take_apart(
+        &mut self,
+        frame: &Frame,
+        replies: &mut Replies,
+        done: &mut Vec<Apart>,
+    ) -> Result<()> {
+        replies.take(&self.link, frame, &mut |_| Ok(()))?;
+        if let Some(status) = replies.ready {
+            self.status = status;
+            let ended = std::mem::replace(replies, Replies::new(Content::Rows));
+            done.push(Apart {
+                outcome: match ended.failed {
+                    Some(failed) => Err(failed.error),
+                    None => Ok(ended.rows),
+                },
+                notices: self.link.take_notices(),
+            });
+        }
+        Ok(())
     }
 
     /// Starts `COPY … TO STDOUT`.
@@ -514,6 +616,19 @@ fn affected_rows(payload: &[u8]) -> Result<u64> {
 
 /// A `DataRow` whose values are text.
 fn text_row(payload: &[u8]) -> Result<Vec<Option<String>>> {
+    let text = |value: Option<Vec<u8>>| match value.map(String::from_utf8) {
+        None => Ok(None),
+        Some(Ok(text)) => Ok(Some(text)),
+        Some(Err(_)) => Err(
+            Error::new(Kind::Failed, "a value of the result is not valid UTF-8")
+                .with_hint("a database in SQL_ASCII holds bytes of any encoding"),
+        ),
+    };
+    byte_row(payload)?.into_iter().map(text).collect()
+}
+
+/// A `DataRow`.
+fn byte_row(payload: &[u8]) -> Result<Vec<Option<Vec<u8>>>> {
     let short = || garbled("a row that ends early");
     let (count, mut rest) = payload.split_first_chunk::<2>().ok_or_else(short)?;
     let mut row = Vec::with_capacity(usize::from(u16::from_be_bytes(*count)));
@@ -525,11 +640,7 @@ fn text_row(payload: &[u8]) -> Result<Vec<Option<String>>> {
             continue;
         };
         let (value, tail) = tail.split_at_checked(length).ok_or_else(short)?;
-        let value = String::from_utf8(value.to_vec()).map_err(|_| {
-            Error::new(Kind::Failed, "a value of the result is not valid UTF-8")
-                .with_hint("a database in SQL_ASCII holds bytes of any encoding")
-        })?;
-        row.push(Some(value));
+        row.push(Some(value.to_vec()));
         rest = tail;
     }
     Ok(row)

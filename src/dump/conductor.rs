@@ -196,6 +196,7 @@ impl Dump<'_> {
             entries,
             tables,
             large_objects,
+            statistics,
         } = self.options.quoting.scope(|| {
             let rendered = ddl::render(&database, &order, &ddl::Options::default())?;
             contents(&database, &order, rendered, self.options)
@@ -232,7 +233,12 @@ impl Dump<'_> {
         let writer =
             Writer::create_with_globals(sink, manifest, &entries, scripts, globals).await?;
 
-        let work = Arc::new(Work::new(tables, large_objects, rows_first(&entries)));
+        let work = Arc::new(Work::new(
+            tables,
+            large_objects,
+            statistics,
+            rows_first(&entries),
+        ));
         let (table_count, bytes) = work.totals();
         self.observer.event(&Event::DataTotal {
             tables: table_count,
@@ -240,8 +246,10 @@ impl Dump<'_> {
             rows: None,
         });
         self.phase("data", Some(work.len() as u64));
-        let Written { writer, table_rows } =
-            self.copy_rows(&config, writer, work, &snapshot).await?;
+        let Written { writer, table_rows } = self
+            .copy_rows(&config, writer, Arc::clone(&work), &snapshot)
+            .await?;
+        work.unread.warn(&*self.observer);
 
         // Everything was read under the leader's snapshot and locks: they must have held so far.
         leader
@@ -289,7 +297,7 @@ impl Dump<'_> {
         let stop = self.stop.clone();
         let mut workers = JoinSet::new();
         let mut failure = None;
-        for number in 1..=self.options.jobs.min(work.len()) {
+        for number in 1..=work.sessions(self.options.jobs) {
             let opened = self.open_worker(config, snapshot, number).await;
             match opened {
                 Ok(wire) => {

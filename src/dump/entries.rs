@@ -2,23 +2,27 @@
 
 use std::collections::HashMap;
 
-use crate::archive::{CopyFormat, DataSpec, Entry, EntryId, Form, Lock, Pass, Section};
+use crate::archive::{
+    CopyFormat, DataSpec, Entry, EntryId, Form, Lock, Pass, Section, StatisticsOf,
+};
 use crate::ddl::{self, Rendered};
 use crate::error::{Error, Kind, Result};
 use crate::graph::{self, Node, Order, Ordered};
-use crate::model::{Address, Class, Database, Oid, Relation};
+use crate::model::{Address, Class, Database, Oid, PlannerStatistics, Relation};
 use crate::select::LeaveOut;
 
 use super::DumpOptions;
 use super::chunk;
 use super::copy::{PageRange, TableCopy};
 use super::roles::NamedRoles;
+use super::statistics::{RELATIONS_PER_ENTRY, StatisticsTask};
 
 /// The table of contents, and what there is to read for it.
 pub(super) struct Contents {
     pub entries: Vec<Entry>,
     pub tables: Vec<TableTask>,
     pub large_objects: Vec<LargeObjectTask>,
+    pub statistics: Vec<StatisticsTask>,
 }
 
 /// A table to be read.
@@ -68,7 +72,9 @@ pub(super) fn contents(
         entries: Vec::with_capacity(order.nodes.len()),
         tables: Vec::new(),
         large_objects: Vec::new(),
+        statistics: Vec::new(),
     };
+    let mut refreshes = HashMap::new();
     for ((ordered, rendered), id) in order.nodes.iter().zip(rendered).zip(&ids) {
         let Some(id) = *id else { continue };
         let data = match ordered.node {
@@ -97,6 +103,9 @@ pub(super) fn contents(
             }
             _ => None,
         };
+        if let Node::Refresh(oid) = ordered.node {
+            refreshes.insert(oid, id);
+        }
         let mut depends_on: Vec<EntryId> = ordered
             .depends_on
             .iter()
@@ -158,6 +167,23 @@ pub(super) fn contents(
     if options.extension_versions {
         contents.entries.iter_mut().for_each(Entry::pin_version);
     }
+    let post_data = options.sections.has(Section::PostData);
+    if post_data && !options.leave_out.statistics {
+        let wanted = &database.planner_statistics;
+        for (number, group) in (1..).zip(groups(wanted)) {
+            let id = EntryId::try_from(contents.entries.len() + 1).map_err(|_| too_many())?;
+            contents.entries.push(statistics_entry(
+                id,
+                number,
+                group,
+                &relation_entries,
+                &refreshes,
+            ));
+            contents
+                .statistics
+                .push(StatisticsTask::new(id, group.to_vec()));
+        }
+    }
     Ok(contents)
 }
 
@@ -185,6 +211,77 @@ fn form_of(form: ddl::Form, leave_out: LeaveOut) -> Option<Form> {
         notes: form.notes,
         impossible: form.impossible,
     })
+}
+
+/// Cuts a list of relations into the groups that make an entry each, a table's indexes with it.
+fn groups(mut rest: &[PlannerStatistics]) -> impl Iterator<Item = &[PlannerStatistics]> {
+    std::iter::from_fn(move || {
+        let begins_table = |at: &usize| rest[*at].table.is_none();
+        let end = if rest.len() <= RELATIONS_PER_ENTRY {
+            rest.len()
+        } else {
+            let cut = (1..=RELATIONS_PER_ENTRY).rev().find(begins_table);
+            cut.unwrap_or(RELATIONS_PER_ENTRY)
+        };
+        let (group, after) = rest.split_at(end);
+        rest = after;
+        (!group.is_empty()).then_some(group)
+    })
+}
+
+/// The entry of a group of statistics. What it tells of need not be there for it: a restore passes
+/// over the relations that are missing. But a refresh must come before.
+fn statistics_entry(
+    id: EntryId,
+    number: usize,
+    group: &[PlannerStatistics],
+    entries: &HashMap<Oid, EntryId>,
+    refreshes: &HashMap<Oid, EntryId>,
+) -> Entry {
+    let mut depends_on: Vec<EntryId> = group
+        .iter()
+        .filter_map(|of| refreshes.get(&of.relation).copied())
+        .collect();
+    depends_on.sort_unstable();
+    let relations = group
+        .iter()
+        .map(|of| match entries.get(&of.relation) {
+            Some(entry) => StatisticsOf::Entry(*entry),
+            None => StatisticsOf::Named {
+                schema: of.schema.clone(),
+                name: of.name.clone(),
+                table: of.table.clone(),
+            },
+        })
+        .collect();
+    Entry {
+        id,
+        kind: String::from("STATISTICS DATA"),
+        schema: None,
+        name: format!("of {} relations, part {number}", group.len()),
+        relation: None,
+        owner: None,
+        version: None,
+        roles: Vec::new(),
+        section: Section::PostData,
+        pass: Pass::Last,
+        depends_on,
+        locks: Vec::new(),
+        tablespace: None,
+        access_method: None,
+        create: Vec::new(),
+        drop: Vec::new(),
+        set_owner: Vec::new(),
+        privileges: Vec::new(),
+        comments: Vec::new(),
+        labels: Vec::new(),
+        data: Some(DataSpec::Statistics { relations }),
+        forms: Vec::new(),
+    }
+}
+
+fn too_many() -> Error {
+    Error::new(Kind::Failed, "more than four thousand million objects")
 }
 
 /// The statements, unless they are of a class that is left out.

@@ -22,6 +22,7 @@ mod roles;
 mod rows;
 mod scripts;
 mod session;
+mod statistics;
 mod work;
 
 pub use conductor::run;

@@ -266,7 +266,10 @@ impl Receiver {
             }
         }
         if let Some(left) = expected.values().next() {
-            let what = left.table.as_deref().unwrap_or("large objects");
+            let what = left
+                .table
+                .as_deref()
+                .unwrap_or("large objects or statistics");
             return Err(Error::new(
                 Kind::Failed,
                 format!("data of {what} was not read to its end"),

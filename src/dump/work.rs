@@ -16,7 +16,8 @@ use crate::report::{Event, Observer};
 
 use super::entries::{LargeObjectTask, TableTask};
 use super::pipeline::{Pipeline, sealed, settle};
-use super::rows::RowStream;
+use super::rows::{FRAME_BYTES, RowStream};
+use super::statistics::{self, Kept, StatisticsTask, Unread};
 
 /// Large objects read by one statement: one generation of its recursion is at most this many
 /// pieces of [`PIECE_BYTES`].
@@ -25,13 +26,19 @@ const OBJECTS_PER_CHUNK: usize = 100;
 /// A large object is read, and written back, in pieces of this size.
 const PIECE_BYTES: usize = 64 << 10;
 
+/// A session that keeps as much of statistics reads no more of them before rows are written.
+const KEPT_BYTES: usize = FRAME_BYTES;
+
 /// Everything there is to read, and who has started it.
 pub(super) struct Work {
     tables: Vec<(TableTask, AtomicBool)>,
     large_objects: Vec<LargeObjectTask>,
+    statistics: Vec<StatisticsTask>,
     queue: Mutex<Queue>,
-    /// Something was let into the queue.
+    /// Something was let into the queue, or an entry is complete.
     released: Notify,
+    /// Statistics that could not be read.
+    pub unread: Unread,
 }
 
 /// What is left to take.
@@ -40,6 +47,19 @@ struct Queue {
     pieces: VecDeque<Piece>,
     /// Those that must come after others in the archive, with the entries that they wait for.
     held: Vec<(BTreeSet<EntryId>, Piece)>,
+    /// Statistics; they stand behind all rows.
+    statistics: VecDeque<Piece>,
+    /// Entries other than statistics that are not complete in the archive.
+    incomplete: usize,
+}
+
+/// What a worker does next.
+enum Next {
+    Piece(Piece),
+    /// Write the statistics that it keeps.
+    WriteKept,
+    /// There is nothing left.
+    End,
 }
 
 /// One statement's worth of work.
@@ -47,6 +67,7 @@ struct Queue {
 enum Piece {
     Table { task: usize, chunk: usize },
     LargeObjects { task: usize, chunk: usize },
+    Statistics { task: usize, chunk: usize },
 }
 
 impl Work {
@@ -55,6 +76,7 @@ impl Work {
     pub fn new(
         tables: Vec<TableTask>,
         large_objects: Vec<LargeObjectTask>,
+        statistics: Vec<StatisticsTask>,
         first: BTreeMap<EntryId, BTreeSet<EntryId>>,
     ) -> Self {
         let mut pieces = Vec::new();
@@ -75,11 +97,20 @@ impl Work {
             }
         }
         pieces.sort_by_key(|&(bytes, _)| std::cmp::Reverse(bytes));
-        let mut queue = Queue::default();
+        let mut queue = Queue {
+            incomplete: tables.len() + large_objects.len(),
+            ..Queue::default()
+        };
+        for (task, group) in statistics.iter().enumerate() {
+            let chunks = 0..group.chunks();
+            let pieces = chunks.map(|chunk| Piece::Statistics { task, chunk });
+            queue.statistics.extend(pieces);
+        }
         for (_, piece) in pieces {
             let entry = match piece {
                 Piece::Table { task, .. } => tables[task].entry,
                 Piece::LargeObjects { task, .. } => large_objects[task].entry,
+                Piece::Statistics { task, .. } => statistics[task].entry,
             };
             match first.get(&entry) {
                 Some(first) => queue.held.push((first.clone(), piece)),
@@ -92,15 +123,26 @@ impl Work {
                 .map(|table| (table, AtomicBool::new(false)))
                 .collect(),
             large_objects,
+            statistics,
             queue: Mutex::new(queue),
             released: Notify::new(),
+            unread: Unread::default(),
         }
     }
 
     /// Lets in what waited for an entry, which is complete in the archive now.
     pub fn complete(&self, entry: EntryId) {
+        let is_statistics = self.statistics.iter().any(|of| of.entry == entry);
         let mut queue = self.lock();
-        let Queue { pieces, held } = &mut *queue;
+        let Queue {
+            pieces,
+            held,
+            incomplete,
+            ..
+        } = &mut *queue;
+        if !is_statistics {
+            *incomplete -= 1;
+        }
         held.retain_mut(|(first, piece)| {
             first.remove(&entry);
             let waits = !first.is_empty();
@@ -116,7 +158,14 @@ impl Work {
     /// Number of pieces not yet taken.
     pub fn len(&self) -> usize {
         let queue = self.lock();
-        queue.pieces.len() + queue.held.len()
+        queue.pieces.len() + queue.held.len() + queue.statistics.len()
+    }
+
+    /// How many of so many sessions would find something to read.
+    pub fn sessions(&self, jobs: usize) -> usize {
+        let queue = self.lock();
+        let rows = queue.pieces.len() + queue.held.len();
+        jobs.min(rows.max(queue.statistics.len()))
     }
 
     /// Number of chunks of each entry, with its table's name.
@@ -128,6 +177,11 @@ impl Work {
                 self.large_objects
                     .iter()
                     .map(|group| (group.entry, None, chunks_of(group))),
+            )
+            .chain(
+                self.statistics
+                    .iter()
+                    .map(|of| (of.entry, None, of.chunks())),
             )
     }
 
@@ -141,9 +195,9 @@ impl Work {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next piece, as soon as one may be read; none when nothing is left. Loses no piece when
-    /// it is dropped.
-    async fn next(&self) -> Option<Piece> {
+    /// What is next, as soon as it may be done, for a worker that keeps so many bytes of
+    /// statistics, if any. Loses no piece when it is dropped.
+    async fn next(&self, kept: Option<usize>) -> Next {
         loop {
             let released = self.released.notified();
             let mut released = std::pin::pin!(released);
@@ -151,10 +205,17 @@ impl Work {
             {
                 let mut queue = self.lock();
                 if let Some(piece) = queue.pieces.pop_front() {
-                    return Some(piece);
+                    return Next::Piece(piece);
                 }
-                if queue.held.is_empty() {
-                    return None;
+                if kept.unwrap_or(0) < KEPT_BYTES
+                    && let Some(piece) = queue.statistics.pop_front()
+                {
+                    return Next::Piece(piece);
+                }
+                match kept {
+                    Some(_) if queue.incomplete == 0 => return Next::WriteKept,
+                    None if queue.held.is_empty() => return Next::End,
+                    _ => {}
                 }
             }
             released.await;
@@ -176,20 +237,33 @@ pub(super) async fn run(
 ) -> Result<()> {
     let mut sealing = JoinSet::new();
     let mut locked = HashSet::new();
+    let mut kept: Vec<Kept> = Vec::new();
     loop {
-        let piece = tokio::select! {
-            piece = work.next() => piece,
+        let kept_bytes = kept.iter().map(|kept| kept.bytes).sum();
+        let kept_bytes = (!kept.is_empty()).then_some(kept_bytes);
+        let next = tokio::select! {
+            next = work.next(kept_bytes) => next,
             // What it waits for may never come: a frame of its own that fails, the writer or
             // another worker that has stopped.
             Some(joined) = sealing.join_next() => {
                 sealed(joined)?;
                 continue;
             }
-            () = pipeline.closed() => None,
-            () = stop.cancelled() => None,
+            () = pipeline.closed() => Next::End,
+            () = stop.cancelled() => Next::End,
         };
-        let Some(piece) = piece.filter(|_| !stop.is_cancelled()) else {
+        if stop.is_cancelled() {
             break;
+        }
+        let piece = match next {
+            Next::Piece(piece) => piece,
+            Next::WriteKept => {
+                for kept in kept.drain(..) {
+                    write_statistics(kept, &pipeline, &mut sealing).await?;
+                }
+                continue;
+            }
+            Next::End => break,
         };
         match piece {
             Piece::Table { task, chunk } => {
@@ -222,6 +296,10 @@ pub(super) async fn run(
                 };
                 read.await
                     .context_with(|| format!("dump table {}", table.label))?;
+            }
+            Piece::Statistics { task, chunk } => {
+                let task = &work.statistics[task];
+                kept.push(statistics::read(&mut wire, task, chunk, &work.unread).await?);
             }
             Piece::LargeObjects { task, chunk } => {
                 let group = &work.large_objects[task];
@@ -265,6 +343,41 @@ WHERE name = 'restrict_nonsystem_relation_kind'";
 const FORBID_FOREIGN: &str = "\
 SELECT pg_catalog.set_config(name, 'view, foreign-table', false) FROM pg_catalog.pg_settings \
 WHERE name = 'restrict_nonsystem_relation_kind'";
+
+/// Hands statistics on, in frames as large as those of rows.
+async fn write_statistics(
+    kept: Kept,
+    pipeline: &Pipeline,
+    sealing: &mut JoinSet<Result<()>>,
+) -> Result<()> {
+    let chunk = u32::try_from(kept.chunk).map_err(|_| too_many())?;
+    let mut frames = 0_u32;
+    let mut lines = kept.lines.into_iter().peekable();
+    while lines.peek().is_some() {
+        let mut buffer = pipeline.buffer().await?;
+        let mut rows = 0;
+        buffer.bytes.clear();
+        while buffer.bytes.len() < FRAME_BYTES
+            && let Some(line) = lines.next()
+        {
+            buffer.bytes.extend_from_slice(&line);
+            rows += 1;
+        }
+        sealing.spawn(
+            pipeline
+                .clone()
+                .seal(kept.entry, chunk, frames, rows, buffer),
+        );
+        frames = frames.checked_add(1).ok_or_else(too_many)?;
+    }
+    pipeline
+        .chunk_done(kept.entry, u64::from(frames), kept.fingerprint)
+        .await
+}
+
+fn too_many() -> Error {
+    Error::new(Kind::Failed, "more chunks or frames than an archive counts")
+}
 
 /// The leader holds the lock already. If somebody has queued for an exclusive lock since, a plain
 /// request would wait behind him, and he waits for the leader: NOWAIT makes that an error instead

@@ -53,6 +53,7 @@ impl Model {
                 indexes: Vec::new(),
                 foreign_keys: Vec::new(),
                 statistics: Vec::new(),
+                planner_statistics: Vec::new(),
                 rules: Vec::new(),
                 triggers: Vec::new(),
                 policies: Vec::new(),

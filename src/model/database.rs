@@ -3,10 +3,10 @@
 use super::{
     AccessMethod, Aggregate, Cast, Collation, Conversion, DefaultAcl, Dependency, EventTrigger,
     ExtendedStatistics, Extension, ForeignDataWrapper, ForeignKey, ForeignServer, Function, Header,
-    Index, Language, LargeObjectGroup, Operator, OperatorClass, OperatorFamily, Policy,
-    Publication, PublicationSchema, PublicationTable, Relation, Remark, Rule, Schema, Subscription,
-    TextSearchConfiguration, TextSearchDictionary, TextSearchParser, TextSearchTemplate, Transform,
-    Trigger, Type, UserMapping,
+    Index, Language, LargeObjectGroup, Operator, OperatorClass, OperatorFamily, PlannerStatistics,
+    Policy, Publication, PublicationSchema, PublicationTable, Relation, Remark, Rule, Schema,
+    Subscription, TextSearchConfiguration, TextSearchDictionary, TextSearchParser,
+    TextSearchTemplate, Transform, Trigger, Type, UserMapping,
 };
 use crate::sql::ServerVersion;
 
@@ -67,6 +67,8 @@ pub struct Database {
     pub foreign_keys: Vec<ForeignKey>,
     /// Extended statistics.
     pub statistics: Vec<ExtendedStatistics>,
+    /// Relations whose planner statistics are wanted: tables by name, each before its indexes.
+    pub planner_statistics: Vec<PlannerStatistics>,
     /// Rules other than the ones that make a view.
     pub rules: Vec<Rule>,
     /// Triggers, and enable states of partitions' copies of them.

@@ -62,7 +62,7 @@ pub use remark::Remark;
 pub use rule::{EnabledState, Policy, PolicyCommand, Rule};
 pub use schema::Schema;
 pub use sequence::{Sequence, SequenceOwner};
-pub use statistics::ExtendedStatistics;
+pub use statistics::{ExtendedStatistics, PlannerStatistics};
 pub use subscription::{Streaming, Subscription};
 pub use text_search::{
     TextSearchConfiguration, TextSearchDictionary, TextSearchParser, TextSearchTemplate,

@@ -1,4 +1,4 @@
-//! Extended statistics.
+//! Extended statistics, and whose planner statistics are wanted.
 
 use super::{Header, Oid};
 
@@ -13,4 +13,19 @@ pub struct ExtendedStatistics {
     pub definition: String,
     /// `SET STATISTICS`, where set.
     pub target: Option<i32>,
+}
+
+/// A relation whose planner statistics are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannerStatistics {
+    /// The relation.
+    pub relation: Oid,
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// Its table, when it is an index.
+    pub table: Option<String>,
+    /// About how many columns have statistics of their own.
+    pub columns: usize,
 }

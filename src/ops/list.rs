@@ -38,6 +38,7 @@ impl ListOptions {
                 Content::All => Parts::All,
                 Content::SchemaOnly => Parts::Definitions,
                 Content::DataOnly => Parts::Rows,
+                Content::StatisticsOnly => Parts::Statistics,
             },
             create: true,
             leave_out: self.leave_out,

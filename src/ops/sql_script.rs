@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{EntryFilter, Input, Sections};
 use crate::archive::{
     Archive, CopyFormat, DataSpec, Decoder, Entry, EntryId, Manifest, StoredFrame, StreamItem,
-    StreamReader, rows_of,
+    StreamReader, rows_of, statistics_of,
 };
 use crate::ddl::script;
 use crate::error::{Context, Error, Kind, Result};
@@ -19,6 +19,7 @@ use crate::plan::{
     Barrier, Cause, Choices, LeaveOut, Parts, Plan, RowOrder, Step, Work, adapt, build,
 };
 use crate::report::Observer;
+use crate::restore::{statistics_statements, unwanted_statistics};
 use crate::select::Content;
 use crate::sql::{RESET_ROLE, ServerVersion, back_to, ident};
 use crate::storage::Sink;
@@ -48,6 +49,8 @@ pub struct SqlOptions {
     /// command of its own: without them, an archive of a hostile source could run programs where
     /// psql runs. Psql older than August 2025 does not know them.
     pub restrict: bool,
+    /// Also the planner's statistics, as calls that a server from PostgreSQL 18 on takes.
+    pub statistics: bool,
 }
 
 impl Default for SqlOptions {
@@ -63,6 +66,7 @@ impl Default for SqlOptions {
             target_version: None,
             skip_impossible: false,
             restrict: true,
+            statistics: false,
         }
     }
 }
@@ -74,14 +78,17 @@ impl SqlOptions {
     /// [`Kind::Usage`], naming those that do not.
     pub fn validate(&self) -> Result<()> {
         let refuse = |why: &str| Err(Error::new(Kind::Usage, why));
+        let only = self.content.option().unwrap_or_default();
         if self.sections == Sections::NONE {
             return refuse("no section is wanted");
         }
         if self.if_exists && !self.clean {
             return refuse("option --if-exists requires option --clean");
         }
-        if self.clean && self.content == Content::DataOnly {
-            return refuse("options --clean and --data-only cannot be used together");
+        if self.clean && !self.content.definitions() {
+            return refuse(&format!(
+                "options --clean and {only} cannot be used together"
+            ));
         }
         Ok(())
     }
@@ -94,6 +101,7 @@ impl SqlOptions {
                 Content::All => Parts::All,
                 Content::SchemaOnly => Parts::Definitions,
                 Content::DataOnly => Parts::Rows,
+                Content::StatisticsOnly => Parts::Statistics,
             },
             create: false,
             clean: self.clean,
@@ -101,7 +109,11 @@ impl SqlOptions {
             row_order: RowOrder::Free,
             present: BTreeSet::new(),
             unavailable: BTreeSet::new(),
-            leave_out: self.leave_out,
+            leave_out: LeaveOut {
+                statistics: !self.statistics && self.content != Content::StatisticsOnly,
+                ..self.leave_out
+            },
+            analyze: false,
             target: self.target_version,
         }
     }
@@ -167,13 +179,13 @@ async fn write(
             .await?;
             for step in &plan.steps {
                 match step.work {
-                    Work::Rows | Work::LargeObjects => {
+                    Work::Rows | Work::LargeObjects | Work::Statistics => {
                         let Some(table) = step.entry.and_then(|entry| archive.table(entry)) else {
                             continue;
                         };
                         for frame in &table.frames {
                             let frame = archive.read_frame(frame).await?;
-                            script.frame(&frame).await?;
+                            script.frame(&frame, &plan).await?;
                         }
                         script.end_of_rows(table.entry).await?;
                     }
@@ -205,6 +217,7 @@ async fn write(
             let wanted: BTreeSet<EntryId> = plan
                 .steps_of(Work::Rows)
                 .chain(plan.steps_of(Work::LargeObjects))
+                .chain(plan.steps_of(Work::Statistics))
                 .map(|(_, entry)| entry)
                 .collect();
             // What large objects are made of must stand before their contents come.
@@ -214,11 +227,19 @@ async fn write(
             for step in early {
                 script.statements(step).await?;
             }
+            // They come behind all rows, and may be written only behind the indexes: what is kept
+            // is compressed.
+            let mut statistics = Vec::new();
             let mut whole = false;
             while let Some(item) = reader.next().await? {
                 match item {
+                    StreamItem::Frame(frame)
+                        if wanted.contains(&frame.entry) && script.is_statistics(frame.entry) =>
+                    {
+                        statistics.push(frame);
+                    }
                     StreamItem::Frame(frame) if wanted.contains(&frame.entry) => {
-                        script.frame(&frame).await?;
+                        script.frame(&frame, &plan).await?;
                         script.end_of_rows(frame.entry).await?;
                     }
                     StreamItem::End(_) => whole = true,
@@ -233,6 +254,9 @@ async fn write(
             }
             for step in after {
                 script.statements(step).await?;
+            }
+            for frame in &statistics {
+                script.frame(frame, &plan).await?;
             }
             script.finish().await
         }
@@ -335,6 +359,12 @@ impl<'a> Script<'a> {
         self.entries.get((id as usize).checked_sub(1)?)
     }
 
+    /// Whether an entry is statistics.
+    fn is_statistics(&self, id: EntryId) -> bool {
+        let data = self.entry(id).and_then(|entry| entry.data.as_ref());
+        matches!(data, Some(DataSpec::Statistics { .. }))
+    }
+
     /// Whether a step makes large objects, still empty.
     fn makes_large_objects(&self, step: &Step) -> bool {
         step.work == Work::Statements
@@ -358,7 +388,11 @@ impl<'a> Script<'a> {
                 (leave_out.security_labels, &entry.labels),
             ],
             Work::Privileges => vec![(leave_out.privileges, &entry.privileges)],
-            Work::Rows | Work::LargeObjects | Work::Barrier(_) => return Ok(()),
+            Work::Rows
+            | Work::LargeObjects
+            | Work::Statistics
+            | Work::Analyze(_)
+            | Work::Barrier(_) => return Ok(()),
         };
         let statements: Vec<&str> = groups
             .into_iter()
@@ -397,7 +431,7 @@ impl<'a> Script<'a> {
     }
 
     /// Writes the rows of a frame; the COPY of a table stays open for its next frame.
-    async fn frame(&mut self, frame: &StoredFrame) -> Result<()> {
+    async fn frame(&mut self, frame: &StoredFrame, plan: &Plan) -> Result<()> {
         let Some(entry) = self.entry(frame.entry) else {
             return Err(Error::new(
                 Kind::Archive,
@@ -408,8 +442,10 @@ impl<'a> Script<'a> {
         self.decoder
             .unseal_into(frame, frame.raw_bytes, &mut raw)
             .context_with(|| entry.describe())?;
-        self.tables.insert(entry.id);
         self.written.insert(entry.id);
+        if !self.is_statistics(entry.id) {
+            self.tables.insert(entry.id);
+        }
         match &entry.data {
             Some(DataSpec::Table { copy_in, .. }) => {
                 if self.copying != Some(entry.id) {
@@ -428,6 +464,25 @@ impl<'a> Script<'a> {
                 for row in rows_of(CopyFormat::Binary, &raw) {
                     let statement = lo_put(row?).context_with(|| entry.describe())?;
                     self.text.push_str(&statement);
+                    if self.text.len() >= PIECE_BYTES {
+                        self.pass_on().await?;
+                    }
+                }
+                Ok(())
+            }
+            Some(DataSpec::Statistics { .. }) => {
+                let unwanted = unwanted_statistics(self.entries, plan, entry, |_, _, _| false);
+                for relation in statistics_of(&raw).context_with(|| entry.describe())? {
+                    let name = (relation.schema.clone(), relation.relation.clone());
+                    if unwanted.contains(&name) {
+                        continue;
+                    }
+                    let statements = statistics_statements(&relation);
+                    self.text.push_str(&script::section([script::Item {
+                        title: format!("Statistics of {}.{}", name.0, name.1),
+                        statements: statements.iter().map(String::as_str).collect(),
+                        ..script::Item::default()
+                    }]));
                     if self.text.len() >= PIECE_BYTES {
                         self.pass_on().await?;
                     }

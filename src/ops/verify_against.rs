@@ -36,7 +36,16 @@ pub(super) async fn compare(
     observer: Arc<dyn Observer>,
     cancel: &CancellationToken,
 ) -> Result<Vec<TableComparison>> {
-    let mut tables: Vec<&TableIndex> = archive.index().tables().collect();
+    // The live database has its own statistics, and a right to them.
+    let is_statistics = |table: &&TableIndex| {
+        let entry = archive.entries().get(table.entry as usize - 1);
+        entry.is_some_and(|entry| matches!(entry.data, Some(DataSpec::Statistics { .. })))
+    };
+    let mut tables: Vec<&TableIndex> = archive
+        .index()
+        .tables()
+        .filter(|table| !is_statistics(table))
+        .collect();
     let (count, bytes) = (tables.len(), tables.iter().map(|t| t.raw_bytes).sum());
     observer.event(&Event::Phase {
         name: "compare",
@@ -280,7 +289,9 @@ impl Reader {
                 format, copy_out, ..
             }) => self.rows(&label, *format, copy_out).await.map(Found::Rows),
             Some(DataSpec::LargeObjects) => self.large_objects(known).await,
-            None => return Err(Error::new(Kind::Archive, format!("{label} has no data"))),
+            Some(DataSpec::Statistics { .. }) | None => {
+                return Err(Error::new(Kind::Archive, format!("{label} has no data")));
+            }
         };
         if !self.wire.is_broken() {
             if self.wire.transaction_status() == TransactionStatus::Failed {

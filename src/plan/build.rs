@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::arrange::{TargetNeeds, arrange, target_needs};
 use super::choices::{Choices, Parts};
 use super::relations::{Relations, is_relation};
-use super::select::{Selected, is_database, select};
-use super::step::{Barrier, Plan, Step, StepId, Work};
+use super::select::{Selected, entry_of, is_database, select};
+use super::step::{Analyzed, Barrier, Plan, Step, StepId, Work};
 use super::versions::adapted;
-use crate::archive::{DataSpec, Entry, EntryId, Lock, LockMode, Pass, Section};
+use crate::archive::{DataSpec, Entry, EntryId, Lock, LockMode, Pass, Section, StatisticsOf};
 use crate::error::{Error, Kind, Result};
 
 /// Makes a plan of an archive's entries, which were [adapted](super::adapt) to
@@ -34,6 +34,7 @@ pub fn build(
         impossible,
         pulled,
         order,
+        without_statistics,
     } = select(entries, &relations, choices)?;
     let is_wanted = |id: EntryId| {
         (id as usize)
@@ -89,6 +90,10 @@ pub fn build(
         Some(Barrier::Main),
     );
     builder.stage(Stage::Last, &restored, choices);
+    if choices.analyze {
+        builder.barrier(Barrier::Last, &[Stage::Last], Some(Barrier::Privileges));
+        builder.analyze(entries, &is_wanted, choices);
+    }
 
     let adapted = adapted(database.iter().chain(&restored).copied(), choices);
     let warnings = std::mem::take(&mut builder.target_needs.warnings);
@@ -103,6 +108,7 @@ pub fn build(
         adapted,
         pulled,
         warnings,
+        without_statistics,
     })
 }
 
@@ -119,7 +125,15 @@ fn check(entries: &[Entry]) -> Result<()> {
                 ),
             ));
         }
+        let statistics = match &entry.data {
+            Some(DataSpec::Statistics { relations }) => relations.as_slice(),
+            _ => &[],
+        };
         let locks = entry.locks.iter().map(|lock| lock.on);
+        let locks = locks.chain(statistics.iter().filter_map(|of| match of {
+            StatisticsOf::Entry(id) => Some(*id),
+            StatisticsOf::Named { .. } => None,
+        }));
         let unknown = |id: &EntryId| *id == 0 || *id as usize > entries.len();
         if let Some(id) = locks.chain(entry.depends_on.iter().copied()).find(unknown) {
             return Err(Error::new(
@@ -227,11 +241,12 @@ impl Builder<'_> {
         let pass = match barrier {
             Barrier::Definitions | Barrier::Rows | Barrier::Main => Pass::Main,
             Barrier::Privileges => Pass::Privileges,
+            Barrier::Last => Pass::Last,
         };
         let section = match barrier {
             Barrier::Definitions => Section::PreData,
             Barrier::Rows => Section::Data,
-            Barrier::Main | Barrier::Privileges => Section::PostData,
+            Barrier::Main | Barrier::Privileges | Barrier::Last => Section::PostData,
         };
         self.barriers.insert(barrier, self.next_id());
         self.steps.push(Step {
@@ -270,6 +285,7 @@ impl Builder<'_> {
             let work = match &entry.data {
                 Some(DataSpec::Table { .. }) => Work::Rows,
                 Some(DataSpec::LargeObjects) => Work::LargeObjects,
+                Some(DataSpec::Statistics { .. }) => Work::Statistics,
                 None => continue,
             };
             let cost = self.raw_bytes.get(&entry.id).copied().unwrap_or(0);
@@ -437,6 +453,69 @@ impl Builder<'_> {
                     before,
                     Vec::new(),
                 );
+            }
+        }
+    }
+
+    /// Every table whose rows are restored, every materialized view that is refreshed, and the
+    /// partitioned tables above them.
+    fn analyze(
+        &mut self,
+        entries: &[Entry],
+        is_wanted: &impl Fn(EntryId) -> bool,
+        choices: &Choices,
+    ) {
+        // With rows alone the tables are there already.
+        let stands =
+            |id: EntryId| is_wanted(id) || choices.parts == Parts::Rows && choices.filter.is_all();
+        let is_table = |id: EntryId| entry_of(entries, id).is_some_and(|e| e.kind == "TABLE");
+        let has_rows = |relations: &Relations<'_>, id: EntryId| {
+            let rows = relations.rows_of(id);
+            rows.iter().any(|&rows| is_wanted(rows))
+        };
+        // A partitioned table has no rows of its own, and partitions that have some.
+        let mut roots: BTreeMap<EntryId, BTreeSet<EntryId>> = BTreeMap::new();
+        let mut within = BTreeSet::new();
+        for entry in entries.iter().filter(|entry| is_table(entry.id)) {
+            if !stands(entry.id) || !self.relations.rows_of(entry.id).is_empty() {
+                continue;
+            }
+            let mut below = self.relations.with_descendants([entry.id]);
+            below.remove(&entry.id);
+            if below.iter().any(|&id| has_rows(&self.relations, id)) {
+                within.extend(below.iter().copied());
+                roots.insert(entry.id, below);
+            }
+        }
+        let mut wanted: Vec<(EntryId, Analyzed, u64)> = Vec::new();
+        let size = |builder: &Self, id| builder.raw_bytes.get(&id).copied().unwrap_or(0);
+        for entry in entries {
+            let id = entry.id;
+            if let Some(below) = roots.get(&id) {
+                let rows = below.iter().flat_map(|&id| self.relations.rows_of(id));
+                let bytes = rows.map(|&rows| size(self, rows)).sum();
+                let analyzed = match within.contains(&id) {
+                    true => Analyzed::Branch,
+                    false => Analyzed::Root,
+                };
+                wanted.push((id, analyzed, bytes));
+            }
+            let is_table = matches!(entry.data, Some(DataSpec::Table { .. }));
+            if is_wanted(id) && (is_table || entry.kind == "MATERIALIZED VIEW DATA") {
+                let table = self.relations.relation_of(entry);
+                let analyzed = match table.is_some_and(|table| within.contains(&table)) {
+                    true => Analyzed::Partition,
+                    false => Analyzed::Table,
+                };
+                wanted.push((id, analyzed, size(self, id)));
+            }
+        }
+        let before = self.barrier_id(Barrier::Last);
+        for (id, analyzed, cost) in wanted {
+            if let Some(entry) = entry_of(entries, id) {
+                let before = before.into_iter().collect();
+                let work = Work::Analyze(analyzed);
+                self.push(entry, work, Stage::Last, cost, before, Vec::new());
             }
         }
     }

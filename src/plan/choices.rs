@@ -17,6 +17,8 @@ pub enum Parts {
     Definitions,
     /// Rows, sequence values and large objects: `--data-only`.
     Rows,
+    /// Neither, planner statistics alone: `--statistics-only`.
+    Statistics,
 }
 
 /// Whether rows can be had in any order.
@@ -56,4 +58,6 @@ pub struct Choices {
     /// The version of the server that the entries were [adapted](super::adapt) to; none when it
     /// is as good as the source's.
     pub target: Option<ServerVersion>,
+    /// Has the server compute statistics of all restored tables at the end.
+    pub analyze: bool,
 }

@@ -37,7 +37,9 @@ pub use filter::{EntryFilter, Needs};
 pub use key::keys;
 pub use pattern::Pattern;
 pub use schedule::Schedule;
-pub use step::{Adapted, Barrier, Cause, Needed, Omitted, Plan, Pulled, Step, StepId, Work};
+pub use step::{
+    Adapted, Analyzed, Barrier, Cause, Needed, Omitted, Plan, Pulled, Step, StepId, Work,
+};
 pub use use_list::UseList;
 pub use versions::adapt;
 pub use via_root::load_via_root;

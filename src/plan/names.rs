@@ -7,7 +7,7 @@ use super::pattern::Pattern;
 use super::relations::{Relations, is_relation};
 use super::select::{Reason, entry_of};
 use super::step::Cause;
-use crate::archive::{DataSpec, Entry, EntryId};
+use crate::archive::{DataSpec, Entry, EntryId, StatisticsOf};
 use crate::error::{Error, Kind, Result};
 
 /// Kinds that `-P` looks at.
@@ -35,6 +35,17 @@ pub(super) struct Names {
     pub(super) hangs_on: BTreeMap<EntryId, EntryId>,
     /// The list in its order.
     pub(super) order: Vec<EntryId>,
+    /// For relations that the archive has nothing of but statistics.
+    unmade: Unmade,
+}
+
+/// Patterns of relations.
+struct Unmade {
+    /// With what names other sorts of objects.
+    tables: Option<Vec<Pattern>>,
+    indexes: Vec<Pattern>,
+    exclude_tables: Vec<Pattern>,
+    exclude_rows: Vec<Pattern>,
 }
 
 impl Names {
@@ -132,12 +143,80 @@ impl Names {
                 .filter_map(|entry| Some((entry.id, relations.relation_of(entry)?)))
                 .collect(),
             order,
+            unmade: Unmade {
+                tables: filter
+                    .names_objects()
+                    .then(|| tables.iter().chain(&trees).cloned().collect()),
+                indexes,
+                exclude_tables: exclude_tables.into_iter().chain(exclude_trees).collect(),
+                exclude_rows: exclude_rows.into_iter().chain(exclude_tree_rows).collect(),
+            },
         })
     }
 
     /// Whether something is selected by its name, so that what it needs may have to be pulled in.
     pub(super) fn select(&self) -> bool {
         self.chosen.is_some() || !self.schemas.is_empty()
+    }
+
+    /// Whether there is a list, and the entry not in it.
+    pub(super) fn refuses_unlisted(&self, entry: &Entry) -> Option<Reason> {
+        let listed = self.listed.as_ref()?;
+        (!listed.contains(&entry.id)).then(|| Reason::new(Cause::Excluded, "not in the list"))
+    }
+
+    /// Whether statistics of a relation are not wanted: those of what is left out by name, and of
+    /// tables whose rows are.
+    pub(super) fn refuses_statistics(
+        &self,
+        entries: &[Entry],
+        relations: &Relations<'_>,
+        of: &StatisticsOf,
+    ) -> bool {
+        let any = |patterns: &[Pattern], schema: &str, name: &str| {
+            let mut patterns = patterns.iter();
+            patterns.any(|pattern| pattern.matches(Some(schema), name))
+        };
+        let (schema, table) = match of {
+            StatisticsOf::Entry(id) => {
+                let Some(entry) = entry_of(entries, *id) else {
+                    return true;
+                };
+                let table = self.hangs_on.get(id).copied().unwrap_or(*id);
+                let rows = relations.rows_of(table);
+                if self.refuses(entry).is_some()
+                    || rows.iter().any(|rows| self.excluded_rows.contains(rows))
+                {
+                    return true;
+                }
+                let name = entry.relation.as_ref().unwrap_or(&entry.name);
+                (entry.schema.as_deref().unwrap_or_default(), name)
+            }
+            StatisticsOf::Named {
+                schema,
+                name,
+                table,
+            } => {
+                let own = table.as_ref().map(|_| name);
+                let table = table.as_ref().unwrap_or(name);
+                let names = &self.unmade;
+                let chosen = names.tables.as_ref().is_none_or(|tables| {
+                    any(tables, schema, table)
+                        || own.is_some_and(|index| any(&names.indexes, schema, index))
+                });
+                let in_schema =
+                    self.schemas.is_empty() || matches_any(&self.schemas, schema.as_str());
+                if !chosen
+                    || !in_schema
+                    || any(&names.exclude_tables, schema, table)
+                    || matches_any(&self.exclude_schemas, schema)
+                {
+                    return true;
+                }
+                (schema.as_str(), table)
+            }
+        };
+        any(&self.unmade.exclude_rows, schema, table)
     }
 
     pub(super) fn refuses(&self, entry: &Entry) -> Option<Reason> {
@@ -163,12 +242,8 @@ impl Names {
         if schema.is_some_and(|name| matches_any(&self.exclude_schemas, name)) {
             return excluded("its schema is left out");
         }
-        if self
-            .listed
-            .as_ref()
-            .is_some_and(|listed| !listed.contains(&entry.id))
-        {
-            return excluded("not in the list");
+        if let Some(reason) = self.refuses_unlisted(entry) {
+            return Some(reason);
         }
         if entry.kind == "EXTENSION"
             && let Some(extensions) = &self.extensions

@@ -3,19 +3,24 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 
-use super::step::{Barrier, Plan, Step, StepId, Work};
+use super::step::{Analyzed, Barrier, Plan, Step, StepId, Work};
 use crate::archive::{EntryId, LockMode};
 
 /// The sorts of work that somebody does; barriers are passed by themselves.
-const SORTS: [Work; 4] = [
+const SORTS: [Work; 6] = [
     Work::Statements,
     Work::Rows,
     Work::LargeObjects,
     Work::Privileges,
+    Work::Statistics,
+    Work::Analyze(Analyzed::Table),
 ];
 
 fn sort_of(work: Work) -> usize {
-    let is_it = |sort: &Work| *sort == work;
+    let is_it = |sort: &Work| match (sort, work) {
+        (Work::Analyze(_), Work::Analyze(_)) => true,
+        (sort, work) => *sort == work,
+    };
     SORTS.iter().position(is_it).unwrap_or_default()
 }
 

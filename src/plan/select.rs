@@ -9,7 +9,7 @@ use super::pull::pull;
 use super::relations::{Relations, is_relation};
 use super::step::{Cause, Needed, Omitted, Pulled};
 use super::versions::leave_out_impossible;
-use crate::archive::{Entry, EntryId};
+use crate::archive::{DataSpec, Entry, EntryId};
 use crate::error::Result;
 
 /// Kinds that make or set up the database itself.
@@ -68,6 +68,8 @@ pub(super) struct Selected {
     pub(super) pulled: Vec<Pulled>,
     /// The list that the user gave, in its order.
     pub(super) order: Vec<EntryId>,
+    /// By entry: relations (by position) whose statistics are not wanted.
+    pub(super) without_statistics: BTreeMap<EntryId, BTreeSet<usize>>,
 }
 
 /// Decides for every entry.
@@ -79,8 +81,22 @@ pub(super) fn select(
     let names = Names::new(entries, relations, choices)?;
     let pulls = names.select() && choices.filter.needs == Needs::PulledIn;
     let mut reasons: BTreeMap<EntryId, Reason> = BTreeMap::new();
+    let mut without_statistics: BTreeMap<EntryId, BTreeSet<usize>> = BTreeMap::new();
     for entry in entries {
-        if let Some(reason) = refusal(entry, choices, &names) {
+        let mut reason = refusal(entry, choices, &names);
+        if let Some(DataSpec::Statistics { relations: of }) = &entry.data {
+            let refused: BTreeSet<usize> = (0..of.len())
+                .filter(|&at| names.refuses_statistics(entries, relations, &of[at]))
+                .collect();
+            if refused.len() == of.len() {
+                let why = "none of its relations is restored";
+                reason.get_or_insert_with(|| Reason::new(Cause::NotSelected, why));
+            }
+            if reason.is_none() && !refused.is_empty() {
+                without_statistics.insert(entry.id, refused);
+            }
+        }
+        if let Some(reason) = reason {
             reasons.insert(entry.id, reason);
         }
     }
@@ -141,6 +157,7 @@ pub(super) fn select(
         impossible,
         pulled,
         order: names.order,
+        without_statistics,
     })
 }
 
@@ -210,15 +227,19 @@ fn refusal(entry: &Entry, choices: &Choices, names: &Names) -> Option<Reason> {
     if !choices.sections.has(entry.section) {
         return options("its section is not wanted".to_owned());
     }
+    if let Some(class) = choices.leave_out.kind(&entry.kind) {
+        return options(format!("{class} are left out"));
+    }
+    if entry.has_statistics() {
+        return names.refuses_unlisted(entry);
+    }
     match choices.parts {
+        Parts::Statistics => return options("only statistics are wanted".to_owned()),
         Parts::Definitions if is_rows(entry) => {
             return options("only definitions are wanted".to_owned());
         }
         Parts::Rows if !is_rows(entry) => return options("only rows are wanted".to_owned()),
         _ => {}
-    }
-    if let Some(class) = choices.leave_out.kind(&entry.kind) {
-        return options(format!("{class} are left out"));
     }
     if names.excluded_rows.contains(&entry.id) {
         return Some(Reason::new(

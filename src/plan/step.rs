@@ -1,5 +1,6 @@
 //! The plan and its parts.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
@@ -21,6 +22,22 @@ pub enum Barrier {
     Main,
     /// All privileges are given: what comes last may start.
     Privileges,
+    /// Everything is restored: tables may be analyzed. Only there when they are.
+    Last,
+}
+
+/// What a table is to those around it that are analyzed too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Analyzed {
+    /// It stands alone.
+    Table,
+    /// It is a partition, of a tree whose root is analyzed as well.
+    Partition,
+    /// The root of a tree of partitions; it has no rows of its own.
+    Root,
+    /// A partitioned table below such a root.
+    Branch,
 }
 
 /// What a step does.
@@ -35,6 +52,10 @@ pub enum Work {
     LargeObjects,
     /// Gives the entry's privileges.
     Privileges,
+    /// Hands statistics of relations to the server.
+    Statistics,
+    /// Has the server compute the statistics of the entry's table.
+    Analyze(Analyzed),
     /// Nothing: other steps wait for it.
     Barrier(Barrier),
 }
@@ -156,6 +177,10 @@ pub struct Plan {
     pub pulled: Vec<Pulled>,
     /// What the user should know before it runs.
     pub warnings: Vec<String>,
+    /// For entries with statistics: relations (by their position in the entry) whose statistics
+    /// are not wanted.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub without_statistics: BTreeMap<EntryId, BTreeSet<usize>>,
 }
 
 impl Plan {
@@ -194,13 +219,16 @@ impl fmt::Display for Plan {
                     Barrier::Rows => "rows",
                     Barrier::Main => "main pass",
                     Barrier::Privileges => "privileges",
+                    Barrier::Last => "last pass",
                 };
                 writeln!(f, "{:>7}  -- {point} complete", step.id)?;
                 continue;
             }
             write!(f, "{:>7}  {}", step.id, step.name)?;
-            if step.work == Work::Privileges {
-                f.write_str(" (privileges)")?;
+            match step.work {
+                Work::Privileges => f.write_str(" (privileges)")?,
+                Work::Analyze(_) => f.write_str(" (analyze)")?,
+                _ => {}
             }
             if step.cost > 0 {
                 write!(f, ", {} bytes", step.cost)?;

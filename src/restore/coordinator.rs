@@ -1,7 +1,7 @@
 //! The one loop that knows everything: which steps may start, which frames are there, which
 //! sessions are free.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use futures::future::join_all;
@@ -11,11 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::failure::{interrupted, is_fatal};
 use super::feed::{Feed, Happening};
-use super::frame::{ReadyFrame, Unpacker};
+use super::frame::{Payload, ReadyFrame, Unpacker};
 use super::options::OnError;
 use super::outcome::{Loading, Moved, Outcome, Progress};
 use super::serial::{CANCEL_AGAIN, PATIENCE, batches};
 use super::shared::{Shared, Transactions};
+use super::statistics;
 use super::worker::{Job, Report, work};
 use crate::archive::EntryId;
 use crate::connect::{Canceller, Wire};
@@ -51,6 +52,8 @@ pub(super) struct Coordinator<'s> {
     /// Rows that may be loaded.
     loading: Loading,
     steps_of_rows: BTreeMap<EntryId, (StepId, Work)>,
+    /// Relations whose statistics are not restored, by the entry of the statistics.
+    unwanted_statistics: BTreeMap<EntryId, BTreeSet<(String, String)>>,
     /// What a pipe said of entries whose rows may not be loaded yet.
     announced: BTreeMap<EntryId, u64>,
     ready: VecDeque<ReadyFrame>,
@@ -63,12 +66,18 @@ pub(super) struct Coordinator<'s> {
 /// Most quick steps in one transaction: each holds its locks until the end of it.
 const QUICK_STEPS: usize = 100;
 
-const PHASES: [(&str, Option<Barrier>); 4] = [
+const PHASES: [(&str, Option<Barrier>); 5] = [
     ("data", Some(Barrier::Rows)),
     ("post-data", Some(Barrier::Main)),
     ("privileges", Some(Barrier::Privileges)),
-    ("last", None),
+    ("last", Some(Barrier::Last)),
+    ("analyze", None),
 ];
+
+/// Whether what is done needs frames of the archive.
+fn has_frames(work: Work) -> bool {
+    matches!(work, Work::Rows | Work::LargeObjects | Work::Statistics)
+}
 
 impl<'s> Coordinator<'s> {
     /// Gives each session a task. `schedule` stands where the definitions are done.
@@ -111,6 +120,7 @@ impl<'s> Coordinator<'s> {
             happenings,
             loading: Loading::new(),
             steps_of_rows: BTreeMap::new(),
+            unwanted_statistics: BTreeMap::new(),
             announced: BTreeMap::new(),
             ready: VecDeque::new(),
             batches: VecDeque::new(),
@@ -214,12 +224,15 @@ impl<'s> Coordinator<'s> {
     /// Starts all steps that load rows and may start, and ends those that are done.
     fn begin_rows(&mut self) -> Result<()> {
         loop {
-            let rows = |work| matches!(work, Work::Rows | Work::LargeObjects);
-            let Some(step) = self.schedule.take(rows) else {
+            let Some(step) = self.schedule.take(has_frames) else {
                 break;
             };
             let Some(entry) = step.entry else { continue };
-            if self.outcome.skips(&self.shared, step.id) {
+            let skipped = match step.work {
+                Work::Statistics => !self.begin_statistics(entry),
+                _ => self.outcome.skips(&self.shared, step.id),
+            };
+            if skipped {
                 self.give_up(entry);
                 self.schedule.finish(step.id);
                 continue;
@@ -229,11 +242,7 @@ impl<'s> Coordinator<'s> {
                 Feed::Pipe(_) => self.announced.remove(&entry),
             };
             self.steps_of_rows.insert(entry, (step.id, step.work));
-            let progress = Progress {
-                expected,
-                ..Progress::default()
-            };
-            self.loading.insert(entry, progress);
+            self.loading.insert(entry, Progress::of(expected));
             self.end_if_over(entry);
         }
         let waiting = self.ready.len();
@@ -257,6 +266,18 @@ impl<'s> Coordinator<'s> {
             .collect()
     }
 
+    /// Whether any of an entry's statistics are to be restored; what is not is known then.
+    fn begin_statistics(&mut self, entry: EntryId) -> bool {
+        let (outcome, shared) = (&self.outcome, &self.shared);
+        if let Some(of) = shared.entry(entry).filter(|_| shared.takes_statistics) {
+            let lacks = |id, schema: &str, table: &str| outcome.lacks(id, schema, table);
+            let unwanted = statistics::unwanted(&shared.entries, &shared.plan, of, lacks);
+            self.unwanted_statistics.insert(entry, unwanted);
+            return true;
+        }
+        false
+    }
+
     /// No more frames of an entry are wanted.
     fn give_up(&mut self, entry: EntryId) {
         if let Feed::File(feed) = &mut self.feed {
@@ -275,7 +296,11 @@ impl<'s> Coordinator<'s> {
             return;
         };
         self.steps_of_rows.remove(&entry);
-        if !progress.failed {
+        if work == Work::Statistics {
+            self.unwanted_statistics.remove(&entry);
+            self.outcome
+                .done(&self.shared, step, progress.began.elapsed().as_secs_f64());
+        } else if !progress.failed {
             if !progress.started {
                 self.shared.event(&Event::TableStarted {
                     table: self.table_name(entry),
@@ -357,7 +382,7 @@ impl<'s> Coordinator<'s> {
     fn next_job(&mut self) -> Option<(Job, Busy)> {
         let nobody_loads = self.workers.iter().all(|w| w.busy != Busy::Frame);
         if nobody_loads && let Some(frame) = self.next_frame() {
-            return Some((Job::Frame(frame), Busy::Frame));
+            return Some((self.job_of(frame), Busy::Frame));
         }
         if !self.batch_running
             && let Some(batch) = self.batches.pop_front()
@@ -376,8 +401,39 @@ impl<'s> Coordinator<'s> {
             };
             return Some((job, Busy::Statements));
         }
-        self.next_frame()
-            .map(|frame| (Job::Frame(frame), Busy::Frame))
+        if let Some(frame) = self.next_frame() {
+            return Some((self.job_of(frame), Busy::Frame));
+        }
+        while let Some(step) = self.schedule.take(|work| matches!(work, Work::Analyze(_))) {
+            if self.has_table(step) {
+                return Some((Job::Analyze(step.id), Busy::Statements));
+            }
+            self.schedule.finish(step.id);
+        }
+        None
+    }
+
+    /// What is done with a frame.
+    fn job_of(&self, mut frame: ReadyFrame) -> Job {
+        let Payload::Statistics { relations, .. } = &mut frame.payload else {
+            return Job::Frame(frame);
+        };
+        if let Some(unwanted) = self.unwanted_statistics.get(&frame.entry) {
+            relations.retain(|relation| {
+                !unwanted.contains(&(relation.schema.clone(), relation.relation.clone()))
+            });
+        }
+        Job::Statistics(frame)
+    }
+
+    /// Whether the table of a step is there, with its rows.
+    fn has_table(&self, step: &Step) -> bool {
+        let Some(entry) = step.entry.and_then(|id| self.shared.entry(id)) else {
+            return false;
+        };
+        let schema = entry.schema.as_deref().unwrap_or_default();
+        let name = entry.relation.as_ref().unwrap_or(&entry.name);
+        !self.outcome.lacks(Some(entry.id), schema, name)
     }
 
     /// A step, and if it is quick, others that are, for one transaction; as many as leave the same to
@@ -425,6 +481,9 @@ impl<'s> Coordinator<'s> {
 
     fn say_started(&self, entry: EntryId) {
         let step = self.steps_of_rows.get(&entry);
+        if step.is_some_and(|&(_, work)| work == Work::Statistics) {
+            return;
+        }
         let step = step.and_then(|&(step, _)| self.shared.step(step));
         self.shared.event(&Event::TableStarted {
             table: self.table_name(entry),
@@ -493,7 +552,7 @@ impl<'s> Coordinator<'s> {
     /// Whether rows of this entry will be loaded later.
     fn is_expected(&self, entry: EntryId) -> bool {
         let of_entry = |step: &&Step| step.entry == Some(entry);
-        let rows = |step: &&Step| matches!(step.work, Work::Rows | Work::LargeObjects);
+        let rows = |step: &&Step| has_frames(step.work);
         let mut steps = self.shared.plan.steps.iter().filter(of_entry).filter(rows);
         steps.any(|step| !self.schedule.is_finished(step.id))
     }
@@ -523,6 +582,34 @@ impl<'s> Coordinator<'s> {
                 outcome,
             } => self.take_frame(entry, moved, outcome),
             Report::Commit { outcome } => outcome,
+            Report::Statistics { entry, outcome } => {
+                let applied = outcome?;
+                if let Some(progress) = self.loading.get_mut(&entry) {
+                    progress.under_way -= 1;
+                    progress.loaded += 1;
+                }
+                self.outcome.statistics(&self.shared, applied);
+                self.end_if_over(entry);
+                Ok(())
+            }
+            Report::Analyze {
+                step,
+                outcome,
+                seconds,
+            } => {
+                match outcome {
+                    Ok(()) => self.outcome.analyzed(&self.shared, step, seconds),
+                    Err(error) if is_fatal(&error) => return Err(error),
+                    // All rows are there: what the planner lacks is no failed restore.
+                    Err(error) => {
+                        let name = self.shared.step(step).map(|step| step.name.clone());
+                        let name = name.unwrap_or_default();
+                        self.shared.warn(format!("analyze {name}: {error}"));
+                    }
+                }
+                self.schedule.finish(step);
+                Ok(())
+            }
         }
     }
 
@@ -587,6 +674,7 @@ impl<'s> Coordinator<'s> {
                 if !progress.failed {
                     progress.failed = true;
                     if let Some(of) = self.shared.entry(entry) {
+                        self.outcome.not_filled(of);
                         self.outcome.failed(&self.shared, of, &error);
                     }
                 }

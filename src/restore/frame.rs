@@ -4,7 +4,10 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use crate::archive::{Codec, CopyFormat, DataSpec, Decoder, Entry, EntryId, StoredFrame, rows_of};
+use crate::archive::{
+    Codec, CopyFormat, DataSpec, Decoder, Entry, EntryId, RelationStatistics, StoredFrame, rows_of,
+    statistics_of,
+};
 use crate::error::{Context, Error, Kind, Result};
 use crate::task::Permit;
 
@@ -24,7 +27,7 @@ impl ReadyFrame {
     /// Large objects that begin in it.
     pub(super) fn objects(&self) -> u64 {
         match &self.payload {
-            Payload::Copy(_) => 0,
+            Payload::Copy(_) | Payload::Statistics { .. } => 0,
             Payload::LargeObjects { objects, .. } => *objects,
         }
     }
@@ -32,7 +35,7 @@ impl ReadyFrame {
     pub(super) fn raw_bytes(&self) -> u64 {
         let bytes = match &self.payload {
             Payload::Copy(raw) => raw.len(),
-            Payload::LargeObjects { bytes, .. } => *bytes,
+            Payload::LargeObjects { bytes, .. } | Payload::Statistics { bytes, .. } => *bytes,
         };
         bytes as u64
     }
@@ -48,6 +51,11 @@ pub(super) enum Payload {
         bytes: usize,
         /// Objects that begin in this frame.
         objects: u64,
+    },
+    /// Planner statistics.
+    Statistics {
+        relations: Vec<RelationStatistics>,
+        bytes: usize,
     },
 }
 
@@ -140,6 +148,18 @@ impl Unpacker {
                         objects,
                     },
                 ))
+            }
+            Some(DataSpec::Statistics { .. }) => {
+                let relations = statistics_of(&raw)?;
+                let rows = relations.len() as u64;
+                if stored.rows.is_some_and(|known| known != rows) {
+                    return Err(damaged(format!(
+                        "it holds the statistics of {rows} relations, not of as many as the index says"
+                    )));
+                }
+                let bytes = raw.len();
+                self.give_back(raw);
+                Ok((rows, Payload::Statistics { relations, bytes }))
             }
             None => Err(damaged("it belongs to an entry without data".to_owned())),
         }

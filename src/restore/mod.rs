@@ -29,6 +29,7 @@ mod serial;
 mod session;
 mod shared;
 mod statements;
+mod statistics;
 mod target;
 mod triggers;
 mod versions;
@@ -42,3 +43,4 @@ pub use options::{
 };
 pub use refusal::Refusal;
 pub use run::{ArchiveReader, plan_for, restore};
+pub(crate) use statistics::{statements as statistics_statements, unwanted as unwanted_statistics};

@@ -82,6 +82,8 @@ pub struct RestoreOptions {
     /// Most entries of definitions and privileges in one transaction; by default as many as make
     /// it quick.
     pub transaction_size: Option<usize>,
+    /// Has the server compute the statistics of all tables whose rows were restored, at the end.
+    pub analyze: bool,
     /// What a failed entry means.
     pub on_error: OnError,
     /// What the target's version does not know is left out, with all that needs it. Without this,
@@ -121,6 +123,7 @@ impl Default for RestoreOptions {
             extension_versions: false,
             single_transaction: false,
             transaction_size: None,
+            analyze: false,
             on_error: OnError::Exit,
             skip_impossible: false,
             target_version: None,
@@ -137,6 +140,7 @@ impl RestoreOptions {
     /// [`Kind::Usage`], naming those that do not.
     pub fn validate(&self) -> Result<()> {
         let refuse = |why: &str| Err(Error::new(Kind::Usage, why));
+        let only = self.content.option().unwrap_or_default();
         if self.jobs == 0 || self.jobs > 1000 {
             return Err(Error::new(
                 Kind::Usage,
@@ -155,11 +159,15 @@ impl RestoreOptions {
         if self.if_exists && !self.clean {
             return refuse("option --if-exists requires option --clean");
         }
-        if self.clean && self.content == Content::DataOnly {
-            return refuse("options --clean and --data-only cannot be used together");
+        if self.clean && !self.content.definitions() {
+            return refuse(&format!(
+                "options --clean and {only} cannot be used together"
+            ));
         }
-        if self.create && self.content == Content::DataOnly {
-            return refuse("options --create and --data-only cannot be used together");
+        if self.create && !self.content.definitions() {
+            return refuse(&format!(
+                "options --create and {only} cannot be used together"
+            ));
         }
         if self.create && !self.sections.pre_data {
             return refuse("option --create requires the section pre-data");
@@ -186,8 +194,10 @@ impl RestoreOptions {
                 );
             }
         }
-        if self.disable_triggers && self.content == Content::SchemaOnly {
-            return refuse("options --disable-triggers and --schema-only cannot be used together");
+        if self.disable_triggers && !self.content.data() {
+            return refuse(&format!(
+                "options --disable-triggers and {only} cannot be used together"
+            ));
         }
         if self.superuser.is_some() && !self.disable_triggers {
             return refuse("option --superuser requires option --disable-triggers");
@@ -228,6 +238,7 @@ impl RestoreOptions {
                 Content::All => Parts::All,
                 Content::SchemaOnly => Parts::Definitions,
                 Content::DataOnly => Parts::Rows,
+                Content::StatisticsOnly => Parts::Statistics,
             },
             create: self.create,
             clean: self.clean,
@@ -241,6 +252,7 @@ impl RestoreOptions {
                 ..self.leave_out
             },
             target: self.target_version,
+            analyze: self.analyze,
         }
     }
 }
@@ -296,7 +308,8 @@ const MIN_MEMORY_BYTES: u64 = 32 << 20;
 /// How long a part of a restore took.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PhaseTime {
-    /// `connect`, `clean`, `pre-data`, `data`, `post-data`, `privileges`, `last`. What is made of a
+    /// `connect`, `clean`, `pre-data`, `data`, `post-data`, `privileges`, `last`,
+    /// `analyze`. What is made of a
     /// table while rows of others still flow counts as `data`.
     pub phase: &'static str,
     /// Seconds.
@@ -322,6 +335,13 @@ pub struct RestoreReport {
     pub rows: u64,
     /// Bytes of COPY data after decompression.
     pub raw_bytes: u64,
+    /// Relations whose planner statistics the server took.
+    pub statistics: u64,
+    /// Relations and columns whose planner statistics it refused, in part or wholly. That is told
+    /// by warnings and is no failure.
+    pub statistics_refused: u64,
+    /// Tables that were analyzed.
+    pub analyzed: u64,
     /// What failed ([`OnError::Continue`]), in order of failing.
     pub failed: Vec<FailedEntry>,
     /// The same, each refusal once, in order of first failing.

@@ -8,10 +8,14 @@ use super::options::{FailedEntry, PhaseTime, Refused, RestoreReport, SkippedEntr
 use super::refusal::Refusal;
 use super::shared::Shared;
 use super::statements::Apart;
+use super::statistics::Applied;
 use crate::archive::{Entry, EntryId};
 use crate::error::{Error, Result};
 use crate::plan::{Omitted, StepId, Work};
-use crate::report::Event;
+use crate::report::{Event, Level};
+
+/// Most refused statistics that are told one by one.
+const TOLD: u64 = 20;
 
 /// Keeps the books of a run.
 pub(super) struct Outcome {
@@ -20,6 +24,8 @@ pub(super) struct Outcome {
     restored: BTreeSet<EntryId>,
     /// Entries that are not there, so that what needs them need not be tried.
     missing: BTreeSet<EntryId>,
+    /// Tables (schema and name) that are without their rows.
+    unfilled: BTreeSet<(String, String)>,
     /// Relations that were there before: rows of the archive do not belong into them.
     found: BTreeSet<EntryId>,
     /// Where in the report each refusal is.
@@ -36,6 +42,7 @@ impl Outcome {
             missing: BTreeSet::new(),
             found: BTreeSet::new(),
             refusals: HashMap::new(),
+            unfilled: BTreeSet::new(),
             began: Instant::now(),
             phase: None,
         }
@@ -182,7 +189,9 @@ impl Outcome {
             ),
             _ => return false,
         };
-        if step.work != Work::Rows {
+        if step.work == Work::Rows {
+            self.not_filled(entry);
+        } else {
             self.missing.insert(entry.id);
         }
         self.report.skipped.push(SkippedEntry {
@@ -190,6 +199,48 @@ impl Outcome {
             reason,
         });
         true
+    }
+
+    /// Rows of an entry were not loaded, or not all.
+    pub(super) fn not_filled(&mut self, entry: &Entry) {
+        let name = entry.relation.as_ref().unwrap_or(&entry.name);
+        let schema = entry.schema.clone().unwrap_or_default();
+        self.unfilled.insert((schema, name.clone()));
+    }
+
+    /// Whether a relation is not there, or its table not with its rows: `entry` makes it, where
+    /// one does, and `table` is the table it is or belongs to.
+    pub(super) fn lacks(&self, entry: Option<EntryId>, schema: &str, table: &str) -> bool {
+        entry.is_some_and(|entry| self.missing.contains(&entry))
+            || self
+                .unfilled
+                .contains(&(schema.to_owned(), table.to_owned()))
+    }
+
+    /// The server was given statistics.
+    pub(super) fn statistics(&mut self, shared: &Shared, applied: Applied) {
+        self.report.statistics += applied.relations;
+        for refused in applied.refused {
+            self.report.statistics_refused += 1;
+            if self.report.statistics_refused <= TOLD {
+                shared.warn(refused);
+            } else {
+                shared.event(&Event::Message {
+                    level: Level::Detail,
+                    text: refused,
+                    hint: None,
+                });
+            }
+        }
+    }
+
+    /// A table was analyzed.
+    pub(super) fn analyzed(&mut self, shared: &Shared, step: StepId, seconds: f64) {
+        self.report.analyzed += 1;
+        if let Some(step) = shared.step(step) {
+            let name = format!("{} (analyze)", step.name);
+            shared.event(&Event::Step { name, seconds });
+        }
     }
 
     /// Rows were committed.
@@ -213,6 +264,13 @@ impl Outcome {
     /// Closes the books.
     pub(super) fn finish(mut self, shared: &Shared, target: String) -> RestoreReport {
         self.end_phase();
+        let untold = self.report.statistics_refused.saturating_sub(TOLD);
+        if untold > 0 {
+            shared.warn_with_hint(
+                format!("the server refused statistics of {untold} more relations or columns"),
+                "--verbose names all of them",
+            );
+        }
         let mut report = self.report;
         report.target = target;
         report.entries = self.restored.len() as u64;
@@ -259,8 +317,9 @@ pub(super) struct Moved {
 }
 
 /// Rows of one entry under way.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Progress {
+    pub(super) began: Instant,
     /// Frames in all; not known before the end of the entry in a pipe.
     pub(super) expected: Option<u64>,
     pub(super) loaded: u64,
@@ -274,6 +333,20 @@ pub(super) struct Progress {
 }
 
 impl Progress {
+    /// Nothing is loaded yet; `expected` frames will be, where that is known.
+    pub(super) fn of(expected: Option<u64>) -> Self {
+        Self {
+            began: Instant::now(),
+            expected,
+            loaded: 0,
+            rows: 0,
+            raw_bytes: 0,
+            under_way: 0,
+            failed: false,
+            started: false,
+        }
+    }
+
     /// Whether there is nothing left to do or to wait for.
     pub(super) fn is_over(&self) -> bool {
         self.under_way == 0 && (self.failed || self.expected == Some(self.loaded))

@@ -20,7 +20,7 @@ use super::serial::{
 use super::session::{self, Setup};
 use super::shared::{Shared, Transactions};
 use super::triggers::Switcher;
-use super::{database, extensions, globals, present, target, triggers, versions};
+use super::{database, extensions, globals, present, statistics, target, triggers, versions};
 use crate::archive::{Archive, Entry, EntryId, Manifest, StreamReader};
 use crate::connect::{Config, Wire};
 use crate::error::{Context, Error, Kind, Result, SqlState};
@@ -297,6 +297,7 @@ async fn restore_some(
         warnings: AtomicU64::new(0),
         triggers: HashMap::new(),
         database_is_worded: false,
+        takes_statistics: false,
     };
 
     versions::tell(&shared);
@@ -334,6 +335,8 @@ async fn restore_some(
         wire.close().await;
         return Err(error);
     }
+    shared.takes_statistics = statistics::can_take(wire.server_version());
+    statistics::warn_of_old_target(&shared, wire.server_version(), options.analyze);
     let preparing = prepare(&mut wire, &target, &mut shared, &mut outcome);
     if let Err(error) = preparing.await {
         wire.close().await;
@@ -373,7 +376,11 @@ async fn restore_some(
                 .plan
                 .steps
                 .iter()
-                .filter(|step| matches!(step.work, Work::Rows | Work::LargeObjects))
+                .filter(|step| match step.work {
+                    Work::Rows | Work::LargeObjects => true,
+                    Work::Statistics => shared.takes_statistics,
+                    _ => false,
+                })
                 .filter_map(|step| step.entry)
                 .collect();
             Feed::Pipe(PipeFeed::new(*reader, conveyor, wanted))

@@ -43,6 +43,8 @@ pub(super) struct Shared {
     pub(super) triggers: HashMap<EntryId, TriggerStates>,
     /// Whether the database's statements are worded for the target's version.
     pub(super) database_is_worded: bool,
+    /// Whether the target takes planner statistics.
+    pub(super) takes_statistics: bool,
 }
 
 impl Shared {
@@ -61,6 +63,11 @@ impl Shared {
     pub(super) fn warn(&self, text: impl Into<String>) {
         self.warnings.fetch_add(1, Ordering::Relaxed);
         self.observer.warning(text);
+    }
+
+    pub(super) fn warn_with_hint(&self, text: impl Into<String>, hint: impl Into<String>) {
+        self.warnings.fetch_add(1, Ordering::Relaxed);
+        self.observer.warning_with_hint(text, hint);
     }
 
     pub(super) fn event(&self, event: &Event) {

@@ -11,7 +11,8 @@ use super::frame::{Payload, ReadyFrame, Unpacker};
 use super::outcome::Moved;
 use super::shared::{Shared, Transactions};
 use super::statements::{Apart, pass_on_notices, run_apart, run_together};
-use crate::archive::{DataSpec, Entry};
+use super::statistics::{self, Applied};
+use crate::archive::{DataSpec, Entry, EntryId};
 use crate::connect::{Param, TransactionStatus, Wire};
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::{StepId, Work};
@@ -32,6 +33,10 @@ pub(super) enum Job {
     Frame(ReadyFrame),
     /// The end of the transaction that holds everything.
     Commit,
+    /// Planner statistics.
+    Statistics(ReadyFrame),
+    /// ANALYZE of a table.
+    Analyze(StepId),
 }
 
 /// What came of a job.
@@ -47,12 +52,21 @@ pub(super) enum Report {
         seconds: f64,
     },
     Frame {
-        entry: crate::archive::EntryId,
+        entry: EntryId,
         moved: Moved,
         outcome: Result<()>,
     },
     Commit {
         outcome: Result<()>,
+    },
+    Statistics {
+        entry: EntryId,
+        outcome: Result<Applied>,
+    },
+    Analyze {
+        step: StepId,
+        outcome: Result<()>,
+        seconds: f64,
     },
 }
 
@@ -96,6 +110,7 @@ pub(super) async fn work(
                     work: match frame.payload {
                         Payload::Copy(_) => Work::Rows,
                         Payload::LargeObjects { .. } => Work::LargeObjects,
+                        Payload::Statistics { .. } => Work::Statistics,
                     },
                     rows: frame.rows,
                     raw_bytes: frame.raw_bytes(),
@@ -111,6 +126,24 @@ pub(super) async fn work(
                     entry,
                     moved,
                     outcome,
+                }
+            }
+            Job::Statistics(frame) => {
+                let relations = match &frame.payload {
+                    Payload::Statistics { relations, .. } => relations.as_slice(),
+                    Payload::Copy(_) | Payload::LargeObjects { .. } => &[],
+                };
+                let outcome = statistics::apply(&mut wire, relations).await;
+                let entry = frame.entry;
+                Report::Statistics { entry, outcome }
+            }
+            Job::Analyze(step) => {
+                let outcome = analyze(&mut wire, &shared, step).await;
+                pass_on_notices(&mut wire, &shared, &name_of(&shared, Some(&step)));
+                Report::Analyze {
+                    step,
+                    outcome,
+                    seconds: began.elapsed().as_secs_f64(),
                 }
             }
         };
@@ -136,6 +169,19 @@ async fn commit(wire: &mut Wire) -> Result<()> {
         .context_with(|| "commit")?;
     wire.execute("COMMIT").await.context_with(|| "commit")?;
     Ok(())
+}
+
+async fn analyze(wire: &mut Wire, shared: &Shared, step: StepId) -> Result<()> {
+    let (Some(step), Some(entry)) = (shared.step(step), shared.entry_of_step(step)) else {
+        return Ok(());
+    };
+    let Work::Analyze(analyzed) = step.work else {
+        return Ok(());
+    };
+    match statistics::analyze(entry, analyzed, wire.server_version())? {
+        Some(statement) => wire.execute(&statement).await.map(drop),
+        None => Ok(()),
+    }
 }
 
 /// Loads one frame in a transaction of its own, which is committed only when the server took as
@@ -200,7 +246,7 @@ async fn try_frame(
                 .await
                 .map_err(|error| of_statement(error, entry, statement))?
         }
-        (Payload::Copy(_), _) => {
+        (Payload::Copy(_) | Payload::Statistics { .. }, _) => {
             return Err(Error::new(
                 Kind::Archive,
                 "rows of an entry without a table",

@@ -187,6 +187,7 @@ impl Build {
             let format = match &entry.data {
                 Some(DataSpec::Table { format, .. }) => *format,
                 Some(DataSpec::LargeObjects) => CopyFormat::Binary,
+                Some(DataSpec::Statistics { .. }) => CopyFormat::Text,
                 None => continue,
             };
             let mut fingerprint = Fingerprint::new();

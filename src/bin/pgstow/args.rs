@@ -136,6 +136,15 @@ pub struct What {
     /// No definitions: the same as --data-only
     #[arg(long)]
     pub no_schema: bool,
+    /// Planner statistics also with --schema-only or --data-only, and in a script
+    #[arg(long)]
+    pub statistics: bool,
+    /// No planner statistics
+    #[arg(long)]
+    pub no_statistics: bool,
+    /// Only planner statistics
+    #[arg(long)]
+    pub statistics_only: bool,
     /// Only this section: pre-data, data or post-data (repeatable)
     #[arg(long, value_name = "SECTION")]
     pub section: Vec<String>,
@@ -460,6 +469,9 @@ pub struct Restore {
     /// No rows for tables that could not be made (always so)
     #[arg(long, help_heading = "How")]
     pub no_data_for_failed_tables: bool,
+    /// Have the server compute the statistics of all restored tables, at the end
+    #[arg(long, help_heading = "How")]
+    pub analyze: bool,
     /// End at the first error (the default)
     #[arg(short = 'e', long, help_heading = "How")]
     pub exit_on_error: bool,

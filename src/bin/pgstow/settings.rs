@@ -112,6 +112,7 @@ impl Dump {
         let mut options = DumpOptions::default();
         options.sections = sections(&args.what)?;
         options.leave_out = LeaveOut {
+            statistics: !statistics(&args.what, true)?,
             toast_compression: args.no_toast_compression,
             ..leave_out(&args.what, &args.left_out)
         };
@@ -185,7 +186,10 @@ impl Restore {
             )
             .with_hint("a restore asks its server"));
         }
-        let leave_out = leave_out(&args.what, &args.left_out);
+        let leave_out = LeaveOut {
+            statistics: !statistics(&args.what, true)?,
+            ..leave_out(&args.what, &args.left_out)
+        };
         let options = RestoreOptions {
             skip_impossible: args.skip_impossible,
             target_version: args.target_version.as_deref().map(version).transpose()?,
@@ -221,6 +225,7 @@ impl Restore {
                 .as_deref()
                 .map(transaction_size)
                 .transpose()?,
+            analyze: args.analyze,
             on_error: if args.go_on {
                 OnError::Continue
             } else {
@@ -322,6 +327,7 @@ impl Sql {
             skip_impossible: args.skip_impossible,
             role: args.role,
             restrict: !args.no_restrict,
+            statistics: statistics(&args.what, false)?,
             filter: filter(args.what, args.pick, &args.archive)?,
         };
         options.validate()?;
@@ -435,11 +441,15 @@ fn content(what: &args::What) -> Result<Content> {
         ("-a/--data-only", what.data_only),
         ("--no-data", what.no_data),
         ("--no-schema", what.no_schema),
+        ("--statistics-only", what.statistics_only),
     ];
-    for (one, other) in [(0, 1), (1, 2), (0, 3), (2, 3)] {
+    for (one, other) in [(0, 1), (1, 2), (0, 3), (2, 3), (0, 4), (1, 4)] {
         if options[one].1 && options[other].1 {
             return Err(together(options[one].0, options[other].0));
         }
+    }
+    if what.statistics_only {
+        return Ok(Content::StatisticsOnly);
     }
     let schema = !what.data_only && !what.no_schema;
     let data = !what.schema_only && !what.no_data;
@@ -448,6 +458,17 @@ fn content(what: &args::What) -> Result<Content> {
         (false, true) => Content::DataOnly,
         _ => Content::All,
     })
+}
+
+/// Whether planner statistics are wanted: said outright, or `usual` with schema and data.
+fn statistics(what: &args::What, usual: bool) -> Result<bool> {
+    match (what.statistics, what.no_statistics, what.statistics_only) {
+        (true, true, _) => Err(together("--statistics", "--no-statistics")),
+        (_, true, true) => Err(together("--no-statistics", "--statistics-only")),
+        (true, _, _) | (_, _, true) => Ok(true),
+        (_, true, _) => Ok(false),
+        (false, false, false) => Ok(usual && content(what)? == Content::All),
+    }
 }
 
 fn sections(what: &args::What) -> Result<Sections> {
