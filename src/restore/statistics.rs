@@ -14,7 +14,7 @@ use crate::archive::{
     COLUMN_VALUES, ColumnStatistics, DataSpec, Entry, EntryId, RELATION_VALUES, RelationStatistics,
     StatisticsOf,
 };
-use crate::connect::{Apart, Param, Wire};
+use crate::connect::{Apart, Param, TransactionStatus, Wire};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Analyzed, Plan, Work};
 use crate::sql::{ServerVersion, literal, qualified};
@@ -149,6 +149,12 @@ pub(crate) fn statements(relation: &RelationStatistics) -> Vec<String> {
 /// When the session is lost, or the server goes down; what it refuses is counted.
 pub(super) async fn apply(wire: &mut Wire, relations: &[RelationStatistics]) -> Result<Applied> {
     let mut applied = Applied::default();
+    if wire.transaction_status() != TransactionStatus::Idle {
+        for relation in relations {
+            applied.take_within(wire, relation).await?;
+        }
+        return Ok(applied);
+    }
     let values = relations.iter().map(relation_values).map(parameters);
     let statement = Call::of_relation().with_parameters();
     let done = wire.execute_params_apart(&statement, values).await?;
@@ -184,7 +190,61 @@ pub(super) async fn apply(wire: &mut Wire, relations: &[RelationStatistics]) -> 
     Ok(applied)
 }
 
+/// Has the server compute the statistics of a table; in an open transaction, so that it stays
+/// usable whatever comes of it.
+///
+/// # Errors
+/// The server's.
+pub(super) async fn run_analyze(wire: &mut Wire, statement: &str) -> Result<()> {
+    if wire.transaction_status() == TransactionStatus::Idle {
+        return wire.execute(statement).await.map(drop);
+    }
+    wire.execute(SAVEPOINT).await?;
+    let outcome = wire.execute(statement).await.map(drop);
+    end_savepoint(wire, outcome.is_err()).await?;
+    outcome
+}
+
+const SAVEPOINT: &str = "SAVEPOINT pgstow_statistics";
+
+async fn end_savepoint(wire: &mut Wire, failed: bool) -> Result<()> {
+    if wire.is_broken() {
+        return Ok(());
+    }
+    if failed {
+        wire.execute("ROLLBACK TO SAVEPOINT pgstow_statistics")
+            .await?;
+    }
+    wire.execute("RELEASE SAVEPOINT pgstow_statistics").await?;
+    Ok(())
+}
+
 impl Applied {
+    /// Hands over the statistics of one relation within a transaction that must stay usable: all
+    /// of them or none.
+    async fn take_within(&mut self, wire: &mut Wire, relation: &RelationStatistics) -> Result<()> {
+        wire.execute(SAVEPOINT).await?;
+        let calling = async {
+            let values = parameters(relation_values(relation));
+            wire.execute_params(&Call::of_relation().with_parameters(), [values].into_iter())
+                .await?;
+            let columns = relation.columns.iter();
+            let values = columns.map(|column| parameters(column_values(relation, column)));
+            wire.execute_params(&Call::of_column().with_parameters(), values)
+                .await
+        };
+        let outcome = calling.await;
+        end_savepoint(wire, outcome.is_err()).await?;
+        let done = Apart {
+            outcome,
+            notices: wire.take_notices(),
+        };
+        if self.take(&name_of(relation), done)? {
+            self.relations += 1;
+        }
+        Ok(())
+    }
+
     /// Whether a call was run, whatever the server remarked.
     fn take(&mut self, name: &str, done: Apart) -> Result<bool> {
         let mut remarks: Vec<String> = done.notices;

@@ -179,7 +179,7 @@ async fn analyze(wire: &mut Wire, shared: &Shared, step: StepId) -> Result<()> {
         return Ok(());
     };
     match statistics::analyze(entry, analyzed, wire.server_version())? {
-        Some(statement) => wire.execute(&statement).await.map(drop),
+        Some(statement) => statistics::run_analyze(wire, &statement).await,
         None => Ok(()),
     }
 }
