@@ -310,7 +310,10 @@ pub fn list(args: args::List) -> Result<(String, ListOptions)> {
     let mut options = ListOptions::default();
     options.content = content(&args.what)?;
     options.sections = sections(&args.what)?;
-    options.leave_out = leave_out(&args.what, &args.left_out);
+    options.leave_out = LeaveOut {
+        statistics: !statistics(&args.what, true)?,
+        ..leave_out(&args.what, &args.left_out)
+    };
     options.filter = filter(args.what, args.pick, &args.file)?;
     Ok((args.file, options))
 }
