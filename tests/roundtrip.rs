@@ -481,6 +481,26 @@ fn members_that_the_copy_of_an_extension_lacks() {
     }
 }
 
+/// Without `--if-exists` too: what goes with something else needs not be there any more.
+#[test]
+fn clean_over_a_copy() {
+    let source = Server::start(18).create_db("clean");
+    for fixture in ["partitions", "sequences", "base-types", "foreign-keys"] {
+        source.load_fixture(fixture);
+    }
+    let target = round_trip(&source, &[], &[]);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a");
+    run(pgstow().args(["dump", &source.url(), "-f"]).arg(&file)).success();
+    for more in [&[][..], &["--if-exists"]] {
+        let mut restore = pgstow();
+        restore.args(["restore", "--clean", "-d", &target.url()]);
+        run(restore.args(more).arg(&file)).success();
+        assert_same_schema(&source, &target);
+        assert_same_data(&source, &target);
+    }
+}
+
 #[test]
 fn an_empty_database() {
     for major in [15, 18] {
