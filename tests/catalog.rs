@@ -359,7 +359,7 @@ async fn schemas_and_exclusions() {
     let database = read(&db, without).await;
     assert_eq!(
         wanted(&database),
-        set(&["\"Shop\"", "\"a.b\"", "public.f", "public.mood"])
+        set(&["\"Shop\"", "\"a.b\"", "public", "public.f", "public.mood"])
     );
     assert_eq!(
         relations(&database),

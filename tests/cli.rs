@@ -30,6 +30,14 @@ fn usage_errors_end_with_2_and_say_what_is_wrong() {
             "-s/--schema-only and -a/--data-only",
         ),
         (
+            &["dump", "-s", "--no-schema", "-f", "a"],
+            "-s/--schema-only and --no-schema",
+        ),
+        (
+            &["dump", "-a", "--no-data", "-f", "a"],
+            "-a/--data-only and --no-data",
+        ),
+        (
             &["dump", "--section=middle", "-f", "a"],
             "unknown section \"middle\"",
         ),

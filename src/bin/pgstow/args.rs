@@ -107,7 +107,7 @@ pub struct Messages {
 
 /// Which objects.
 #[derive(Debug, Default, Group)]
-#[command(next_help_heading = "What")]
+#[command(next_help_heading = "Which objects")]
 pub struct What {
     /// Only schemas that match (patterns as in psql; repeatable)
     #[arg(short = 'n', long = "schema", value_name = "PATTERN")]
@@ -125,16 +125,16 @@ pub struct What {
     #[arg(long, value_name = "PATTERN")]
     pub exclude_table_data: Vec<String>,
     /// Only definitions, no rows
-    #[arg(short = 's', long)]
+    #[arg(short = 's', long, help_heading = "Which parts")]
     pub schema_only: bool,
     /// Only rows, no definitions
-    #[arg(short = 'a', long)]
+    #[arg(short = 'a', long, help_heading = "Which parts")]
     pub data_only: bool,
     /// No rows: the same as --schema-only
-    #[arg(long)]
+    #[arg(long, help_heading = "Which parts")]
     pub no_data: bool,
     /// No definitions: the same as --data-only
-    #[arg(long)]
+    #[arg(long, help_heading = "Which parts")]
     pub no_schema: bool,
     /// Planner statistics also with --schema-only or --data-only, and in a script
     #[arg(long)]
@@ -146,22 +146,22 @@ pub struct What {
     #[arg(long)]
     pub statistics_only: bool,
     /// Only this section: pre-data, data or post-data (repeatable)
-    #[arg(long, value_name = "SECTION")]
+    #[arg(long, value_name = "SECTION", help_heading = "Which parts")]
     pub section: Vec<String>,
     /// Every pattern must match something
     #[arg(long)]
     pub strict_names: bool,
     /// No owners: everything belongs to the role that restores
-    #[arg(short = 'O', long)]
+    #[arg(short = 'O', long, help_heading = "Left out")]
     pub no_owner: bool,
     /// No GRANT and REVOKE
-    #[arg(short = 'x', long, visible_alias = "no-acl")]
+    #[arg(short = 'x', long, visible_alias = "no-acl", help_heading = "Left out")]
     pub no_privileges: bool,
 }
 
 /// Which entries of an archive, beyond what a dump can be told too.
 #[derive(Debug, Default, Group)]
-#[command(next_help_heading = "What")]
+#[command(next_help_heading = "Which objects")]
 pub struct Pick {
     /// Only indexes that match, and constraints that stand on one
     #[arg(short = 'I', long, value_name = "PATTERN")]
@@ -200,7 +200,7 @@ pub struct Pick {
 
 /// Classes of things that a dump or a restore can leave out.
 #[derive(Debug, Default, Group)]
-#[command(next_help_heading = "What")]
+#[command(next_help_heading = "Left out")]
 pub struct LeftOut {
     /// No comments
     #[arg(long)]
@@ -331,46 +331,56 @@ pub struct Dump {
         short = 'e',
         long = "extension",
         value_name = "PATTERN",
-        help_heading = "What"
+        help_heading = "Which objects"
     )]
     pub extension: Vec<String>,
     /// No extensions that match
-    #[arg(long, value_name = "PATTERN", help_heading = "What")]
+    #[arg(long, value_name = "PATTERN", help_heading = "Which objects")]
     pub exclude_extension: Vec<String>,
     /// Like --table, with partitions and all that inherits
-    #[arg(long, value_name = "PATTERN", help_heading = "What")]
+    #[arg(long, value_name = "PATTERN", help_heading = "Which objects")]
     pub table_and_children: Vec<String>,
     /// Like --exclude-table, with partitions and all that inherits
-    #[arg(long, value_name = "PATTERN", help_heading = "What")]
+    #[arg(long, value_name = "PATTERN", help_heading = "Which objects")]
     pub exclude_table_and_children: Vec<String>,
     /// Like --exclude-table-data, with partitions and all that inherits
-    #[arg(long, value_name = "PATTERN", help_heading = "What")]
+    #[arg(long, value_name = "PATTERN", help_heading = "Which objects")]
     pub exclude_table_data_and_children: Vec<String>,
     /// Rows of foreign tables too, of servers that match
-    #[arg(long, value_name = "PATTERN", help_heading = "What")]
+    #[arg(long, value_name = "PATTERN", help_heading = "Which parts")]
     pub include_foreign_data: Vec<String>,
     /// Rules from a file, one a line; `-` is standard input (repeatable)
-    #[arg(long, value_name = "FILE", help_heading = "What")]
+    #[arg(long, value_name = "FILE", help_heading = "Which objects")]
     pub filter: Vec<String>,
     #[command(flatten)]
     pub left_out: LeftOut,
     /// No compression methods of columns: they get the target's default
-    #[arg(long, help_heading = "What")]
+    #[arg(long, help_heading = "Left out")]
     pub no_toast_compression: bool,
     /// Large objects, also in a selective dump
-    #[arg(short = 'b', long, visible_alias = "blobs", help_heading = "What")]
+    #[arg(
+        short = 'b',
+        long,
+        visible_alias = "blobs",
+        help_heading = "Which parts"
+    )]
     pub large_objects: bool,
     /// No large objects
-    #[arg(short = 'B', long, visible_alias = "no-blobs", help_heading = "What")]
+    #[arg(
+        short = 'B',
+        long,
+        visible_alias = "no-blobs",
+        help_heading = "Which parts"
+    )]
     pub no_large_objects: bool,
     /// No rows of unlogged tables
-    #[arg(long, help_heading = "What")]
+    #[arg(long, help_heading = "Which parts")]
     pub no_unlogged_table_data: bool,
     /// Values of sequences, also with --schema-only
-    #[arg(long, help_heading = "What")]
+    #[arg(long, help_heading = "Which parts")]
     pub sequence_data: bool,
     /// Only rows that row security lets the role see
-    #[arg(long, help_heading = "What")]
+    #[arg(long, help_heading = "Which parts")]
     pub enable_row_security: bool,
     /// Extensions in the version that they have here, not the target's default
     #[arg(long, help_heading = "How")]
