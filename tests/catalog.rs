@@ -65,7 +65,7 @@ async fn try_read_as(
         ..ReadRequest::default()
     };
     let warnings = Warnings::default();
-    let database = catalog::read(&session, &request, &warnings).await?;
+    let database = catalog::read(&session, None, &request, &warnings).await?;
     let path = session.client().query_one("SHOW search_path", &[]).await;
     let path: String = path.unwrap().get(0);
     assert!(["", "\"\""].contains(&path.as_str()), "it is {path} again");
@@ -77,7 +77,7 @@ async fn try_read_as(
 #[test]
 fn reading_can_be_spawned() {
     fn spawnable<T: Send>(_: impl Fn() -> T) {}
-    let call = |session, request, observer| catalog::read(session, request, observer);
+    let call = |session, request, observer| catalog::read(session, None, request, observer);
     spawnable(|| {
         let never: Option<(&pgstow::connect::Session, &ReadRequest, &Warnings)> = None;
         never.map(|(session, request, observer)| call(session, request, observer))

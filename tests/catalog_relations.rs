@@ -65,7 +65,7 @@ async fn read_now(
     request: &ReadRequest,
 ) -> Result<(Database, Vec<String>), Error> {
     let warnings = Warnings::default();
-    let database = catalog::read(session, request, &warnings).await?;
+    let database = catalog::read(session, None, request, &warnings).await?;
     Ok((database, warnings.0.into_inner().unwrap()))
 }
 

@@ -54,7 +54,7 @@ async fn render_with_sections(db: &Db) -> Vec<(Rendered, Section)> {
     ] {
         session.client().batch_execute(statement).await.unwrap();
     }
-    let database = catalog::read(&session, &ReadRequest::default(), &Silent)
+    let database = catalog::read(&session, None, &ReadRequest::default(), &Silent)
         .await
         .unwrap();
     session.close().await;

@@ -10,8 +10,8 @@ use crate::error::Result;
 use crate::model::Database;
 
 /// Fills what `relations::list` left empty, for relations that are wanted and for their
-/// ancestors: columns, views, checks, sequences' values; and reads indexes, foreign keys,
-/// triggers, rules, policies and extended statistics of what is wanted.
+/// ancestors: columns, views, checks, sequences' values; and reads triggers, rules, policies and
+/// extended statistics of what is wanted.
 ///
 /// One bulk query per catalog. Comments and labels of what has a header are left to the caller.
 ///
@@ -24,8 +24,6 @@ pub(crate) async fn read(reader: &Reader<'_>, database: &mut Database) -> Result
     columns::read(reader, relations, &interesting).await?;
     checks::read(reader, relations, &interesting).await?;
     sequences::read(reader, relations).await?;
-    database.indexes = indexes::read(reader, relations).await?;
-    database.foreign_keys = foreign_keys::read(reader, relations).await?;
     database.triggers = triggers::read(reader, relations).await?;
     database.rules = rules::read(reader, relations).await?;
     database.policies = policies::read(reader, relations).await?;

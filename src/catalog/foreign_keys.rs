@@ -6,6 +6,7 @@ use super::relations::{by_oid, needs_lock};
 use crate::error::Result;
 use crate::model::{Class, ForeignKey, Oid, Relation, RelationKind};
 use crate::sql::ServerVersion;
+use tokio_postgres::Row;
 
 /// Foreign keys of the tables `$1`, without those that a partition has from its parent.
 fn foreign_keys(version: ServerVersion) -> String {
@@ -30,13 +31,10 @@ pub(crate) fn queries(version: ServerVersion) -> Vec<(&'static str, String)> {
     vec![("foreign keys", foreign_keys(version))]
 }
 
-/// The foreign keys of tables whose definition or rows are wanted: without the definition they
-/// still say in which order rows can be loaded.
-///
-/// # Errors
-/// The server's; a constraint that was dropped since the snapshot.
-pub(crate) async fn read(reader: &Reader<'_>, relations: &[Relation]) -> Result<Vec<ForeignKey>> {
-    let tables: Vec<Oid> = relations
+/// Tables whose definition or rows are wanted: without the definition foreign keys still say in
+/// which order rows can be loaded.
+pub(crate) fn tables(relations: &[Relation]) -> Vec<Oid> {
+    relations
         .iter()
         .filter(|relation| {
             matches!(
@@ -45,15 +43,30 @@ pub(crate) async fn read(reader: &Reader<'_>, relations: &[Relation]) -> Result<
             ) && needs_lock(relation)
         })
         .map(|relation| relation.header.address.oid)
-        .collect();
-    let mut found = Vec::new();
+        .collect()
+}
+
+/// What the server says of the foreign keys of [`tables`].
+///
+/// # Errors
+/// The server's.
+pub(crate) async fn rows(reader: &Reader<'_>, tables: &[Oid]) -> Result<Vec<Row>> {
     if tables.is_empty() {
-        return Ok(found);
+        return Ok(Vec::new());
     }
-    let index = by_oid(relations);
     let sql = foreign_keys(reader.version);
-    for row in reader.rows("foreign keys", &sql, &[&tables]).await? {
-        let mut fields = Fields::of(&row);
+    reader.rows("foreign keys", &sql, &[&tables]).await
+}
+
+/// The foreign keys that these rows tell of.
+///
+/// # Errors
+/// A constraint that was dropped since the snapshot.
+pub(crate) fn read(rows: &[Row], relations: &[Relation]) -> Result<Vec<ForeignKey>> {
+    let mut found = Vec::with_capacity(rows.len());
+    let index = by_oid(relations);
+    for row in rows {
+        let mut fields = Fields::of(row);
         let Some(&at) = index.get(&fields.next()?) else {
             continue;
         };

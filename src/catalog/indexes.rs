@@ -9,13 +9,16 @@ use crate::model::{
 };
 use crate::sql::{ServerVersion, ident, literal};
 use std::fmt::Write as _;
+use tokio_postgres::Row;
 
 /// Indexes of the relations `$1`. Ones that are not ready or not valid are listed without being
-/// deparsed; on a partitioned table an index is not valid until every partition has its own.
+/// deparsed; on a partitioned table an index is not valid until every partition has its own. The
+/// index of a constraint is made by the constraint: its own definition is never asked for.
 const INDEXES: &str = "\
 SELECT i.indrelid, i.indexrelid, ic.relname::text,
        i.indisready AND (i.indisvalid OR ic.relkind = 'I') AS usable,
-       CASE WHEN i.indisready AND (i.indisvalid OR ic.relkind = 'I')
+       CASE WHEN co.oid IS NOT NULL THEN ''
+            WHEN i.indisready AND (i.indisvalid OR ic.relkind = 'I')
             THEN pg_catalog.pg_get_indexdef(i.indexrelid) END,
        COALESCE(ts.spcname::text, ''), inh.inhparent, ic.relkind = 'I',
        i.indisunique, i.indisclustered, i.indisreplident,
@@ -42,24 +45,40 @@ pub(crate) fn queries(_version: ServerVersion) -> Vec<(&'static str, String)> {
     vec![("indexes", INDEXES.to_owned())]
 }
 
-/// The indexes of tables and materialized views whose definition is wanted.
-///
-/// # Errors
-/// The server's; an index that was dropped since the snapshot.
-pub(crate) async fn read(reader: &Reader<'_>, relations: &[Relation]) -> Result<Vec<Index>> {
-    let tables = parts::defined(relations, |kind| {
+/// Tables and materialized views whose definition is wanted: those that have indexes.
+pub(crate) fn tables(relations: &[Relation]) -> Vec<Oid> {
+    parts::defined(relations, |kind| {
         matches!(
             kind,
             RelationKind::Table | RelationKind::PartitionedTable | RelationKind::MaterializedView
         )
-    });
-    let mut indexes = Vec::new();
+    })
+}
+
+/// What the server says of the indexes of [`tables`].
+///
+/// # Errors
+/// The server's.
+pub(crate) async fn rows(reader: &Reader<'_>, tables: &[Oid]) -> Result<Vec<Row>> {
     if tables.is_empty() {
-        return Ok(indexes);
+        return Ok(Vec::new());
     }
+    reader.rows("indexes", INDEXES, &[&tables]).await
+}
+
+/// The indexes that these rows tell of.
+///
+/// # Errors
+/// An index that was dropped since the snapshot.
+pub(crate) fn read(
+    reader: &Reader<'_>,
+    rows: &[Row],
+    relations: &[Relation],
+) -> Result<Vec<Index>> {
+    let mut indexes = Vec::with_capacity(rows.len());
     let index = by_oid(relations);
-    for row in reader.rows("indexes", INDEXES, &[&tables]).await? {
-        let mut fields = Fields::of(&row);
+    for row in rows {
+        let mut fields = Fields::of(row);
         let Some(&at) = index.get(&fields.next()?) else {
             continue;
         };

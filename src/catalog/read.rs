@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Row};
 
 use super::context::Reader;
 use super::roles::Roles;
@@ -10,14 +10,14 @@ use super::select::Selected;
 use super::selection::Selection;
 use super::{
     access_methods, aggregates, casts, collations, comments, conversions, database, default_acls,
-    dependencies, detail, event_triggers, extensions, foreign, functions, globals, headers, labels,
-    languages, large_objects, locks, losses, operator_classes, operators, planner_statistics,
-    publications, relations, remarks, roles, schemas, select, subscriptions, text_search,
-    transforms, types,
+    dependencies, detail, event_triggers, extensions, foreign, foreign_keys, functions, globals,
+    headers, indexes, labels, languages, large_objects, locks, losses, operator_classes, operators,
+    planner_statistics, publications, relations, remarks, roles, schemas, select, subscriptions,
+    text_search, transforms, types,
 };
 use crate::connect::Session;
 use crate::error::{Error, Kind, Result};
-use crate::model::{Components, Database};
+use crate::model::{Components, Database, Dependency, Extension, Oid, Relation, Schema};
 use crate::report::{Event, Observer};
 use crate::select::LeaveOut;
 use crate::sql::{Quoting, ServerVersion};
@@ -43,7 +43,8 @@ SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_database()::text";
 /// the end of the transaction).
 ///
 /// The session must be inside an open transaction whose snapshot stays the same (repeatable read
-/// or more), with an empty `search_path`.
+/// or more), with an empty `search_path`; so must `beside`, with the same snapshot, which takes a
+/// half of the work if there is one.
 ///
 /// # Errors
 /// A pattern that makes no sense ([`Kind::Usage`]) or matches nothing, a table that may not be
@@ -51,6 +52,7 @@ SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_database()::text";
 /// was dropped in between, and whatever the server says.
 pub async fn read(
     session: &Session,
+    beside: Option<&Session>,
     request: &ReadRequest,
     observer: &dyn Observer,
 ) -> Result<Database> {
@@ -97,31 +99,62 @@ pub async fn read(
     locks::acquire(&reader, &relations, request.lock_wait_timeout).await?;
 
     phase("catalog");
-    let (operator_families, operator_classes) = operator_classes::read(&reader, &selected).await?;
-    let foreign_servers = foreign::servers(&reader, &selected).await?;
+    let indexed = indexes::tables(&relations);
+    let referring = foreign_keys::tables(&relations);
+    let front = objects(&reader, &selected, schemas, extensions, relations);
+    let back = Reader {
+        client: beside.map_or(client, Session::client),
+        ..reader
+    };
+    let back = beside_them(&back, &indexed, &referring);
+    // With one session the server answers one after the other all the same.
+    let (mut database, beside) = futures::try_join!(front, back)?;
+    database.indexes = indexes::read(&reader, &beside.indexes, &database.relations)?;
+    database.foreign_keys = foreign_keys::read(&beside.foreign_keys, &database.relations)?;
+    selected.mark_parts(&mut database);
+    database.planner_statistics = planner_statistics::read(&reader, &database.relations).await?;
+    publications::members(&reader, &selected, &mut database).await?;
+    database.dependencies = beside.dependencies;
+    headers::annotate(&mut database, beside.notes);
+    headers::drop_dangling_privileges(&mut database, &reader);
+    database.remarks = remarks::read(&reader, &selected, &database.extensions).await?;
+    losses::warn(&reader, &selected, &database).await?;
+    Ok(database)
+}
+
+/// Everything but what [`beside_them`] reads.
+async fn objects(
+    reader: &Reader<'_>,
+    selected: &Selected,
+    schemas: Vec<Schema>,
+    extensions: Vec<Extension>,
+    relations: Vec<Relation>,
+) -> Result<Database> {
+    let (operator_families, operator_classes) = operator_classes::read(reader, selected).await?;
+    let foreign_servers = foreign::servers(reader, selected).await?;
     let mut database = Database {
-        version,
-        properties: database::read(&reader, &selected).await?,
+        version: reader.version,
+        properties: database::read(reader, selected).await?,
         schemas,
         extensions,
-        languages: languages::read(&reader, &selected).await?,
-        collations: collations::read(&reader, &selected).await?,
-        types: types::read(&reader, &selected).await?,
-        functions: functions::read(&reader, &selected).await?,
-        casts: casts::read(&reader, &selected).await?,
-        aggregates: aggregates::read(&reader, &selected).await?,
-        operators: operators::read(&reader, &selected).await?,
+        languages: languages::read(reader, selected).await?,
+        collations: collations::read(reader, selected).await?,
+        types: types::read(reader, selected).await?,
+        functions: functions::read(reader, selected).await?,
+        casts: casts::read(reader, selected).await?,
+        aggregates: aggregates::read(reader, selected).await?,
+        operators: operators::read(reader, selected).await?,
         operator_families,
         operator_classes,
-        access_methods: access_methods::read(&reader, &selected).await?,
-        conversions: conversions::read(&reader, &selected).await?,
-        transforms: transforms::read(&reader, &selected).await?,
-        text_search_parsers: text_search::parsers(&reader, &selected).await?,
-        text_search_templates: text_search::templates(&reader, &selected).await?,
-        text_search_dictionaries: text_search::dictionaries(&reader, &selected).await?,
-        text_search_configurations: text_search::configurations(&reader, &selected).await?,
-        foreign_data_wrappers: foreign::wrappers(&reader, &selected).await?,
-        user_mappings: foreign::mappings(&reader, &selected, &foreign_servers).await?,
+        access_methods: access_methods::read(reader, selected).await?,
+        conversions: conversions::read(reader, selected).await?,
+        transforms: transforms::read(reader, selected).await?,
+        text_search_parsers: text_search::parsers(reader, selected).await?,
+        text_search_templates: text_search::templates(reader, selected).await?,
+        text_search_dictionaries: text_search::dictionaries(reader, selected).await?,
+        text_search_configurations: text_search::configurations(reader, selected).await?,
+        foreign_data_wrappers: foreign::wrappers(reader, selected).await?,
+        user_mappings: foreign::mappings(reader, selected, &foreign_servers).await?,
         foreign_servers,
         relations,
         indexes: Vec::new(),
@@ -131,32 +164,41 @@ pub async fn read(
         rules: Vec::new(),
         triggers: Vec::new(),
         policies: Vec::new(),
-        publications: publications::read(&reader, &selected).await?,
+        publications: publications::read(reader, selected).await?,
         publication_tables: Vec::new(),
         publication_schemas: Vec::new(),
-        subscriptions: subscriptions::read(&reader, &selected).await?,
-        event_triggers: event_triggers::read(&reader, &selected).await?,
+        subscriptions: subscriptions::read(reader, selected).await?,
+        event_triggers: event_triggers::read(reader, selected).await?,
         remarks: Vec::new(),
-        default_acls: default_acls::read(&reader, &selected).await?,
-        large_objects: large_objects::read(&reader, &selected).await?,
+        default_acls: default_acls::read(reader, selected).await?,
+        large_objects: large_objects::read(reader, selected).await?,
         dependencies: Vec::new(),
     };
-    detail::read(&reader, &mut database).await?;
-    selected.mark_parts(&mut database);
-    database.planner_statistics = planner_statistics::read(&reader, &database.relations).await?;
-    publications::members(&reader, &selected, &mut database).await?;
-    database.dependencies = dependencies::read(&reader).await?;
-
-    let notes = headers::Notes {
-        comments: comments::read(&reader).await?,
-        labels: labels::read(&reader).await?,
-        extensions: extensions::depends(&reader).await?,
-    };
-    headers::annotate(&mut database, notes);
-    headers::drop_dangling_privileges(&mut database, &reader);
-    database.remarks = remarks::read(&reader, &selected, &database.extensions).await?;
-    losses::warn(&reader, &selected, &database).await?;
+    detail::read(reader, &mut database).await?;
     Ok(database)
+}
+
+/// What a second session reads meanwhile.
+struct Beside {
+    indexes: Vec<Row>,
+    foreign_keys: Vec<Row>,
+    dependencies: Vec<Dependency>,
+    notes: headers::Notes,
+}
+
+/// Long lists for which the server locks no relation: a session that does not hold the dump's locks
+/// must never wait for one, behind somebody who waits for the dump.
+async fn beside_them(reader: &Reader<'_>, indexed: &[Oid], referring: &[Oid]) -> Result<Beside> {
+    Ok(Beside {
+        indexes: indexes::rows(reader, indexed).await?,
+        foreign_keys: foreign_keys::rows(reader, referring).await?,
+        dependencies: dependencies::read(reader).await?,
+        notes: headers::Notes {
+            comments: comments::read(reader).await?,
+            labels: labels::read(reader).await?,
+            extensions: extensions::depends(reader).await?,
+        },
+    })
 }
 
 async fn server(client: &Client) -> Result<(bool, String)> {

@@ -189,7 +189,14 @@ impl Dump<'_> {
             quoting: self.options.quoting,
             lock_wait_timeout: self.options.lock_wait_timeout,
         };
-        let database = catalog::read(&leader, &request, &*self.observer).await?;
+        let beside = match self.options.jobs {
+            0 | 1 => None,
+            _ => Some(self.open_beside(&config, &snapshot).await?),
+        };
+        let database = catalog::read(&leader, beside.as_ref(), &request, &*self.observer).await?;
+        if let Some(session) = beside {
+            session.close().await;
+        }
         self.checkpoint()?;
         let order = graph::order(&database)?;
         let Contents {
@@ -348,6 +355,18 @@ impl Dump<'_> {
             (Some(_), Err(error)) if writer_failed_first => Err(error),
             (Some(error), _) => Err(error),
         }
+    }
+
+    /// A session on the leader's snapshot that reads catalogs beside it.
+    async fn open_beside(&self, config: &Config, snapshot: &str) -> Result<Session> {
+        let open = async {
+            let session = self.unless_stopped(config.connect()).await?;
+            self.cancellers.add(session.canceller());
+            session::begin_beside(&session, snapshot, self.options).await?;
+            Ok(session)
+        };
+        open.await
+            .map_err(|error: Error| error.context("connect a second session"))
     }
 
     async fn open_worker(

@@ -127,7 +127,45 @@ pub(super) async fn begin_worker(
     snapshot: &str,
     options: &DumpOptions,
 ) -> Result<()> {
-    let mut statements: Vec<String> = settings(wire.server_version())
+    run(wire, &set_up(wire.server_version(), options)).await?;
+    run(wire, &join(snapshot, options))
+        .await
+        .map_err(|error| error.with_hint(NO_POOLER))
+}
+
+/// Opens the transaction of a session that reads catalogs beside the leader.
+pub(super) async fn begin_beside(
+    session: &Session,
+    snapshot: &str,
+    options: &DumpOptions,
+) -> Result<()> {
+    let client = session.client();
+    for statement in set_up(session.server_version(), options) {
+        client
+            .batch_execute(&statement)
+            .await
+            .context_with(|| "set up session")?;
+    }
+    // It asks for nothing that takes a lock; were it ever to wait for one, nobody would see that
+    // the one who has it waits for the leader.
+    let mut begin = join(snapshot, options);
+    begin.push("SET LOCAL lock_timeout = '10s'".to_owned());
+    for statement in begin {
+        client
+            .batch_execute(&statement)
+            .await
+            .context_with(|| "use the leader's snapshot")
+            .map_err(|error| error.with_hint(NO_POOLER))?;
+    }
+    Ok(())
+}
+
+const NO_POOLER: &str = "workers share the leader's snapshot: connect straight to the server, \
+     not through a pooler that hands out transactions";
+
+/// What a session beside the leader is set to.
+fn set_up(version: ServerVersion, options: &DumpOptions) -> Vec<String> {
+    let mut statements: Vec<String> = settings(version)
         .into_iter()
         .chain(asked_for(options))
         .map(str::to_owned)
@@ -135,26 +173,19 @@ pub(super) async fn begin_worker(
     if let Some(role) = &options.role {
         statements.push(format!("SET ROLE {}", ident(role)));
     }
-    run(wire, &statements).await?;
-    // The snapshot must be the first thing of its transaction, and the isolation level must match.
+    statements
+}
+
+/// The snapshot must be the first thing of its transaction, and the isolation level must match.
+fn join(snapshot: &str, options: &DumpOptions) -> Vec<String> {
     let level = match &options.snapshot {
         SnapshotMode::SerializableDeferrable => "SERIALIZABLE",
         SnapshotMode::RepeatableRead | SnapshotMode::Exported(_) => "REPEATABLE READ",
     };
-    run(
-        wire,
-        &[
-            format!("BEGIN TRANSACTION ISOLATION LEVEL {level}, READ ONLY"),
-            format!("SET TRANSACTION SNAPSHOT {}", literal(snapshot)),
-        ],
-    )
-    .await
-    .map_err(|error| {
-        error.with_hint(
-            "workers share the leader's snapshot: connect straight to the server, \
-             not through a pooler that hands out transactions",
-        )
-    })
+    vec![
+        format!("BEGIN TRANSACTION ISOLATION LEVEL {level}, READ ONLY"),
+        format!("SET TRANSACTION SNAPSHOT {}", literal(snapshot)),
+    ]
 }
 
 async fn run(wire: &mut Wire, statements: &[String]) -> Result<()> {
