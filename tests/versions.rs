@@ -487,6 +487,7 @@ fn versions_that_make_no_sense_are_usage_errors() {
     let missing = fixture_path("no such archive");
     for options in [
         vec!["restore", "--target-version", "15", "-d", "x"],
+        vec!["restore", "--dry-run", "--target-version", "15", "-d", "x"],
         vec!["restore", "--dry-run", "--target-version", "9.6"],
         vec!["sql", "--target-version", "twelve"],
     ] {

@@ -294,8 +294,18 @@ pub(super) async fn run(
                     }
                     Ok::<_, Error>(())
                 };
-                read.await
-                    .context_with(|| format!("dump table {}", table.label))?;
+                let read = read.await.map_err(|error| {
+                    let denied = error.sqlstate() == Some(&SqlState::INSUFFICIENT_PRIVILEGE);
+                    if denied && error.message().contains("row-level security") {
+                        error.with_hint(
+                            "dump as a role with BYPASSRLS, or only the rows that this one may see \
+                             with --enable-row-security",
+                        )
+                    } else {
+                        error
+                    }
+                });
+                read.context_with(|| format!("dump table {}", table.label))?;
             }
             Piece::Statistics { task, chunk } => {
                 let task = &work.statistics[task];

@@ -190,7 +190,7 @@ struct Known {
 }
 
 impl Known {
-    async fn ask(wire: &mut Wire, entries: &[Entry]) -> Result<Self> {
+    async fn ask(wire: &mut Wire, entries: &mut [Entry]) -> Result<Self> {
         Ok(Self {
             version: Some(wire.server_version()),
             present: BTreeSet::new(),
@@ -210,7 +210,7 @@ pub async fn plan_for(
 ) -> Result<Plan> {
     let mut entries = archive.entries(options);
     let mut wire = session::open(config, "restore").await?;
-    let known = Known::ask(&mut wire, &entries).await?;
+    let known = Known::ask(&mut wire, &mut entries).await?;
     let mut plan = archive.plan_of(&mut entries, options, &known)?;
     // A database that is still to be made has nothing.
     if !options.create {
@@ -271,7 +271,7 @@ async fn restore_some(
         cancel,
     };
     let mut wire = target.open("restore").await?;
-    let known = Known::ask(&mut wire, &entries).await?;
+    let known = Known::ask(&mut wire, &mut entries).await?;
     let mut plan = archive.plan_of(&mut entries, options, &known)?;
     // A database that is still to be made has nothing.
     if !options.create && options.globals != Globals::Alone {

@@ -179,6 +179,10 @@ impl Restore {
         if args.single_transaction && args.create {
             return Err(together("-1/--single-transaction", "-C/--create"));
         }
+        if args.target_version.is_some() && args.dbname.is_some() && args.dry_run {
+            return Err(together("--target-version", "-d/--dbname")
+                .with_hint("the target is asked for its version"));
+        }
         if args.target_version.is_some() && !args.dry_run {
             return Err(Error::new(
                 Kind::Usage,
