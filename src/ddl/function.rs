@@ -64,7 +64,8 @@ pub(super) fn render_definition(
                 "EXISTS (SELECT FROM pg_catalog.pg_proc p \
                  JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
                  WHERE n.nspname = {} AND p.proname = {} \
-                 AND pg_catalog.pg_get_function_identity_arguments(p.oid) = {})",
+                 AND pg_catalog.pg_get_function_identity_arguments(p.oid) = {}) \
+                 AND pg_catalog.set_config('check_function_bodies', 'off', true) IS NOT NULL",
                 literal(header.schema.as_deref().unwrap_or_default()),
                 literal(&header.name),
                 literal(&function.identity_arguments)
