@@ -7,7 +7,7 @@ use super::context::{Reader, options};
 use super::functions::setting;
 use super::roles::Roles;
 use crate::connect::Session;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::model::{Acl, Globals, Membership, Oid, Parameter, PasswordHash, Role, Tablespace};
 use crate::report::Observer;
 use crate::select::LeaveOut;
@@ -301,6 +301,38 @@ fn read_acl(reader: &Reader<'_>, row: &tokio_postgres::Row, object: &str) -> Res
     Ok(acl)
 }
 
+/// A database of the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedDatabase {
+    /// Its name.
+    pub name: String,
+    /// Why nobody can connect to it, if so.
+    pub hindrance: Option<&'static str>,
+}
+
+// What a DROP DATABASE was interrupted in cannot be used any more, and is marked by this limit.
+const DATABASES: &str = "\
+SELECT datname::text, datallowconn, datconnlimit = -2 FROM pg_catalog.pg_database \
+ORDER BY datname <> 'template1', datname COLLATE \"C\"";
+
+/// Every database of the server, `template1` first.
+///
+/// # Errors
+/// The server's.
+pub async fn databases(session: &Session) -> Result<Vec<ListedDatabase>> {
+    let rows = session.client().query(DATABASES, &[]).await;
+    let rows = rows.context_with(|| "read databases")?;
+    let database = |row: &tokio_postgres::Row| ListedDatabase {
+        name: row.get(0),
+        hindrance: match (row.get(1), row.get(2)) {
+            (_, true) => Some("it was dropped in part and is invalid"),
+            (false, _) => Some("it allows no connections"),
+            _ => None,
+        },
+    };
+    Ok(rows.iter().map(database).collect())
+}
+
 /// The queries of this file, by name.
 pub(crate) fn queries(version: ServerVersion) -> Vec<(&'static str, String)> {
     let mut all = vec![
@@ -309,6 +341,7 @@ pub(crate) fn queries(version: ServerVersion) -> Vec<(&'static str, String)> {
         ("roles without passwords", roles(false)),
         ("settings of roles", ROLE_SETTINGS.to_owned()),
         ("memberships", memberships(version)),
+        ("databases", DATABASES.to_owned()),
         ("tablespaces", TABLESPACES.to_owned()),
         ("global security labels", GLOBAL_LABELS.to_owned()),
     ];

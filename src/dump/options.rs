@@ -139,6 +139,16 @@ impl DumpOptions {
                 "options -s/--schema-only and --include-foreign-data cannot be used together",
             ));
         }
+        let selects = self.selection.content != Content::All
+            || !self.selection.schemas.is_empty()
+            || !self.selection.tables.is_empty()
+            || !self.sections.is_all();
+        if self.globals.which == Globals::Alone && selects {
+            return Err(Error::new(
+                Kind::Usage,
+                "no database is dumped: no option that selects something of one makes sense",
+            ));
+        }
         if self.memory_bytes < MIN_MEMORY_BYTES {
             return Err(Error::new(
                 Kind::Usage,

@@ -13,6 +13,7 @@
 //! What it leaves to others: how it is done (`dump`, `restore`, `archive`), and every printed word
 //! (the binary).
 
+mod cluster;
 mod dump;
 mod input;
 mod list;
@@ -30,6 +31,7 @@ pub use crate::restore::{
 };
 pub use crate::select::{Content, LeaveOut};
 pub use crate::task::default_jobs;
+pub use cluster::{ClusterProblem, ClusterReport, dump_all, restore_all};
 pub use dump::dump;
 pub use input::{Input, create_output};
 pub use list::{ListOptions, ListReport, ListedEntry, ListedTable, list};

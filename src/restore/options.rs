@@ -202,6 +202,9 @@ impl RestoreOptions {
         if self.superuser.is_some() && !self.disable_triggers {
             return refuse("option --superuser requires option --disable-triggers");
         }
+        if self.single_transaction && self.globals != Globals::No {
+            return refuse("options --single-transaction and --globals cannot be used together");
+        }
         if self.single_transaction {
             if self.create {
                 return refuse("options --single-transaction and --create cannot be used together");

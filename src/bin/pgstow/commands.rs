@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,7 +10,10 @@ use indicatif::{HumanBytes, HumanCount};
 use pgstow::archive::Section;
 use pgstow::connect::Config;
 use pgstow::error::{Error, Kind, Result};
-use pgstow::ops::{Input, ListReport, Plan, RestoreReport, VerifyReport, create_output};
+use pgstow::ops::{
+    ClusterReport, Input, ListReport, Plan, RestoreReport, VerifyReport, create_output, dump_all,
+    restore_all,
+};
 use pgstow::report::Observer;
 use pgstow::storage::Overwrite;
 use serde_json::json;
@@ -134,6 +138,12 @@ async fn dump(
     let dump = settings::Dump::new(args)?;
     refuse_terminal(&dump.file)?;
     let config = ready(dump.config, dump.password, output, &cancel).await?;
+    if let Some(exclude) = &dump.all_databases {
+        let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
+        let directory = Path::new(&dump.file);
+        let dumping = dump_all(&config, directory, &dump.options, exclude, observer, cancel);
+        return tell_cluster(output, progress, "dump", &dumping.await?);
+    }
     let sink = unless(&cancel, create_output(&dump.file, Overwrite::Replace)).await?;
     let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
     let report = pgstow::dump(&config, sink, &dump.options, observer, cancel).await?;
@@ -169,6 +179,12 @@ async fn restore(
         return Ok(Outcome::Done);
     };
     let config = ready(config, restore.password, output, &cancel).await?;
+    if let Some(exclude) = &restore.all_databases {
+        let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
+        let (directory, options) = (Path::new(&restore.file), &restore.options);
+        let restoring = restore_all(&config, directory, options, exclude, observer, cancel);
+        return tell_cluster(output, progress, "restore", &restoring.await?);
+    }
     let input = unless(&cancel, Input::open(&restore.file)).await?;
     if restore.dry_run {
         let asking = pgstow::ops::restore_plan_for(&config, input, &restore.options);
@@ -186,6 +202,40 @@ async fn restore(
     };
     output.done("restore", &report, exit::code(&outcome));
     tell_restore(output, &report, began);
+    Ok(outcome)
+}
+
+/// The report of a whole cluster; with a failure in it, it was done in part.
+fn tell_cluster(
+    output: &Output,
+    progress: &Arc<Progress>,
+    command: &str,
+    report: &ClusterReport,
+) -> Result<Outcome<'static>> {
+    progress.clear();
+    let outcome = if report.is_complete() {
+        Outcome::Done
+    } else {
+        Outcome::Partial
+    };
+    output.done(command, report, exit::code(&outcome));
+    if !output.talk().json {
+        for failed in &report.failed {
+            output.say(&format!("failed: {}: {}", failed.name, failed.reason));
+        }
+        let done = match command {
+            "dump" => "dumped",
+            _ => "restored",
+        };
+        let text = format!(
+            "{done} {} databases and {} globals; {} failed, {} left out",
+            report.databases.len(),
+            report.globals,
+            report.failed.len(),
+            report.left_out.len()
+        );
+        summary(output, &text);
+    }
     Ok(outcome)
 }
 

@@ -19,7 +19,7 @@ pub const TABLE: [(u8, &str); 9] = [
     (USAGE, "usage: unknown option, impossible combination"),
     (
         3,
-        "done in part: --continue was given and something was left undone",
+        "done in part: something was left undone, with --continue or of --all-databases",
     ),
     (4, "cannot connect or log in, or no such database"),
     (5, "the archive is damaged, unfinished, or not an archive"),

@@ -43,6 +43,8 @@ pub enum Volume {
 /// A dump as it is to be done.
 #[derive(Debug)]
 pub struct Dump {
+    /// With --all-databases: patterns of those that are not wanted.
+    pub all_databases: Option<Vec<String>>,
     pub config: Config,
     pub password: PasswordPrompt,
     pub file: String,
@@ -52,6 +54,8 @@ pub struct Dump {
 /// A restore as it is to be done.
 #[derive(Debug)]
 pub struct Restore {
+    /// With --all-databases: patterns of those that are not wanted.
+    pub all_databases: Option<Vec<String>>,
     /// None when the plan is made of the archive alone.
     pub config: Option<Config>,
     pub password: PasswordPrompt,
@@ -109,6 +113,23 @@ impl Dump {
         if content == Content::SchemaOnly && large_objects == Some(true) {
             return Err(together("-s/--schema-only", "-b/--large-objects"));
         }
+        let all_databases = args
+            .globals
+            .all_databases
+            .then(|| args.globals.exclude_database.clone());
+        if all_databases.is_some() {
+            if file == "-" {
+                return Err(together("--all-databases", "-f -")
+                    .with_hint("the archives go into a directory: -f DIRECTORY"));
+            }
+            if matches!(snapshot, SnapshotMode::Exported(_)) {
+                return Err(together("--all-databases", "--snapshot"));
+            }
+        }
+        let conn = match &all_databases {
+            Some(_) if !names_database() => Some(conn.unwrap_or_else(|| "postgres".to_owned())),
+            _ => conn,
+        };
         let mut options = DumpOptions::default();
         options.sections = sections(&args.what)?;
         options.leave_out = LeaveOut {
@@ -160,6 +181,7 @@ impl Dump {
         let password = password(&args.server)?;
         let config = config(conn, args.server, password, &ProcessEnv)?;
         Ok(Self {
+            all_databases,
             config,
             password,
             file,
@@ -194,6 +216,7 @@ impl Restore {
             statistics: !statistics(&args.what, true)?,
             ..leave_out(&args.what, &args.left_out)
         };
+        let all_databases = all_databases(&args)?;
         let options = RestoreOptions {
             skip_impossible: args.skip_impossible,
             target_version: args.target_version.as_deref().map(version).transpose()?,
@@ -248,14 +271,14 @@ impl Restore {
         let config = if args.dry_run && args.dbname.is_none() {
             None
         } else {
-            let named = |name| ProcessEnv.get(name).is_some_and(|value| !value.is_empty());
-            if args.dbname.is_none() && !named("PGDATABASE") && !named("PGSERVICE") {
+            if args.dbname.is_none() && !names_database() {
                 return Err(Error::new(Kind::Usage, "no target database")
                     .with_hint("say where to restore to: -d CONN"));
             }
             Some(config(args.dbname, args.server, password, &ProcessEnv)?)
         };
         Ok(Self {
+            all_databases,
             config,
             password,
             file: args.file,
@@ -343,6 +366,42 @@ impl Sql {
             file: args.file,
             options,
         })
+    }
+}
+
+/// Whether the environment says which database is meant.
+fn names_database() -> bool {
+    let named = |name| ProcessEnv.get(name).is_some_and(|value| !value.is_empty());
+    named("PGDATABASE") || named("PGSERVICE")
+}
+
+/// With --all-databases: patterns of databases that a restore leaves out.
+fn all_databases(args: &args::Restore) -> Result<Option<Vec<String>>> {
+    let globals = &args.globals;
+    if !globals.all_databases {
+        if globals.exclude_database.is_empty() {
+            return Ok(None);
+        }
+        return Err(Error::new(
+            Kind::Usage,
+            "option --exclude-database requires option --all-databases",
+        ));
+    }
+    let what = &args.what;
+    let selects = !what.schema.is_empty() || !what.table.is_empty();
+    let contradicting = [
+        (globals.globals_only, "-g/--globals-only"),
+        (args.create_as.is_some(), "--create-as"),
+        (args.single_transaction, "-1/--single-transaction"),
+        (args.dry_run, "--dry-run"),
+        (args.force, "--force"),
+        (selects, "-n and -t"),
+        (what.data_only, "-a/--data-only"),
+        (!what.section.is_empty(), "--section"),
+    ];
+    match contradicting.into_iter().find(|(given, _)| *given) {
+        Some((_, name)) => Err(together("--all-databases", name)),
+        None => Ok(Some(globals.exclude_database.clone())),
     }
 }
 
