@@ -280,6 +280,28 @@ type Test = fn(&Pattern, &Entry) -> bool;
 fn is_table(pattern: &Pattern, entry: &Entry) -> bool {
     is_relation(entry) && pattern.matches(entry.schema.as_deref(), &entry.name)
         || is_rows_of(pattern, entry)
+        || unmade(entry).any(|(schema, _, table)| pattern.matches(Some(schema), table))
+}
+
+/// Relations that an archive has nothing of but statistics: schema, name, and the table that it is
+/// or belongs to.
+fn unmade(entry: &Entry) -> impl Iterator<Item = (&str, &str, &str)> {
+    let relations = match &entry.data {
+        Some(DataSpec::Statistics { relations }) => relations.as_slice(),
+        _ => &[],
+    };
+    relations.iter().filter_map(|of| match of {
+        StatisticsOf::Named {
+            schema,
+            name,
+            table,
+        } => Some((
+            schema.as_str(),
+            name.as_str(),
+            table.as_ref().unwrap_or(name).as_str(),
+        )),
+        StatisticsOf::Entry(_) => None,
+    })
 }
 
 fn is_extension(pattern: &Pattern, entry: &Entry) -> bool {
@@ -295,6 +317,8 @@ fn is_rows_of(pattern: &Pattern, entry: &Entry) -> bool {
 fn is_index(pattern: &Pattern, entry: &Entry) -> bool {
     INDEX_KINDS.contains(&entry.kind.as_str())
         && pattern.matches(entry.schema.as_deref(), &entry.name)
+        || unmade(entry)
+            .any(|(schema, name, table)| name != table && pattern.matches(Some(schema), name))
 }
 
 fn is_function(pattern: &Pattern, entry: &Entry) -> bool {
@@ -309,6 +333,7 @@ fn is_trigger(pattern: &Pattern, entry: &Entry) -> bool {
 
 fn is_in_schema(pattern: &Pattern, entry: &Entry) -> bool {
     schema_of(entry).is_some_and(|name| pattern.matches(None, name))
+        || unmade(entry).any(|(schema, ..)| pattern.matches(None, schema))
 }
 
 /// The sequence and the table that a `SEQUENCE OWNED BY` ties.
