@@ -44,7 +44,10 @@ impl Run {
                 .replace("{db}", db.name())
                 .replace("{filter}", filter.to_str().unwrap())
         };
-        self.options.iter().map(fill).collect()
+        let mut options: Vec<String> = self.options.iter().map(fill).collect();
+        // Planner statistics come by default in pgstow and not in pg_dump.
+        options.push("--no-statistics".to_owned());
+        options
     }
 }
 
@@ -101,7 +104,7 @@ fn complaints(source: &Db, wanted: &Run) -> Vec<String> {
         }
     }
     let mut expected = of_pg_dump(source, &options, dir.path());
-    for difference in DIFFERENCES {
+    for difference in DIFFERENCES.iter().filter(|d| d.since <= source.major()) {
         if difference.runs.iter().any(|set| has(set, wanted.name)) {
             for object in difference.objects.lines().map(str::trim) {
                 if expected.contains(object) == found.contains(object) {

@@ -555,6 +555,8 @@ pub struct Difference {
     pub runs: &'static [&'static str],
     /// What one has and the other has not.
     pub objects: &'static str,
+    /// The oldest major that has them.
+    pub since: u32,
 }
 
 pub const DIFFERENCES: &[Difference] = &[
@@ -562,12 +564,14 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         runs: &["with orders"],
         objects: "STATISTICS shop orders_stats",
+        since: 15,
     },
     // What a materialized view shows is data; pg_dump leaves it as it was when rows alone are
     // restored.
     Difference {
         runs: &["data only", "no schema"],
         objects: "MATERIALIZED VIEW DATA shop kept",
+        since: 15,
     },
     // A partition without its parent is dumped as a table of its own, and a warning says so;
     // pg_dump attaches it to what the target may have.
@@ -575,22 +579,27 @@ pub const DIFFERENCES: &[Difference] = &[
         runs: &["in aside", "not shop"],
         objects: "TABLE ATTACH aside parts_high
                   INDEX ATTACH aside parts_high_at_idx",
+        since: 15,
     },
     // A publication names no tables and schemas that are not in the archive, and a warning says so.
     Difference {
         runs: &["filter out"],
         objects: "PUBLICATION TABLES IN SCHEMA aside shop_some aside",
+        since: 15,
     },
     Difference {
         runs: &["not extensions"],
         objects: "PUBLICATION TABLE fx_settings shop_some all_rows",
+        since: 18,
     },
     Difference {
         runs: &["not shop"],
         objects: "PUBLICATION TABLE shop shop_some customers",
+        since: 15,
     },
     Difference {
         runs: &["not shop", "not orders"],
         objects: "PUBLICATION TABLE shop shop_some orders",
+        since: 15,
     },
 ];

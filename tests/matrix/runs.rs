@@ -41,6 +41,10 @@ pub const RUNS: &[Run] = &[
     ),
     run("schema only, section pre", &["-s", "--section=pre-data"]),
     run("sequence data", &["-s", "--sequence-data"]),
+    run(
+        "sequence data alone",
+        &["--no-schema", "--no-data", "--sequence-data"],
+    ),
     // Everything, without classes of things.
     run("no privileges", &["-x"]),
     run("no owner", &["-O"]),
@@ -172,7 +176,7 @@ pub const SETS: &[(&str, &[&str])] = &[
     ),
     ("post-data", &["definitions", "section post"]),
     ("data", &["whole", "data only", "no schema", "section data"]),
-    ("values", &["data", "sequence data"]),
+    ("values", &["data", "sequence data", "sequence data alone"]),
     (
         "in shop",
         &["shop", "shop and large objects", "schema of shop"],

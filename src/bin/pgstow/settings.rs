@@ -109,7 +109,12 @@ impl Dump {
             (false, Some(id)) => SnapshotMode::Exported(id),
             (false, None) => SnapshotMode::RepeatableRead,
         };
-        let content = content(&args.what)?;
+        let neither = args.what.no_data && args.what.no_schema;
+        let content = if neither && args.sequence_data {
+            Content::StatisticsOnly
+        } else {
+            content(&args.what)?
+        };
         if content == Content::SchemaOnly && large_objects == Some(true) {
             return Err(together("-s/--schema-only", "-b/--large-objects"));
         }
@@ -509,7 +514,7 @@ fn content(what: &args::What) -> Result<Content> {
         ("--no-schema", what.no_schema),
         ("--statistics-only", what.statistics_only),
     ];
-    for (one, other) in [(0, 1), (1, 2), (0, 3), (2, 3), (0, 4), (1, 4)] {
+    for (one, other) in [(0, 1), (1, 2), (0, 3), (0, 4), (1, 4)] {
         if options[one].1 && options[other].1 {
             return Err(together(options[one].0, options[other].0));
         }
@@ -522,7 +527,9 @@ fn content(what: &args::What) -> Result<Content> {
     Ok(match (schema, data) {
         (true, false) => Content::SchemaOnly,
         (false, true) => Content::DataOnly,
-        _ => Content::All,
+        (true, true) => Content::All,
+        (false, false) if what.statistics => Content::StatisticsOnly,
+        (false, false) => return Err(together("--no-data", "--no-schema")),
     })
 }
 
@@ -533,7 +540,7 @@ fn statistics(what: &args::What, usual: bool) -> Result<bool> {
         (_, true, true) => Err(together("--no-statistics", "--statistics-only")),
         (true, _, _) | (_, _, true) => Ok(true),
         (_, true, _) => Ok(false),
-        (false, false, false) => Ok(usual && content(what)? == Content::All),
+        (false, false, false) => Ok(usual && matches!(content(what), Ok(Content::All))),
     }
 }
 
