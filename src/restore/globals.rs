@@ -304,6 +304,9 @@ pub(super) fn check_names(
         roles.extend(
             owner
                 .chain(others)
+                // Those are the server's own: nobody can make them, and where an older server lacks
+                // one the entry has a form without it.
+                .filter(|role| !role.starts_with("pg_"))
                 .filter(|role| !found.roles.contains(*role) && !made("ROLE", role))
                 .cloned(),
         );
