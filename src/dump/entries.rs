@@ -258,7 +258,7 @@ fn statistics_entry(
         id,
         kind: String::from("STATISTICS DATA"),
         schema: None,
-        name: format!("of {} relations, part {number}", group.len()),
+        name: format!("part {number}"),
         relation: None,
         owner: None,
         version: None,
