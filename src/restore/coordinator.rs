@@ -223,10 +223,7 @@ impl<'s> Coordinator<'s> {
 
     /// Starts all steps that load rows and may start, and ends those that are done.
     fn begin_rows(&mut self) -> Result<()> {
-        loop {
-            let Some(step) = self.schedule.take(has_frames) else {
-                break;
-            };
+        while let Some(step) = self.schedule.take(has_frames) {
             let Some(entry) = step.entry else { continue };
             let skipped = match step.work {
                 Work::Statistics => !self.begin_statistics(entry),
