@@ -32,6 +32,8 @@ pub enum Kind {
     Refused,
     /// Storage: missing file, object or bucket, no right, disk full.
     Storage,
+    /// What was being read changed underneath: begun again, it may well succeed.
+    Stale,
     /// Interrupted by the user.
     Interrupted,
 }

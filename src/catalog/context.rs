@@ -128,8 +128,10 @@ fn explain(error: Error) -> Error {
     if concurrent { changed(error) } else { error }
 }
 
-fn changed(error: Error) -> Error {
+/// An error that only concurrent DDL can cause.
+pub(crate) fn changed(error: Error) -> Error {
     error
+        .with_kind(Kind::Stale)
         .context("the schema changed while it was being read")
         .with_hint("run the dump again when no other session creates, alters or drops objects")
 }

@@ -159,6 +159,7 @@ async fn refused(
     }
     if state == Some(SqlState::UNDEFINED_TABLE) || state == Some(SqlState::INVALID_SCHEMA_NAME) {
         return error
+            .with_kind(Kind::Stale)
             .context("lock tables: a table was dropped since the dump began")
             .with_hint("run the dump again when no other session drops tables");
     }

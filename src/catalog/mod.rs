@@ -57,6 +57,7 @@ mod schemas;
 mod select;
 mod selection;
 mod sequences;
+mod stability;
 mod statistics;
 mod subscriptions;
 mod text_search;

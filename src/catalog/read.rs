@@ -12,8 +12,8 @@ use super::{
     access_methods, aggregates, casts, collations, comments, conversions, database, default_acls,
     dependencies, detail, event_triggers, extensions, foreign, foreign_keys, functions, globals,
     headers, indexes, labels, languages, large_objects, locks, losses, operator_classes, operators,
-    planner_statistics, publications, relations, remarks, roles, schemas, select, subscriptions,
-    text_search, transforms, types,
+    planner_statistics, publications, relations, remarks, roles, schemas, select, stability,
+    subscriptions, text_search, transforms, types,
 };
 use crate::connect::Session;
 use crate::error::{Error, Kind, Result};
@@ -43,8 +43,9 @@ SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_database()::text";
 /// the end of the transaction).
 ///
 /// The session must be inside an open transaction whose snapshot stays the same (repeatable read
-/// or more), with an empty `search_path`; so must `beside`, with the same snapshot, which takes a
-/// half of the work if there is one.
+/// or more), with an empty `search_path`; so must the session beside it, with the same
+/// snapshot. That one takes half of the work, leaves its transaction at the end, and looks whether the
+/// catalogs have stood still; without it nobody looks.
 ///
 /// # Errors
 /// A pattern that makes no sense ([`Kind::Usage`]) or matches nothing, a table that may not be
@@ -52,7 +53,7 @@ SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_database()::text";
 /// was dropped in between, and whatever the server says.
 pub async fn read(
     session: &Session,
-    beside: Option<&Session>,
+    beside_session: Option<&Session>,
     request: &ReadRequest,
     observer: &dyn Observer,
 ) -> Result<Database> {
@@ -103,7 +104,7 @@ pub async fn read(
     let referring = foreign_keys::tables(&relations);
     let front = objects(&reader, &selected, schemas, extensions, relations);
     let back = Reader {
-        client: beside.map_or(client, Session::client),
+        client: beside_session.map_or(client, Session::client),
         ..reader
     };
     let back = beside_them(&back, &indexed, &referring);
@@ -119,6 +120,11 @@ pub async fn read(
     headers::drop_dangling_privileges(&mut database, &reader);
     database.remarks = remarks::read(&reader, &selected, &database.extensions).await?;
     losses::warn(&reader, &selected, &database).await?;
+    if let Some(beside) = beside_session {
+        // Out of the snapshot: from here on it sees what is now.
+        beside.client().batch_execute("COMMIT").await?;
+        stability::check(&reader, beside.client()).await?;
+    }
     Ok(database)
 }
 
@@ -243,6 +249,7 @@ pub fn all_queries(version: ServerVersion) -> Vec<(&'static str, String)> {
         comments::queries,
         labels::queries,
         losses::queries,
+        stability::queries,
         remarks::queries,
         globals::queries,
         planner_statistics::queries,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::archive::{ArchiveId, Manifest, Scripts, Timestamp, Writer, rows_first};
+use crate::archive::{self, ArchiveId, Manifest, Scripts, Timestamp, Writer, rows_first};
 use crate::catalog::{self, ReadRequest};
 use crate::connect::{Canceller, Config, Session};
 use crate::ddl;
@@ -22,7 +22,7 @@ use super::database::{database_entries, database_record};
 use super::entries::{Contents, contents};
 use super::pipeline::{Expected, Pipeline, Written};
 use super::work::Work;
-use super::{DumpOptions, DumpReport, globals, scripts, session, work};
+use super::{DumpOptions, DumpReport, SnapshotMode, globals, scripts, session, work};
 
 /// Dumps the database of `config` into `sink`.
 ///
@@ -88,6 +88,20 @@ impl Cancellers {
         let requests = futures::future::join_all(all.iter().map(Canceller::cancel));
         drop(tokio::time::timeout(CANCEL_INTERVAL, requests).await);
     }
+}
+
+/// How often the catalogs are read before a schema that never stands still ends the dump.
+const ATTEMPTS: u32 = 3;
+
+/// What stands when the catalogs have been read.
+struct Begun {
+    leader: Session,
+    created: Timestamp,
+    snapshot: String,
+    lsn: Option<String>,
+    globals: Option<archive::Globals>,
+    /// None where only what belongs to the whole server is dumped.
+    database: Option<Database>,
 }
 
 struct Dump<'a> {
@@ -160,19 +174,64 @@ impl Dump<'_> {
             .unwrap_or_else(|| Err(Error::new(Kind::Interrupted, "dump interrupted")))
     }
 
-    async fn run(&self, sink: Box<dyn Sink>) -> Result<DumpReport> {
-        self.phase("connect", None);
-        let config = self.config.with_application_name_suffix("dump");
+    /// Everything up to the point where the catalogs have been read: sessions, snapshot, locks.
+    async fn begin(&self, config: &Config) -> Result<Begun> {
         let leader = self.unless_stopped(config.connect()).await?;
         self.cancellers.add(leader.canceller());
         let created = Timestamp::now();
         let snapshot = session::begin_leader(&leader, self.options, &*self.observer).await?;
         let lsn = current_lsn(&leader).await?;
-
         self.checkpoint()?;
         let globals =
             globals::read(&leader, self.options, CLIENT_ENCODING, &*self.observer).await?;
-        if self.options.globals.which == Globals::Alone {
+        let database = if self.options.globals.which == Globals::Alone {
+            None
+        } else {
+            let request = ReadRequest {
+                selection: self.options.selection.clone(),
+                leave_out: self.options.leave_out,
+                quoting: self.options.quoting,
+                lock_wait_timeout: self.options.lock_wait_timeout,
+            };
+            let beside = self.open_beside(config, &snapshot).await?;
+            let database = catalog::read(&leader, Some(&beside), &request, &*self.observer).await?;
+            beside.close().await;
+            Some(database)
+        };
+        Ok(Begun {
+            leader,
+            created,
+            snapshot,
+            lsn,
+            globals,
+            database,
+        })
+    }
+
+    async fn run(&self, sink: Box<dyn Sink>) -> Result<DumpReport> {
+        self.phase("connect", None);
+        let config = self.config.with_application_name_suffix("dump");
+        let mut attempt = 1;
+        let Begun {
+            leader,
+            created,
+            snapshot,
+            lsn,
+            globals,
+            database,
+        } = loop {
+            let again =
+                attempt < ATTEMPTS && !matches!(self.options.snapshot, SnapshotMode::Exported(_));
+            match self.begin(&config).await {
+                Err(error) if error.kind() == Kind::Stale && again => {
+                    self.observer
+                        .warning(format!("{error}; the catalogs are read again"));
+                    attempt += 1;
+                }
+                begun => break begun?,
+            }
+        };
+        let Some(database) = database else {
             let mut manifest = self.source_manifest(&leader, created, &snapshot, lsn)?;
             manifest.options = BTreeMap::from([("content".to_owned(), "globals".into())]);
             self.checkpoint()?;
@@ -181,22 +240,8 @@ impl Dump<'_> {
             let report = globals::write_alone(sink, manifest, globals, began).await?;
             leader.close().await;
             return Ok(report);
-        }
+        };
         let global_count = globals.as_ref().map_or(0, |globals| globals.entries.len());
-        let request = ReadRequest {
-            selection: self.options.selection.clone(),
-            leave_out: self.options.leave_out,
-            quoting: self.options.quoting,
-            lock_wait_timeout: self.options.lock_wait_timeout,
-        };
-        let beside = match self.options.jobs {
-            0 | 1 => None,
-            _ => Some(self.open_beside(&config, &snapshot).await?),
-        };
-        let database = catalog::read(&leader, beside.as_ref(), &request, &*self.observer).await?;
-        if let Some(session) = beside {
-            session.close().await;
-        }
         self.checkpoint()?;
         let order = graph::order(&database)?;
         let Contents {

@@ -1,0 +1,122 @@
+//! Whether the catalogs stood still while they were read.
+//!
+//! The snapshot shows the catalogs as they were, the server's deparsing functions as they are. Tables
+//! are locked; views, functions and types cannot be. One that was replaced in between would go
+//! into the archive with a definition that belongs to another time than the rest.
+
+use std::collections::HashMap;
+
+use tokio_postgres::Client;
+
+use super::context::{Reader, changed, one_line};
+use crate::error::{Context, Error, Kind, Result};
+use crate::sql::ServerVersion;
+
+/// Users' objects that deparsed text can speak of: class, OID, and what another version of the same
+/// object would have otherwise. Relations by content, for a refresh writes their rows anew, too.
+const OBJECTS: &str = "\
+SELECT 'pg_catalog.pg_class'::regclass::oid AS class, c.oid AS object,
+       concat_ws(' ', c.relnamespace, c.relkind, c.relname) AS version
+  FROM pg_catalog.pg_class c
+ WHERE c.oid >= 16384 AND c.relpersistence <> 't' AND c.relkind <> 't'
+UNION ALL
+SELECT 'pg_catalog.pg_attribute'::regclass, a.attrelid,
+       concat_ws(' ', a.attnum, a.atttypid, a.atttypmod, a.attname)
+  FROM pg_catalog.pg_attribute a
+  JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+ WHERE c.oid >= 16384 AND c.relpersistence <> 't' AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
+   AND a.attnum > 0
+UNION ALL
+SELECT 'pg_catalog.pg_rewrite'::regclass, r.oid, r.xmin::text
+  FROM pg_catalog.pg_rewrite r
+  JOIN pg_catalog.pg_class c ON c.oid = r.ev_class AND c.relpersistence <> 't'
+ WHERE r.oid >= 16384
+UNION ALL
+SELECT 'pg_catalog.pg_constraint'::regclass, k.oid, k.xmin::text
+  FROM pg_catalog.pg_constraint k
+  LEFT JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+ WHERE k.oid >= 16384 AND c.relpersistence IS DISTINCT FROM 't'
+UNION ALL
+SELECT 'pg_catalog.pg_trigger'::regclass, t.oid, t.xmin::text
+  FROM pg_catalog.pg_trigger t
+  JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid AND c.relpersistence <> 't'
+ WHERE t.oid >= 16384
+UNION ALL
+SELECT 'pg_catalog.pg_proc'::regclass, p.oid, p.xmin::text
+  FROM pg_catalog.pg_proc p WHERE p.oid >= 16384
+UNION ALL
+SELECT 'pg_catalog.pg_type'::regclass, t.oid, concat_ws(' ', t.typnamespace, t.typname)
+  FROM pg_catalog.pg_type t WHERE t.oid >= 16384 AND t.typrelid = 0
+UNION ALL
+SELECT 'pg_catalog.pg_policy'::regclass, p.oid, p.xmin::text
+  FROM pg_catalog.pg_policy p
+UNION ALL
+SELECT 'pg_catalog.pg_operator'::regclass, o.oid, concat_ws(' ', o.oprnamespace, o.oprname)
+  FROM pg_catalog.pg_operator o WHERE o.oid >= 16384
+UNION ALL
+SELECT 'pg_catalog.pg_namespace'::regclass, n.oid, n.nspname::text
+  FROM pg_catalog.pg_namespace n WHERE n.oid >= 16384";
+
+/// One number for all of it: equal where nothing has changed.
+fn sum() -> String {
+    format!(
+        "SELECT count(*), coalesce(sum(pg_catalog.hashtextextended(\
+         concat_ws(' ', class, object, version), 0)), 0)::text FROM ({OBJECTS}) o"
+    )
+}
+
+/// Every object, as something that a person can read.
+fn list() -> String {
+    format!(
+        "SELECT class, object, pg_catalog.string_agg(version, ',' ORDER BY version), \
+         coalesce((pg_catalog.pg_identify_object(\
+         CASE WHEN class = 'pg_catalog.pg_attribute'::regclass \
+         THEN 'pg_catalog.pg_class'::regclass::oid ELSE class END, object, 0)).identity, '') \
+         FROM ({OBJECTS}) o GROUP BY class, object"
+    )
+}
+
+/// Compares the catalogs of the snapshot with those of now. `now` is a session outside any
+/// transaction. Objects that have come or gone meanwhile do not matter: the snapshot does not have
+/// the first, and what was dropped before it was deparsed is noticed where it is read.
+///
+/// # Errors
+/// [`Kind::Stale`], naming an object that was changed or replaced; the server's.
+pub(crate) async fn check(reader: &Reader<'_>, now: &Client) -> Result<()> {
+    const WHAT: &str = "compare the catalogs with those of now";
+    let sum = sum();
+    let (then, since) =
+        futures::try_join!(reader.client.query_one(&sum, &[]), now.query_one(&sum, &[]))
+            .context_with(|| WHAT)?;
+    let number = |row: &tokio_postgres::Row| -> Result<(i64, String)> {
+        Ok((row.try_get(0)?, row.try_get(1)?))
+    };
+    if number(&then)? == number(&since)? {
+        return Ok(());
+    }
+    let list = list();
+    let (then, since) = futures::try_join!(reader.client.query(&list, &[]), now.query(&list, &[]))
+        .context_with(|| WHAT)?;
+    let mut before: HashMap<(u32, u32), String> = HashMap::with_capacity(then.len());
+    for row in &then {
+        before.insert((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?);
+    }
+    for row in &since {
+        let version: &str = row.try_get(2)?;
+        let known = before.get(&(row.try_get(0)?, row.try_get(1)?));
+        if known.is_some_and(|known| known != version) {
+            let name: &str = row.try_get(3)?;
+            let what = format!("{} has been changed", one_line(name));
+            return Err(changed(Error::new(Kind::Stale, what)));
+        }
+    }
+    Ok(())
+}
+
+/// The queries of this file, by name.
+pub(crate) fn queries(_version: ServerVersion) -> Vec<(&'static str, String)> {
+    vec![
+        ("sum of the catalogs", sum()),
+        ("objects and versions", list()),
+    ]
+}
