@@ -316,3 +316,34 @@ fn what_a_role_may_not_see_is_said_once() {
     assert!(said[0].contains("3 columns in 1 relations"), "{}", said[0]);
     source.psql("drop owned by stats_reader; drop role stats_reader");
 }
+
+#[test]
+fn bytes_that_are_no_text_are_left_out_and_counted() {
+    let ascii = |name| {
+        let options = "encoding 'SQL_ASCII' template template0 locale 'C'";
+        Server::start(18).create_db_with(name, options)
+    };
+    let (source, target) = (ascii("stats_bytes"), ascii("stats_bytes_copy"));
+    source.psql(
+        "create table t (a int, b text) with (autovacuum_enabled = off);
+         insert into t select i, convert_from('\\xe4'::bytea || decode(to_hex(48 + i % 5), 'hex'), 'SQL_ASCII')
+           from generate_series(1, 100) i;
+         analyze t;",
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a");
+    let output = dump(&source, &file, &[]);
+    assert!(
+        output
+            .stderr
+            .contains("statistics of 1 columns are left out"),
+        "{}",
+        output.stderr
+    );
+    restore(&target, &file, &[]);
+    assert_same_data(&source, &target);
+    assert_eq!(
+        target.query_one("select string_agg(attname, ',') from pg_stats where tablename = 't'"),
+        "a"
+    );
+}
