@@ -198,6 +198,35 @@ fn an_empty_cluster_of_a_newer_major() {
     there_and_back(15, 17);
 }
 
+/// Before 16 a membership has one option and no grantor that means anything, before 15 parameters
+/// have no privileges: that is said, and the rest arrives.
+#[test]
+fn an_older_major() {
+    let (source, target) = (Server::builder(18).start(), Server::builder(14).start());
+    fill(&source);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.pgstow");
+    dump(&source, &["--globals-only"], &file);
+    let restored = restore(&target, &["--globals-only"], &file).success();
+    for note in [
+        "the options INHERIT and SET of a membership are lost",
+        "privileges on parameters are lost",
+    ] {
+        assert_eq!(
+            restored.stderr.matches(note).count(),
+            1,
+            "{}",
+            restored.stderr
+        );
+    }
+    let memberships = "select string_agg(line, ',' order by line) from (
+        select concat_ws(' ', roleid::regrole, member::regrole, bool_or(admin_option)) as line
+          from pg_auth_members where roleid >= 16384 or member >= 16384
+         group by roleid, member) m";
+    let of = |server: &Arc<Server>| server.db("postgres").query_one(memberships);
+    assert_eq!(of(&source), of(&target));
+}
+
 #[test]
 fn without_the_right_to_passwords() {
     let source = Server::builder(18).start();

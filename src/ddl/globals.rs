@@ -7,7 +7,7 @@ use crate::sql::{ServerVersion, ident, literal};
 use super::privileges::{self, GrantKind};
 use super::settings::{assignment, storage_parameters};
 use super::target::Target;
-use super::{comment, label};
+use super::{Form, comment, label};
 
 /// One global and its statements, kept apart by purpose; each element is one statement without
 /// semicolon.
@@ -33,6 +33,8 @@ pub struct Global {
     pub comments: Vec<String>,
     /// SECURITY LABEL.
     pub labels: Vec<String>,
+    /// The same for servers of other majors, where it differs.
+    pub forms: Vec<Form>,
 }
 
 /// All globals in an order in which they can be made: roles, each with its password, memberships
@@ -70,6 +72,12 @@ pub fn render(globals: &Globals, order: &GrantOrder) -> Vec<Global> {
             kind: "PARAMETER ACL",
             name: parameter.name.clone(),
             roles: named(&parameter.acl, &globals.bootstrap),
+            forms: vec![Form {
+                before: Some(15),
+                privileges: Some(Vec::new()),
+                notes: vec!["privileges on parameters are lost".to_owned()],
+                ..Form::default()
+            }],
             privileges: privileges::on(
                 GrantKind::Parameter,
                 &object,
@@ -136,6 +144,24 @@ fn password(role: &Role) -> Option<Global> {
 fn membership(grant: &Membership, bootstrap: &str, with_grantor: bool) -> Global {
     let (role, member) = (&grant.role, &grant.member);
     let mut text = format!("GRANT {} TO {}", ident(role), ident(member));
+    let mut forms = Vec::new();
+    if let (Some(inherit), Some(set)) = (grant.inherit, grant.set) {
+        let admin = if grant.admin {
+            " WITH ADMIN OPTION"
+        } else {
+            ""
+        };
+        let otherwise = !inherit || !set;
+        forms.push(Form {
+            before: Some(16),
+            create: Some(vec![format!("{text}{admin}")]),
+            notes: otherwise
+                .then(|| "the options INHERIT and SET of a membership are lost".to_owned())
+                .into_iter()
+                .collect(),
+            ..Form::default()
+        });
+    }
     let mut options = Vec::new();
     // Before 16 there was one option, and how privileges are inherited was the member's affair.
     match (grant.inherit, grant.set) {
@@ -162,6 +188,7 @@ fn membership(grant: &Membership, bootstrap: &str, with_grantor: bool) -> Global
         name: format!("{member} in {role}"),
         roles,
         create: vec![text],
+        forms,
         ..Global::default()
     }
 }
@@ -215,6 +242,7 @@ fn tablespace(space: &Tablespace, version: ServerVersion) -> Global {
         ),
         comments: comments(&object, space.comment.as_deref()),
         labels: labels(&object, &space.labels),
+        forms: Vec::new(),
     }
 }
 

@@ -1,9 +1,9 @@
 //! COPY statements: how a table's rows are read, in which format, and how they are loaded.
 
-use crate::archive::CopyFormat;
+use crate::archive::{CopyFormat, DataSpec, Entry};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Column, Relation, RelationKind};
-use crate::sql::{ident, literal};
+use crate::sql::{Quoting, ident, literal, qualified};
 
 use super::CopyFormatChoice;
 
@@ -147,5 +147,115 @@ impl TableCopy {
     /// Whether [`TableCopy::copy_out_range`] gives the same rows as the whole, range by range.
     pub fn can_be_cut(&self) -> bool {
         self.condition.is_none() && !self.columns.is_empty() && !self.is_foreign
+    }
+}
+
+/// What a statement that an archive gives for reading a table does, if it does nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading<'a> {
+    /// It reads all rows.
+    Whole,
+    /// It reads the rows that an extension's condition chooses, which is any SQL.
+    Where(&'a str),
+}
+
+/// Whether `statement` is one that [`TableCopy::copy_out`] writes for the table and columns of
+/// `entry`. An archive may come from anybody, and COPY can also write files and run programs.
+pub(crate) fn reading<'a>(entry: &Entry, statement: &'a str) -> Option<Reading<'a>> {
+    let Some(DataSpec::Table { columns, .. }) = &entry.data else {
+        return None;
+    };
+    let name = entry.relation.as_ref().unwrap_or(&entry.name);
+    let statement = without_options(statement)?;
+    let as_quoted = |quoting: Quoting| {
+        let (table, list) = quoting.scope(|| {
+            let table = match &entry.schema {
+                Some(schema) => qualified(schema, name),
+                None => ident(name),
+            };
+            let columns: Vec<String> = columns.iter().map(|column| ident(column)).collect();
+            (table, columns.join(", "))
+        });
+        let rest = statement
+            .strip_prefix("COPY ")?
+            .strip_suffix(" TO STDOUT")?;
+        let with_list = format!("{table} ({list})");
+        if rest == with_list || (columns.is_empty() && rest == table) {
+            return Some(Reading::Whole);
+        }
+        let query = rest
+            .strip_prefix(&format!("(SELECT {list} FROM ONLY {table}"))?
+            .strip_suffix(')')?;
+        match query.strip_prefix(' ') {
+            Some(condition) => Some(Reading::Where(condition)),
+            None => query.is_empty().then_some(Reading::Whole),
+        }
+    };
+    as_quoted(Quoting::WhereNeeded).or_else(|| as_quoted(Quoting::Always))
+}
+
+/// The statement without the options that [`TableCopy::new`] gives one.
+fn without_options(statement: &str) -> Option<&str> {
+    if let Some(rest) = statement.strip_suffix(" WITH (FORMAT binary)") {
+        return Some(rest);
+    }
+    let Some((rest, encoding)) = statement.rsplit_once(" WITH (ENCODING '") else {
+        return Some(statement);
+    };
+    let encoding = encoding.strip_suffix("')")?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    encoding.chars().all(is_name).then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::{Pass, Section};
+
+    fn entry(schema: &str, name: &str, columns: &[&str]) -> Entry {
+        let data = serde_json::json!({
+            "type": "table", "format": "text", "columns": columns, "copy_out": "", "copy_in": "",
+        });
+        let entry = serde_json::json!({
+            "id": 1, "kind": "TABLE DATA", "schema": schema, "name": name,
+            "section": Section::Data, "pass": Pass::Main, "data": data,
+        });
+        serde_json::from_value(entry).unwrap()
+    }
+
+    #[test]
+    fn only_statements_of_our_own_read_a_table() {
+        let own = entry("s", "My \"t\"", &["a", "select"]);
+        let table = "s.\"My \"\"t\"\"\"";
+        for good in [
+            format!("COPY {table} (a, \"select\") TO STDOUT"),
+            format!("COPY {table} (a, \"select\") TO STDOUT WITH (FORMAT binary)"),
+            format!("COPY {table} (a, \"select\") TO STDOUT WITH (ENCODING 'LATIN1')"),
+            "COPY \"s\".\"My \"\"t\"\"\" (\"a\", \"select\") TO STDOUT".to_owned(),
+            format!("COPY (SELECT a, \"select\" FROM ONLY {table}) TO STDOUT"),
+        ] {
+            assert_eq!(reading(&own, &good), Some(Reading::Whole), "{good}");
+        }
+        let by_condition =
+            format!("COPY (SELECT a, \"select\" FROM ONLY {table} WHERE a > 1) TO STDOUT");
+        assert_eq!(
+            reading(&own, &by_condition),
+            Some(Reading::Where("WHERE a > 1"))
+        );
+        for bad in [
+            format!("COPY {table} (a, \"select\") TO PROGRAM 'true' WITH (DELIMITER ' TO STDOUT')"),
+            format!("COPY {table} (a, \"select\") TO '/tmp/x'"),
+            format!("COPY {table} (a) TO STDOUT"),
+            "COPY s.other (a, \"select\") TO STDOUT".to_owned(),
+            format!("COPY {table} (a, \"select\") TO STDOUT WITH (ENCODING 'X', FORMAT csv)"),
+            "SELECT 1".to_owned(),
+        ] {
+            assert_eq!(reading(&own, &bad), None, "{bad}");
+        }
+        let nothing = entry("s", "none", &[]);
+        assert_eq!(
+            reading(&nothing, "COPY s.\"none\" TO STDOUT"),
+            Some(Reading::Whole)
+        );
     }
 }

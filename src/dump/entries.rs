@@ -188,7 +188,7 @@ pub(super) fn contents(
 }
 
 /// A form without the lists that are left out; none if only those are different.
-fn form_of(form: ddl::Form, leave_out: LeaveOut) -> Option<Form> {
+pub(super) fn form_of(form: ddl::Form, leave_out: LeaveOut) -> Option<Form> {
     let had_lists = form.has_lists();
     let unless = |left_out: bool, list: Option<Vec<String>>| list.filter(|_| !left_out);
     let form = ddl::Form {

@@ -14,7 +14,7 @@ use crate::report::{Event, Observer};
 use crate::select;
 use crate::storage::Sink;
 
-use super::entries::unless;
+use super::entries::{form_of, unless};
 use super::{DumpOptions, DumpReport, scripts};
 
 /// Reads the globals under the session's snapshot, if they are wanted.
@@ -92,7 +92,11 @@ fn entry(id: EntryId, global: ddl::globals::Global, options: &DumpOptions) -> Op
         labels: unless(leave_out.security_labels, global.labels),
         version: None,
         data: None,
-        forms: Vec::new(),
+        forms: global
+            .forms
+            .into_iter()
+            .filter_map(|form| form_of(form, leave_out))
+            .collect(),
     };
     let empty = entry.create.is_empty() && entry.privileges.is_empty();
     (!empty).then_some(entry)

@@ -26,5 +26,6 @@ mod statistics;
 mod work;
 
 pub use conductor::run;
+pub(crate) use copy::{Reading, reading};
 pub use options::{CopyFormatChoice, DumpOptions, DumpReport, GlobalsOptions, SnapshotMode};
 pub(crate) use session::settings as session_settings;

@@ -17,6 +17,7 @@ use crate::archive::{
     TableIndex, unseal,
 };
 use crate::connect::{Canceller, Config, CopyOut, TransactionStatus, Walk, Wire};
+use crate::dump::{Reading, reading};
 use crate::error::{Context, Error, Kind, Result};
 use crate::report::{Event, Observer};
 use crate::restore::{is_fatal, large_object_pieces};
@@ -287,7 +288,10 @@ impl Reader {
         let found = match &entry.data {
             Some(DataSpec::Table {
                 format, copy_out, ..
-            }) => self.rows(&label, *format, copy_out).await.map(Found::Rows),
+            }) => match self.may_read(entry, copy_out).await {
+                Ok(()) => self.rows(&label, *format, copy_out).await.map(Found::Rows),
+                Err(error) => Err(error),
+            },
             Some(DataSpec::LargeObjects) => self.large_objects(known).await,
             Some(DataSpec::Statistics { .. }) | None => {
                 return Err(Error::new(Kind::Archive, format!("{label} has no data")));
@@ -316,6 +320,38 @@ impl Reader {
             known: known.fingerprint,
             found,
         })
+    }
+
+    /// Whether the archive's statement reads the table and does nothing else. A condition is the
+    /// extension's of the live database, or it is not run.
+    async fn may_read(&mut self, entry: &Entry, copy_out: &str) -> Result<()> {
+        let condition = match reading(entry, copy_out) {
+            Some(Reading::Whole) => return Ok(()),
+            Some(Reading::Where(condition)) => condition,
+            None => {
+                let why = "its statement for reading rows is not of pgstow's making";
+                return Err(Error::new(Kind::Archive, why).with_statement(copy_out));
+            }
+        };
+        let name = entry.relation.as_ref().unwrap_or(&entry.name);
+        let known = self
+            .wire
+            .query(&format!(
+                "SELECT x.condition FROM pg_catalog.pg_extension e, \
+                 LATERAL unnest(e.extconfig, e.extcondition) AS x(relation, condition) \
+                 JOIN pg_catalog.pg_class c ON c.oid = x.relation \
+                 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE n.nspname = {} AND c.relname = {}",
+                literal(entry.schema.as_deref().unwrap_or_default()),
+                literal(name)
+            ))
+            .await?;
+        let is_known = |known: &Option<String>| known.as_deref() == Some(condition);
+        if known.iter().flatten().any(is_known) {
+            return Ok(());
+        }
+        let why = "its rows were chosen by a condition that no extension of the live database has";
+        Err(Error::new(Kind::Server, why))
     }
 
     async fn rows(

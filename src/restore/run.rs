@@ -256,7 +256,7 @@ async fn restore_some(
     observer: Arc<dyn Observer>,
     cancel: &CancellationToken,
 ) -> Result<RestoreReport> {
-    let globals = archive.wanted_globals(options)?;
+    let mut globals = archive.wanted_globals(options)?;
     let mut entries = archive.entries(options);
     let mut outcome = Outcome::new();
     outcome.phase("connect");
@@ -272,6 +272,7 @@ async fn restore_some(
     };
     let mut wire = target.open("restore").await?;
     let known = Known::ask(&mut wire, &mut entries).await?;
+    adapt(&mut globals, wire.server_version());
     let mut plan = archive.plan_of(&mut entries, options, &known)?;
     // A database that is still to be made has nothing.
     if !options.create && options.globals != Globals::Alone {
@@ -300,7 +301,7 @@ async fn restore_some(
         takes_statistics: false,
     };
 
-    versions::tell(&shared);
+    versions::tell(&shared, &globals, wire.server_version());
     if let Err(error) = versions::judge(&shared, options, &wire, &mut outcome) {
         wire.close().await;
         return Err(error);

@@ -8,7 +8,7 @@ use super::shared::Shared;
 use crate::archive::{Entry, EntryId};
 use crate::connect::Wire;
 use crate::error::{Context, Error, Kind, Result};
-use crate::sql::literal;
+use crate::sql::{ServerVersion, literal};
 
 /// What the server can install, and the comment that each has or would have.
 const AVAILABLE: &str = "\
@@ -56,11 +56,15 @@ pub(super) async fn unavailable_extensions(
 const TOLD: usize = 5;
 
 /// Says what is lost, each note once with those that it is about.
-pub(super) fn tell(shared: &Shared) {
+pub(super) fn tell(shared: &Shared, globals: &[Entry], target: ServerVersion) {
     let mut about: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for adapted in &shared.plan.adapted {
-        for note in &adapted.notes {
-            about.entry(note).or_default().push(&adapted.name);
+    let globals = globals
+        .iter()
+        .filter_map(|entry| Some((&entry.form_for(target)?.notes, &entry.name)));
+    let adapted = shared.plan.adapted.iter();
+    for (notes, name) in globals.chain(adapted.map(|adapted| (&adapted.notes, &adapted.name))) {
+        for note in notes {
+            about.entry(note).or_default().push(name);
         }
     }
     for (note, names) in about {
