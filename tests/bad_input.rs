@@ -582,6 +582,8 @@ fn a_flipped_byte_in_any_member() {
             "data" => "text rows",
             "blobs" if name.ends_with("complete.json") => "complete blobs",
             "blobs" => "blobs",
+            "statistics" if name.ends_with("complete.json") => "complete statistics",
+            "statistics" => "statistics",
             _ => name,
         };
         let verified = run(pgstow().arg("verify").arg(&damaged)).expect_code(5);
@@ -600,13 +602,19 @@ fn a_flipped_byte_in_any_member() {
             .arg(&damaged));
         match kind {
             // What is there for people, and for `sha256sum`, a restore does not read.
-            "README.txt" | "SHA256SUMS" | "complete" | "complete blobs" => {
+            "README.txt" | "SHA256SUMS" | "complete" | "complete blobs" | "complete statistics" => {
                 restored.success();
                 assert_same_schema(&source, &target);
                 assert_same_data(&source, &target);
             }
             _ if name.starts_with("schema/") => {
                 restored.success();
+                assert_same_schema(&source, &target);
+                assert_same_data(&source, &target);
+            }
+            // They come last: all else is there.
+            "statistics" => {
+                assert_said(&restored.expect_code(5), &["STATISTICS DATA"]);
                 assert_same_schema(&source, &target);
                 assert_same_data(&source, &target);
             }
@@ -649,6 +657,7 @@ fn a_flipped_byte_in_any_member() {
         "blobs",
         "complete",
         "complete blobs",
+        "complete statistics",
         "pgstow/archive.json",
         "pgstow/index.jsonl.zst",
         "pgstow/toc.jsonl.zst",
@@ -656,6 +665,7 @@ fn a_flipped_byte_in_any_member() {
         "schema/load.sh.zst",
         "schema/post-data.sql.zst",
         "schema/pre-data.sql.zst",
+        "statistics",
         "text rows",
     ];
     assert_eq!(kinds.iter().collect::<Vec<_>>(), expected);
@@ -919,10 +929,18 @@ fn a_failed_restore_names_the_entry_and_its_statement() {
         pgstow()
             .args(["restore", "-j2", "-d", &target.url()])
             .arg(&archive),
+        6,
+        &["lacks what the archive names: role bad_gone_1", "hint: "],
+    );
+    assert_eq!(objects(&target), "0");
+    ends(
+        pgstow()
+            .args(["restore", "-j2", "--no-owner", "-d", &target.url()])
+            .arg(&archive),
         1,
         &[
-            "error: restore TABLE public.owned: role \"bad_gone_1\" does not exist",
-            "statement: ALTER TABLE public.owned OWNER TO bad_gone_1",
+            "error: restore INDEX public.broken broken_index: division by zero",
+            "statement: CREATE INDEX broken_index ON public.broken",
         ],
     );
     wait_for(&target, OTHERS, "0");
@@ -1055,7 +1073,7 @@ fn a_dump_that_waits_for_a_lock() {
     // Interrupted while it waits.
     let child = start(&mut dump());
     wait_for(&db, waiting, "1");
-    assert_eq!(db.query_one(OURS), "1");
+    assert_eq!(db.query_one(OURS), "2");
     interrupt(&child);
     assert!(ended(child, 130).contains("interrupted"));
     wait_for(&db, OURS, "0");

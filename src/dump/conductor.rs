@@ -11,7 +11,7 @@ use crate::archive::{self, ArchiveId, Manifest, Scripts, Timestamp, Writer, rows
 use crate::catalog::{self, ReadRequest};
 use crate::connect::{Canceller, Config, Session};
 use crate::ddl;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result, SqlState};
 use crate::graph;
 use crate::model::{Components, Database, Oid, Relation};
 use crate::report::{Event, Observer};
@@ -193,9 +193,20 @@ impl Dump<'_> {
                 quoting: self.options.quoting,
                 lock_wait_timeout: self.options.lock_wait_timeout,
             };
-            let beside = self.open_beside(config, &snapshot).await?;
-            let database = catalog::read(&leader, Some(&beside), &request, &*self.observer).await?;
-            beside.close().await;
+            let beside = match self.open_beside(config, &snapshot).await {
+                Err(error) if error.sqlstate() == Some(&SqlState::TOO_MANY_CONNECTIONS) => {
+                    self.observer.warning(format!(
+                        "{error}: whether the schema changes while it is read is not looked at"
+                    ));
+                    None
+                }
+                opened => Some(opened?),
+            };
+            let database =
+                catalog::read(&leader, beside.as_ref(), &request, &*self.observer).await?;
+            if let Some(beside) = beside {
+                beside.close().await;
+            }
             Some(database)
         };
         Ok(Begun {
