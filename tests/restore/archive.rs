@@ -161,7 +161,8 @@ impl Build {
         let mut manifest =
             Manifest::new(ArchiveId::random().unwrap(), Timestamp::now(), self.codec);
         manifest.server_version = 150_000;
-        manifest.database = "source".to_owned();
+        let named = self.database.first().map(|entry| entry.name.clone());
+        manifest.database = named.unwrap_or_else(|| "source".to_owned());
         manifest.encoding = "UTF8".to_owned();
         manifest.database_entries = self.database.clone();
         for (entry, id) in manifest
