@@ -437,7 +437,8 @@ fn an_extension_that_the_target_does_not_offer() {
     let said = run(pgstow().args(["restore", "-d", &target.url()]).arg(&file))
         .expect_code(6)
         .stderr;
-    let error = "the target's server does not offer EXTENSION pgstow_settings";
+    let error =
+        "impossible: EXTENSION pgstow_settings: the target's server does not have the extension";
     assert!(said.contains(error), "{said}");
     let made = "select count(*) from pg_namespace where nspname = 'before_it'";
     assert_eq!(target.query_one(made), "0");

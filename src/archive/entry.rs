@@ -246,8 +246,11 @@ pub struct Entry {
     pub forms: Vec<Form>,
 }
 
-/// Kinds whose statements can hold a password.
-const SECRET_KINDS: [&str; 5] = [
+/// Kinds whose statements can hold a password: settings of a user's own, too, may be a key.
+const SECRET_KINDS: [&str; 8] = [
+    "DATABASE PROPERTIES",
+    "FOREIGN TABLE",
+    "ROLE SETTINGS",
     "ROLE PASSWORD",
     "USER MAPPING",
     "SERVER",

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row};
 
 use super::context::Reader;
@@ -107,7 +108,15 @@ pub async fn read(
         client: beside_session.map_or(client, Session::client),
         ..reader
     };
-    let back = beside_them(&back, &indexed, &referring);
+    let back = async {
+        match beside_them(&back, &indexed, &referring).await {
+            // The leader does not wait for locks that it has.
+            Err(error) if error.sqlstate() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+                beside_them(&reader, &indexed, &referring).await
+            }
+            read => read,
+        }
+    };
     // With one session the server answers one after the other all the same.
     let (mut database, beside) = futures::try_join!(front, back)?;
     database.indexes = indexes::read(&reader, &beside.indexes, &database.relations)?;
@@ -123,7 +132,7 @@ pub async fn read(
     if let Some(beside) = beside_session {
         // Out of the snapshot: from here on it sees what is now.
         beside.client().batch_execute("COMMIT").await?;
-        stability::check(&reader, beside.client()).await?;
+        stability::check(&reader, &database, beside.client()).await?;
     }
     Ok(database)
 }
@@ -192,8 +201,8 @@ struct Beside {
     notes: headers::Notes,
 }
 
-/// Long lists for which the server locks no relation: a session that does not hold the dump's locks
-/// must never wait for one, behind somebody who waits for the dump.
+/// Long lists for which the server hardly ever locks a relation: the session does not have the dump's
+/// own locks.
 async fn beside_them(reader: &Reader<'_>, indexed: &[Oid], referring: &[Oid]) -> Result<Beside> {
     Ok(Beside {
         indexes: indexes::rows(reader, indexed).await?,

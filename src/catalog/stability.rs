@@ -4,52 +4,60 @@
 //! are locked; views, functions and types cannot be. One that was replaced in between would go
 //! into the archive with a definition that belongs to another time than the rest.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tokio_postgres::Client;
 
 use super::context::{Reader, changed, one_line};
 use crate::error::{Context, Error, Kind, Result};
+use crate::model::{Components, Database, Header};
 use crate::sql::ServerVersion;
 
 /// Users' objects that deparsed text can speak of: class, OID, and what another version of the same
-/// object would have otherwise. Relations by content, for a refresh writes their rows anew, too.
+/// object would have otherwise. By content: a refresh, a grant, a trigger that is switched write a row
+/// anew, too. What belongs to a relation counts as the relation.
 const OBJECTS: &str = "\
 SELECT 'pg_catalog.pg_class'::regclass::oid AS class, c.oid AS object,
-       concat_ws(' ', c.relnamespace, c.relkind, c.relname) AS version
+       concat_ws(' ', 'relation', c.relnamespace, c.relkind, c.relname) AS version
   FROM pg_catalog.pg_class c
- WHERE c.oid >= 16384 AND c.relpersistence <> 't' AND c.relkind <> 't'
+ WHERE c.oid >= 16384 AND c.relpersistence <> 't' AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
 UNION ALL
-SELECT 'pg_catalog.pg_attribute'::regclass, a.attrelid,
-       concat_ws(' ', a.attnum, a.atttypid, a.atttypmod, a.attname)
+SELECT 'pg_catalog.pg_class'::regclass, a.attrelid,
+       concat_ws(' ', 'column', a.attnum, a.atttypid, a.atttypmod, a.attname)
   FROM pg_catalog.pg_attribute a
   JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
  WHERE c.oid >= 16384 AND c.relpersistence <> 't' AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
    AND a.attnum > 0
 UNION ALL
-SELECT 'pg_catalog.pg_rewrite'::regclass, r.oid, r.xmin::text
+SELECT 'pg_catalog.pg_class'::regclass, r.ev_class,
+       concat_ws(' ', 'rule', r.rulename, r.ev_qual, r.ev_action)
   FROM pg_catalog.pg_rewrite r
   JOIN pg_catalog.pg_class c ON c.oid = r.ev_class AND c.relpersistence <> 't'
  WHERE r.oid >= 16384
 UNION ALL
-SELECT 'pg_catalog.pg_constraint'::regclass, k.oid, k.xmin::text
+SELECT CASE WHEN k.conrelid = 0 THEN 'pg_catalog.pg_type' ELSE 'pg_catalog.pg_class' END::regclass,
+       CASE WHEN k.conrelid = 0 THEN k.contypid ELSE k.conrelid END,
+       concat_ws(' ', 'constraint', k.conname, k.convalidated, k.conbin)
   FROM pg_catalog.pg_constraint k
   LEFT JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
  WHERE k.oid >= 16384 AND c.relpersistence IS DISTINCT FROM 't'
 UNION ALL
-SELECT 'pg_catalog.pg_trigger'::regclass, t.oid, t.xmin::text
+SELECT 'pg_catalog.pg_class'::regclass, t.tgrelid,
+       concat_ws(' ', 'trigger', t.tgname, t.tgfoid, t.tgqual)
   FROM pg_catalog.pg_trigger t
   JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid AND c.relpersistence <> 't'
- WHERE t.oid >= 16384
+ WHERE t.oid >= 16384 AND NOT t.tgisinternal
 UNION ALL
-SELECT 'pg_catalog.pg_proc'::regclass, p.oid, p.xmin::text
+SELECT 'pg_catalog.pg_class'::regclass, p.polrelid,
+       concat_ws(' ', 'policy', p.polname, p.polqual, p.polwithcheck)
+  FROM pg_catalog.pg_policy p
+UNION ALL
+SELECT 'pg_catalog.pg_proc'::regclass, p.oid,
+       (pg_catalog.to_jsonb(p) - 'proacl' - 'proowner')::text
   FROM pg_catalog.pg_proc p WHERE p.oid >= 16384
 UNION ALL
 SELECT 'pg_catalog.pg_type'::regclass, t.oid, concat_ws(' ', t.typnamespace, t.typname)
   FROM pg_catalog.pg_type t WHERE t.oid >= 16384 AND t.typrelid = 0
-UNION ALL
-SELECT 'pg_catalog.pg_policy'::regclass, p.oid, p.xmin::text
-  FROM pg_catalog.pg_policy p
 UNION ALL
 SELECT 'pg_catalog.pg_operator'::regclass, o.oid, concat_ws(' ', o.oprnamespace, o.oprname)
   FROM pg_catalog.pg_operator o WHERE o.oid >= 16384
@@ -69,20 +77,18 @@ fn sum() -> String {
 fn list() -> String {
     format!(
         "SELECT class, object, pg_catalog.string_agg(version, ',' ORDER BY version), \
-         coalesce((pg_catalog.pg_identify_object(\
-         CASE WHEN class = 'pg_catalog.pg_attribute'::regclass \
-         THEN 'pg_catalog.pg_class'::regclass::oid ELSE class END, object, 0)).identity, '') \
+         coalesce((pg_catalog.pg_identify_object(class, object, 0)).identity, '') \
          FROM ({OBJECTS}) o GROUP BY class, object"
     )
 }
 
-/// Compares the catalogs of the snapshot with those of now. `now` is a session outside any
-/// transaction. Objects that have come or gone meanwhile do not matter: the snapshot does not have
+/// Compares the catalogs of the snapshot with those of now, as far as `database` has wanted objects
+/// in them. `now` is a session outside any transaction. Objects that have come or gone meanwhile do not matter: the snapshot does not have
 /// the first, and what was dropped before it was deparsed is noticed where it is read.
 ///
 /// # Errors
 /// [`Kind::Stale`], naming an object that was changed or replaced; the server's.
-pub(crate) async fn check(reader: &Reader<'_>, now: &Client) -> Result<()> {
+pub(crate) async fn check(reader: &Reader<'_>, database: &Database, now: &Client) -> Result<()> {
     const WHAT: &str = "compare the catalogs with those of now";
     let sum = sum();
     let (then, since) =
@@ -97,13 +103,15 @@ pub(crate) async fn check(reader: &Reader<'_>, now: &Client) -> Result<()> {
     let list = list();
     let (then, since) = futures::try_join!(reader.client.query(&list, &[]), now.query(&list, &[]))
         .context_with(|| WHAT)?;
+    let wanted = wanted(database);
     let mut before: HashMap<(u32, u32), String> = HashMap::with_capacity(then.len());
     for row in &then {
         before.insert((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?);
     }
     for row in &since {
         let version: &str = row.try_get(2)?;
-        let known = before.get(&(row.try_get(0)?, row.try_get(1)?));
+        let address = (row.try_get(0)?, row.try_get(1)?);
+        let known = before.get(&address).filter(|_| wanted.contains(&address));
         if known.is_some_and(|known| known != version) {
             let name: &str = row.try_get(3)?;
             let what = format!("{} has been changed", one_line(name));
@@ -111,6 +119,26 @@ pub(crate) async fn check(reader: &Reader<'_>, now: &Client) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Classes and OIDs of what is in the dump, of the classes that are compared.
+fn wanted(database: &Database) -> HashSet<(u32, u32)> {
+    let headers = [
+        database
+            .relations
+            .iter()
+            .map(|r| &r.header)
+            .collect::<Vec<_>>(),
+        database.functions.iter().map(|f| &f.header).collect(),
+        database.aggregates.iter().map(|a| &a.header).collect(),
+        database.types.iter().map(|t| &t.header).collect(),
+        database.operators.iter().map(|o| &o.header).collect(),
+        database.schemas.iter().map(|s| &s.header).collect(),
+    ];
+    let is_wanted = |header: &&&Header| header.wanted != Components::NONE;
+    let address = |header: &&Header| (header.address.class.oid(), header.address.oid);
+    let headers = headers.iter().flatten();
+    headers.filter(is_wanted).map(address).collect()
 }
 
 /// The queries of this file, by name.

@@ -146,10 +146,10 @@ pub(super) async fn begin_beside(
             .await
             .context_with(|| "set up session")?;
     }
-    // It asks for nothing that takes a lock; were it ever to wait for one, nobody would see that
-    // the one who has it waits for the leader.
+    // The leader has the locks that deparsing takes again, and this session does not: it would wait
+    // behind somebody who waits for the leader, and nobody would see that.
     let mut begin = join(snapshot, options);
-    begin.push("SET LOCAL lock_timeout = '10s'".to_owned());
+    begin.push("SET LOCAL lock_timeout = '1s'".to_owned());
     for statement in begin {
         client
             .batch_execute(&statement)

@@ -210,6 +210,9 @@ pub async fn restore_all(
             ));
         }
     }
+    // What failed when it was dumped cannot be whole now either.
+    report.failed.clone_from(&list.failed);
+    report.left_out.clone_from(&list.left_out);
     // All that is to be restored is there, before anything is touched.
     let globals = open(directory, GLOBALS, &list.globals).await?;
     for database in &list.databases {
