@@ -4,6 +4,8 @@ use crate::error::Result;
 use crate::graph::{Node, Order};
 use crate::model::{Address, Class, Database, LargeObjectGroup, RelationKind};
 
+use crate::sql::LockMode;
+
 use super::context::{Context, Separable, missing};
 use super::rendered::{Options, Rendered};
 use super::{
@@ -45,7 +47,12 @@ fn node(context: &Context<'_>, node: Node) -> Result<Rendered> {
                 table::render_not_null(context, node, relation, column, not_null)
             }
             Separable::Domain(type_, constraint) => {
-                types::render_constraint(&context.target, node, type_, constraint)
+                let mut rendered =
+                    types::render_constraint(&context.target, node, type_, constraint);
+                for table in types::tables_with(context.database, type_.header.address.oid) {
+                    rendered.lock(table, LockMode::Share);
+                }
+                rendered
             }
         },
         Node::ViewDefinition(oid) => {

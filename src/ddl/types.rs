@@ -3,8 +3,8 @@
 use crate::error::Result;
 use crate::graph::Node;
 use crate::model::{
-    BaseType, Components, CompositeColumn, Domain, DomainConstraint, DomainDefault, RangeType,
-    Type, TypeDefinition,
+    BaseType, Components, CompositeColumn, Database, Domain, DomainConstraint, DomainDefault, Oid,
+    RangeType, Type, TypeDefinition,
 };
 use crate::sql::{ident, literal, qualified};
 
@@ -110,6 +110,28 @@ pub(super) fn render_default(node: Node, type_: &Type) -> Result<Rendered> {
         ));
     }
     Ok(rendered)
+}
+
+/// Tables with a column of a domain, or of a domain over it: the server scans them for a constraint
+/// that is added.
+pub(super) fn tables_with(database: &Database, domain: Oid) -> Vec<Oid> {
+    let mut domains = vec![domain];
+    let mut at = 0;
+    while let Some(&base) = domains.get(at) {
+        at += 1;
+        let over = database.types.iter().filter(|other| {
+            matches!(&other.definition, TypeDefinition::Domain(other) if other.base_oid == base)
+        });
+        domains.extend(over.map(|other| other.header.address.oid));
+    }
+    let relations = database.relations.iter();
+    let with_it = relations.filter(|relation| {
+        let mut columns = relation.columns.iter();
+        columns.any(|column| domains.contains(&column.type_oid))
+    });
+    with_it
+        .map(|relation| relation.header.address.oid)
+        .collect()
 }
 
 /// A domain constraint that is added after the data, or after what it needs.
