@@ -190,14 +190,24 @@ fn impossible_before(major: u32) -> BTreeSet<String> {
     names.map(|(_, name)| (*name).to_owned()).collect()
 }
 
-/// The names behind `impossible: ` in lines of text.
+/// The names behind `impossible: ` in lines of text, of what is impossible itself.
 fn told_impossible(text: &str) -> BTreeSet<String> {
     text.lines()
         .filter_map(|line| line.split_once("impossible: "))
+        .filter(|(_, rest)| !rest.contains(": it needs "))
         .map(|(_, rest)| {
             let end = rest.find(": PostgreSQL ").or(rest.find(": the target's"));
             rest[..end.unwrap()].to_owned()
         })
+        .collect()
+}
+
+/// The names behind `impossible: ` in lines of text, of what goes with what it needs.
+fn told_along(text: &str) -> BTreeSet<String> {
+    text.lines()
+        .filter_map(|line| line.split_once("impossible: "))
+        .filter_map(|(_, rest)| rest.split_once(": it needs "))
+        .map(|(name, _)| name.to_owned())
         .collect()
 }
 
@@ -233,7 +243,10 @@ fn an_older_server_is_told_what_it_cannot_have() {
         by_version.remove("EXTENSION pgstow_settings");
         assert_eq!(told_impossible(&plan.stdout), by_version, "{major}");
 
-        archived.restore(&target, &["--skip-impossible"]).success();
+        let skipped = archived.restore(&target, &["--skip-impossible"]).success();
+        let along = told_along(&refused.stderr);
+        assert_eq!(told_along(&skipped.stderr), along, "{major}");
+        assert_eq!(along.contains("TABLE v.needs_c17"), major < 17, "{major}");
         let lost: BTreeSet<String> = [
             (14, "v.t14"),
             (16, "v.child16"),
@@ -247,12 +260,17 @@ fn an_older_server_is_told_what_it_cannot_have() {
         .map(|(_, name)| (*name).to_owned())
         .collect();
         assert_eq!(archived.differing(&target), lost, "{major}");
+        for table in &lost {
+            let rows = format!("TABLE DATA {table}");
+            assert!(along.contains(&rows), "{major}: {rows}: {along:?}");
+        }
         what_is_made_in_another_way(&target);
 
         // Told to go on, a restore does the same and says that it is not all.
         let target = self::target(major);
         let undone = archived.restore(&target, &["--continue"]).expect_code(3);
         assert_eq!(told_impossible(&undone.stderr), impossible, "{major}");
+        assert_eq!(told_along(&undone.stderr), along, "{major}");
         assert_eq!(archived.differing(&target), lost, "{major}");
 
         by_script(&without_extension, &target);
@@ -477,6 +495,8 @@ fn a_newer_server_is_told_what_it_cannot_have() {
         ];
         let expected: BTreeSet<String> = expected.iter().map(|&name| name.to_owned()).collect();
         assert_eq!(told_impossible(&refused.stderr), expected);
+        let along = told_along(&refused.stderr);
+        assert!(along.contains("VIEW public.factorial"), "{along:?}");
         archived.restore(&target, &["--skip-impossible"]).success();
         let views = target.query_rows("select viewname from pg_views where schemaname = 'public'");
         assert_eq!(views, [[Some("stays".to_owned())]]);

@@ -92,7 +92,7 @@ impl Names {
                 .collect()
         };
         let with_children =
-            |patterns: &[Pattern]| relations.with_descendants(matching(patterns, is_table));
+            |patterns: &[Pattern]| relations.with_heirs(matching(patterns, is_table));
         let mut chosen = matching(&tables, is_table);
         chosen.extend(with_children(&trees));
         let owned: Vec<EntryId> = entries
@@ -110,9 +110,21 @@ impl Names {
         excluded.extend(with_children(&exclude_trees));
         excluded.extend(matching(&exclude_extensions, is_extension));
         let mut excluded_rows = matching(&exclude_rows, is_rows_of);
-        for table in with_children(&exclude_tree_rows) {
-            excluded_rows.extend(relations.rows_of(table));
-        }
+        let trees_without_rows = with_children(&exclude_tree_rows);
+        // Only a relation's own rows, whatever others are loaded through the same root. Where the
+        // archive has rows alone, the patterns have named those.
+        let is_in_tree = |entry: &&Entry| {
+            let table = relations.relation_of(entry).unwrap_or(entry.id);
+            trees_without_rows.contains(&table)
+        };
+        let of_tables = |entry: &&Entry| matches!(entry.data, Some(DataSpec::Table { .. }));
+        excluded_rows.extend(
+            entries
+                .iter()
+                .filter(of_tables)
+                .filter(is_in_tree)
+                .map(|entry| entry.id),
+        );
 
         let order = match &filter.use_list {
             Some(list) => list.resolve(entries)?,

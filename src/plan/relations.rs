@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::archive::{DataSpec, Entry, EntryId};
+use crate::sql::{Quoting, ident, qualified};
 
 /// Kinds of entries that make a relation other entries can hang on.
 const RELATION_KINDS: [&str; 5] = [
@@ -22,7 +23,10 @@ pub(super) struct Relations<'a> {
     entries: &'a [Entry],
     by_name: HashMap<(Option<&'a str>, &'a str), EntryId>,
     rows: HashMap<EntryId, Vec<EntryId>>,
+    /// All that may be a child: a lock on the one may meet one on the other.
     children: HashMap<EntryId, Vec<EntryId>>,
+    /// What is a partition or inherits for certain: what goes by its parent's name.
+    heirs: HashMap<EntryId, Vec<EntryId>>,
     /// For each partition its parent, and what attaches it.
     attached: HashMap<EntryId, (EntryId, EntryId)>,
 }
@@ -39,13 +43,22 @@ impl<'a> Relations<'a> {
             by_name,
             rows: HashMap::new(),
             children: HashMap::new(),
+            heirs: HashMap::new(),
             attached: HashMap::new(),
         };
         for entry in entries {
             for (parent, child) in relations.parenthood(entry) {
                 relations.children.entry(parent).or_default().push(child);
-                if entry.kind == "TABLE ATTACH" {
+                let attaches = entry.kind == "TABLE ATTACH";
+                if attaches {
                     relations.attached.insert(child, (parent, entry.id));
+                }
+                if attaches
+                    || relations
+                        .entry(parent)
+                        .is_some_and(|it| inherits(entry, it))
+                {
+                    relations.heirs.entry(parent).or_default().push(child);
                 }
             }
         }
@@ -98,7 +111,9 @@ impl<'a> Relations<'a> {
         self.by_name.get(&key).copied()
     }
 
-    /// Pairs of (parent, child) that an entry tells of.
+    /// Pairs of (parent, child) that an entry tells of. A table is taken for a child of all that it
+    /// needs, a sequence or the table that one of its columns is a row of: that holds up more than
+    /// it must, never less.
     fn parenthood(&self, entry: &Entry) -> Vec<(EntryId, EntryId)> {
         let tables = || {
             entry
@@ -154,18 +169,76 @@ impl<'a> Relations<'a> {
         touched
     }
 
-    /// These relations and all their partitions and inheritance children, at any depth.
+    /// These relations and all that may be a partition or inheritance child of them, at any depth:
+    /// for locks and the order of rows.
     pub(super) fn with_descendants(
         &self,
         roots: impl IntoIterator<Item = EntryId>,
     ) -> BTreeSet<EntryId> {
-        let mut all = BTreeSet::new();
-        let mut open: Vec<EntryId> = roots.into_iter().collect();
-        while let Some(id) = open.pop() {
-            if all.insert(id) {
-                open.extend(self.children.get(&id).into_iter().flatten());
-            }
-        }
-        all
+        reach(&self.children, roots)
     }
+
+    /// These relations and all that is a partition or inheritance child of them, at any depth: for
+    /// what is selected with them.
+    pub(super) fn with_heirs(&self, roots: impl IntoIterator<Item = EntryId>) -> BTreeSet<EntryId> {
+        reach(&self.heirs, roots)
+    }
+}
+
+fn reach(
+    edges: &HashMap<EntryId, Vec<EntryId>>,
+    roots: impl IntoIterator<Item = EntryId>,
+) -> BTreeSet<EntryId> {
+    let mut all = BTreeSet::new();
+    let mut open: Vec<EntryId> = roots.into_iter().collect();
+    while let Some(id) = open.pop() {
+        if all.insert(id) {
+            open.extend(edges.get(&id).into_iter().flatten());
+        }
+    }
+    all
+}
+
+/// Whether the statements of a table make it a child of another: an entry has no other word of it.
+fn inherits(table: &Entry, parent: &Entry) -> bool {
+    if !matches!(parent.kind.as_str(), "TABLE" | "FOREIGN TABLE") {
+        return false;
+    }
+    [Quoting::WhereNeeded, Quoting::Always]
+        .iter()
+        .any(|quoting| {
+            let name = quoting.scope(|| match &parent.schema {
+                Some(schema) => qualified(schema, &parent.name),
+                None => ident(&parent.name),
+            });
+            let joins = format!(" INHERIT {name}");
+            table.create.iter().any(|statement| {
+                inherited(statement).contains(&name.as_str())
+                    || statement.starts_with("ALTER ") && statement.ends_with(&joins)
+            })
+        })
+}
+
+/// The names in the `INHERITS (…)` of a `CREATE TABLE`, as they are written there.
+fn inherited(create: &str) -> Vec<&str> {
+    // Behind the columns, whose defaults may hold any text.
+    let Some((_, list)) = create.rsplit_once("\n)\nINHERITS (") else {
+        return Vec::new();
+    };
+    let mut names = Vec::new();
+    let (mut start, mut quoted) = (0, false);
+    for (at, character) in list.char_indices() {
+        match character {
+            '"' => quoted = !quoted,
+            ',' | ')' if !quoted => {
+                names.push(list[start..at].trim_start());
+                start = at + 1;
+                if character == ')' {
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
+    names
 }

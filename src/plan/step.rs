@@ -169,7 +169,8 @@ pub struct Plan {
     pub omitted: Vec<Omitted>,
     /// What the target must have already, in the archive's order.
     pub needed: Vec<Needed>,
-    /// What the target's version does not know; also among what is left out, with all that needs it.
+    /// What the target cannot have, and all that needs it (`it needs KIND name`), in the archive's
+    /// order; also among what is left out.
     pub impossible: Vec<Omitted>,
     /// What is restored in another way, because of the target's version.
     pub adapted: Vec<Adapted>,

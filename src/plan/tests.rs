@@ -8,7 +8,7 @@ use super::*;
 use crate::archive::Sections;
 use crate::archive::{CopyFormat, DataSpec, Entry, EntryId, Form, Lock, LockMode, Pass, Section};
 use crate::error::Kind;
-use crate::sql::ServerVersion;
+use crate::sql::{Quoting, ServerVersion, qualified};
 
 pub(super) fn entry(id: EntryId, kind: &str, name: &str, section: Section) -> Entry {
     Entry {
@@ -501,7 +501,7 @@ fn what_a_target_cannot_have_goes_with_all_that_needs_it() {
     // The table, its rows, its key, the foreign key to it.
     assert_eq!(restored(&plan), [2, 4, 5, 7, 9, 11, 12]);
     let impossible: Vec<EntryId> = plan.impossible.iter().map(|o| o.entry).collect();
-    assert_eq!(impossible, [3]);
+    assert_eq!(impossible, [3, 6, 8, 10]);
     assert_eq!(
         reason(&plan, 3),
         "PostgreSQL 13 does not have something of 15"
@@ -512,6 +512,8 @@ fn what_a_target_cannot_have_goes_with_all_that_needs_it() {
         text.contains("impossible: TABLE public.customers: "),
         "{text}"
     );
+    let rows = "impossible: TABLE DATA public.customers: it needs TABLE public.customers\n";
+    assert!(text.contains(rows), "{text}");
     // What is not wanted need not be possible; neither on a target that the form is not for.
     let only_rows = Choices {
         parts: Parts::Rows,
@@ -782,6 +784,96 @@ fn indexes_functions_and_triggers_are_selected_by_name() {
         error.message(),
         "nothing in the archive matches \"nothing\""
     );
+}
+
+/// Tables that need others without being their children, and those that inherit, at two levels.
+fn heirs(quoting: Quoting) -> Vec<Entry> {
+    let name = |name: &str| quoting.scope(|| qualified("public", name));
+    let table = |id, own: &str, needs: &[EntryId], tail: &str| Entry {
+        depends_on: needs.to_vec(),
+        create: vec![format!(
+            "CREATE TABLE {} (\n    a integer\n){tail}",
+            name(own)
+        )],
+        ..entry(id, "TABLE", own, Section::PreData)
+    };
+    let (log, odd) = (name("log"), name("a), \"b\", c"));
+    let mut entries = vec![
+        entry(1, "SEQUENCE", "log_ids", Section::PreData),
+        table(2, "log", &[], ""),
+        table(3, "a), \"b\", c", &[], ""),
+        // A column of the type of its rows, a default that reads like a clause.
+        table(4, "holder", &[2], &format!("\nWITH (x='INHERITS ({log})')")),
+        table(5, "events", &[1], ""),
+        table(6, "child", &[2, 3], &format!("\nINHERITS ({odd}, {log})")),
+        table(
+            7,
+            "grandchild",
+            &[1, 6],
+            &format!("\nINHERITS ({})", name("child")),
+        ),
+        table(8, "adopted", &[2], ""),
+        rows(9, "log", 2),
+        rows(10, "holder", 4),
+        rows(11, "events", 5),
+        rows(12, "child", 6),
+        rows(13, "grandchild", 7),
+        rows(14, "adopted", 8),
+    ];
+    let adopts = format!("ALTER TABLE {} INHERIT {log}", name("adopted"));
+    entries[7].create.push(adopts);
+    entries
+}
+
+#[test]
+fn children_are_what_inherits_not_what_needs() {
+    for quoting in [Quoting::WhereNeeded, Quoting::Always] {
+        for (filter, expected) in [
+            (
+                EntryFilter {
+                    exclude_table_data_and_children: texts(&["log"]),
+                    ..EntryFilter::default()
+                },
+                vec![1, 2, 3, 4, 5, 6, 7, 8, 10, 11],
+            ),
+            (
+                EntryFilter {
+                    exclude_tables_and_children: texts(&["log*"]),
+                    ..EntryFilter::default()
+                },
+                vec![3, 4, 5, 10, 11],
+            ),
+            (
+                EntryFilter {
+                    tables_and_children: texts(&["log"]),
+                    needs: Needs::LeftOut,
+                    ..EntryFilter::default()
+                },
+                vec![2, 6, 7, 8, 9, 12, 13, 14],
+            ),
+            (
+                EntryFilter {
+                    tables_and_children: texts(&["\"a), \"\"b\"\", c\""]),
+                    needs: Needs::LeftOut,
+                    ..EntryFilter::default()
+                },
+                vec![3, 6, 7, 12, 13],
+            ),
+        ] {
+            let plan = plan_of(&heirs(quoting), &choosing(filter.clone()));
+            assert_eq!(restored(&plan), expected, "{filter:?}");
+        }
+    }
+    // Where there are rows alone, they are found by name.
+    let mut alone = vec![rows(1, "log", 1), rows(2, "events", 1)];
+    for rows in &mut alone {
+        rows.depends_on.clear();
+    }
+    let filter = EntryFilter {
+        exclude_table_data_and_children: texts(&["log"]),
+        ..EntryFilter::default()
+    };
+    assert_eq!(restored(&plan_of(&alone, &choosing(filter))), [2]);
 }
 
 #[test]

@@ -33,7 +33,8 @@ pub fn adapt(entries: &mut [Entry], target: ServerVersion) {
 }
 
 /// Leaves out what the target cannot have, among what nobody left out before, and with it all
-/// that needs it. Gives what it is and why.
+/// that needs it. Gives what that is and why, what only goes along too: a table that is lost with
+/// its rows is to be told of, whatever it is lost for.
 pub(super) fn leave_out_impossible(
     entries: &[Entry],
     choices: &Choices,
@@ -49,6 +50,15 @@ pub(super) fn leave_out_impossible(
         ))
     };
     let mut impossible = Vec::new();
+    let mut leave_out = |entry: &Entry, reason: String, reasons: &mut BTreeMap<_, _>| {
+        reasons.insert(entry.id, Reason::new(Cause::Impossible, reason.clone()));
+        impossible.push(Omitted {
+            entry: entry.id,
+            name: entry.describe(),
+            reason,
+            cause: Cause::Impossible,
+        });
+    };
     // Entries come after what they need.
     let mut gone: Vec<bool> = vec![false; entries.len()];
     for (at, entry) in entries.iter().enumerate() {
@@ -63,13 +73,7 @@ pub(super) fn leave_out_impossible(
             unknown(entry)
         };
         if let Some(reason) = reason {
-            reasons.insert(entry.id, Reason::new(Cause::Impossible, reason.clone()));
-            impossible.push(Omitted {
-                entry: entry.id,
-                name: entry.describe(),
-                reason,
-                cause: Cause::Impossible,
-            });
+            leave_out(entry, reason, reasons);
             gone[at] = true;
             continue;
         }
@@ -80,8 +84,7 @@ pub(super) fn leave_out_impossible(
             gone.get(at).copied().unwrap_or(false).then_some(needed)
         });
         if let Some(needed) = needed {
-            let reason = format!("it needs {}", needed.describe());
-            reasons.insert(entry.id, Reason::new(Cause::Impossible, reason));
+            leave_out(entry, format!("it needs {}", needed.describe()), reasons);
             gone[at] = true;
         }
     }
