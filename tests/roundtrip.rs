@@ -442,6 +442,23 @@ fn an_extension_that_the_target_does_not_offer() {
     assert!(said.contains(error), "{said}");
     let made = "select count(*) from pg_namespace where nspname = 'before_it'";
     assert_eq!(target.query_one(made), "0");
+
+    // The database that would be made anew is still there.
+    let create = format!("create database \"{}\"", source.name());
+    target.psql(&create);
+    let oid = format!(
+        "select oid from pg_database where datname = '{}'",
+        source.name()
+    );
+    let before = target.query_one(&oid);
+    let said = run(pgstow()
+        .args(["restore", "--clean", "--create", "-d", &target.url()])
+        .arg(&file))
+    .expect_code(6)
+    .stderr;
+    assert!(said.contains(error), "{said}");
+    assert_eq!(target.query_one(&oid), before);
+    target.psql(&format!("drop database \"{}\"", source.name()));
 }
 
 /// What was added to an extension by hand is in no extension's script: its privileges find nothing

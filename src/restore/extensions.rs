@@ -9,6 +9,66 @@ use crate::connect::Wire;
 use crate::error::{Context, Error, Kind, Result};
 use crate::sql::literal;
 
+/// The extensions of the plan with the versions that the source had.
+fn wanted(shared: &Shared) -> Vec<(&Entry, &str)> {
+    let steps = shared.plan.steps.iter();
+    steps
+        .filter_map(|step| shared.entry(step.entry?))
+        .filter(|entry| entry.kind == "EXTENSION" && !entry.create.is_empty())
+        .filter_map(|entry| Some((entry, entry.version.as_deref()?)))
+        .collect()
+}
+
+/// What the server has of these extensions: name, default version, one of the versions, and the
+/// version that this database has.
+async fn ask(wire: &mut Wire, wanted: &[(&Entry, &str)]) -> Result<Vec<Vec<Option<String>>>> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<String> = wanted.iter().map(|(e, _)| literal(&e.name)).collect();
+    wire.query(&format!(
+        "SELECT x.name, x.default_version, v.version, x.installed_version \
+         FROM pg_catalog.pg_available_extensions x \
+         LEFT JOIN pg_catalog.pg_available_extension_versions v ON v.name = x.name \
+         WHERE x.name IN ({})",
+        names.join(", ")
+    ))
+    .await
+    .context_with(|| "ask which extensions there are")
+}
+
+fn offers(rows: &[Vec<Option<String>>]) -> HashMap<&str, Offer<'_>> {
+    let mut offered: HashMap<&str, Offer> = HashMap::new();
+    for row in rows {
+        let field = |at: usize| row.get(at).and_then(|field| field.as_deref());
+        let offer = offered.entry(field(0).unwrap_or_default()).or_default();
+        offer.default = field(1).unwrap_or_default();
+        offer.installed = field(3);
+        offer.versions.extend(field(2));
+    }
+    offered
+}
+
+/// Before a database is made, from another one of its server: what a server offers is the same in
+/// all of them, what they have is not.
+///
+/// # Errors
+/// As [`check`].
+pub(super) async fn check_offers(
+    wire: &mut Wire,
+    shared: &Shared,
+    options: &RestoreOptions,
+) -> Result<()> {
+    let wanted = wanted(shared);
+    let rows = ask(wire, &wanted).await?;
+    let offered = offers(&rows);
+    let missing = wanted.into_iter().filter_map(|(entry, version)| {
+        let offer = offered.get(entry.name.as_str());
+        missing(entry, version, offer)
+    });
+    refuse(missing.collect(), options)
+}
+
 /// Says which extensions will have another version than on the source, before anything is made.
 ///
 /// # Errors
@@ -19,41 +79,13 @@ pub(super) async fn check(
     shared: &Shared,
     options: &RestoreOptions,
 ) -> Result<()> {
-    let wanted: Vec<(&Entry, &str)> = shared
-        .plan
-        .steps
-        .iter()
-        .filter_map(|step| shared.entry(step.entry?))
-        .filter(|entry| entry.kind == "EXTENSION" && !entry.create.is_empty())
-        .filter_map(|entry| Some((entry, entry.version.as_deref()?)))
-        .collect();
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let names: Vec<String> = wanted.iter().map(|(e, _)| literal(&e.name)).collect();
-    let rows = wire
-        .query(&format!(
-            "SELECT x.name, x.default_version, v.version, x.installed_version \
-             FROM pg_catalog.pg_available_extensions x \
-             LEFT JOIN pg_catalog.pg_available_extension_versions v ON v.name = x.name \
-             WHERE x.name IN ({})",
-            names.join(", ")
-        ))
-        .await
-        .context_with(|| "ask which extensions there are")?;
-    let mut offered: HashMap<&str, Offer> = HashMap::new();
-    for row in &rows {
-        let field = |at: usize| row.get(at).and_then(|field| field.as_deref());
-        let offer = offered.entry(field(0).unwrap_or_default()).or_default();
-        offer.default = field(1).unwrap_or_default();
-        offer.installed = field(3);
-        offer.versions.extend(field(2));
-    }
-    let mut missing = Vec::new();
+    let wanted = wanted(shared);
+    let rows = ask(wire, &wanted).await?;
+    let offered = offers(&rows);
+    let mut lacking = Vec::new();
     for (entry, version) in wanted {
         let name = entry.describe();
         match offered.get(entry.name.as_str()) {
-            None => missing.push(name),
             // One that is there stays as it is.
             Some(offer) if offer.installed.is_some() => {
                 if offer.installed != Some(version) {
@@ -63,18 +95,33 @@ pub(super) async fn check(
                     ));
                 }
             }
-            Some(offer) if pinned(entry, version) => {
-                if !offer.versions.contains(&version) {
-                    missing.push(format!("{name} in version {version}"));
+            Some(offer) if !pinned(entry, version) => {
+                if offer.default != version {
+                    shared.warn(format!(
+                        "{name} is made in version {}, on the source it was {version}",
+                        offer.default
+                    ));
                 }
             }
-            Some(offer) if offer.default != version => shared.warn(format!(
-                "{name} is made in version {}, on the source it was {version}",
-                offer.default
-            )),
-            Some(_) => {}
+            offer => lacking.extend(missing(entry, version, offer)),
         }
     }
+    refuse(lacking, options)
+}
+
+/// What the server does not offer of an extension that is to be made.
+fn missing(entry: &Entry, version: &str, offer: Option<&Offer<'_>>) -> Option<String> {
+    let name = entry.describe();
+    match offer {
+        None => Some(name),
+        Some(offer) if pinned(entry, version) && !offer.versions.contains(&version) => {
+            Some(format!("{name} in version {version}"))
+        }
+        Some(_) => None,
+    }
+}
+
+fn refuse(missing: Vec<String>, options: &RestoreOptions) -> Result<()> {
     // With several errors to come, each is told when it comes.
     if missing.is_empty() || options.on_error == OnError::Continue {
         return Ok(());

@@ -13,6 +13,7 @@
 //! What it leaves to others: which entries and in which order (`plan`), the protocol (`connect`),
 //! the format (`archive`), asking and printing (`ops` and the binary).
 
+mod cascade;
 mod coordinator;
 mod database;
 mod extensions;

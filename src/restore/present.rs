@@ -1,7 +1,7 @@
 //! Which objects of an archive the target has already: of those that would be pulled in, and of
 //! those that `--clean` is to drop.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::archive::{Entry, EntryId};
 use crate::connect::Wire;
@@ -160,19 +160,7 @@ pub(super) async fn ask<'a>(
     wire: &mut Wire,
     entries: impl Iterator<Item = &'a Entry>,
 ) -> Result<BTreeSet<EntryId>> {
-    let values: Vec<String> = entries
-        .map(|entry| {
-            let text = |value: &str| format!("{}::text", literal(value));
-            format!(
-                "({}, {}, {}, {}, {})",
-                entry.id,
-                text(&entry.kind),
-                text(entry.schema.as_deref().unwrap_or_default()),
-                text(entry.relation.as_deref().unwrap_or_default()),
-                text(&entry.name),
-            )
-        })
-        .collect();
+    let values = values(entries);
     let cases: Vec<String> = LOOKUPS
         .iter()
         .map(|(kinds, condition)| {
@@ -201,4 +189,74 @@ pub(super) async fn ask<'a>(
         }
     }
     Ok(present)
+}
+
+fn values<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<String> {
+    entries
+        .map(|entry| {
+            let text = |value: &str| format!("{}::text", literal(value));
+            format!(
+                "({}, {}, {}, {}, {})",
+                entry.id,
+                text(&entry.kind),
+                text(entry.schema.as_deref().unwrap_or_default()),
+                text(entry.relation.as_deref().unwrap_or_default()),
+                text(&entry.name),
+            )
+        })
+        .collect()
+}
+
+/// An object by the OIDs of its catalog and of its row there.
+pub(super) type Identity = (u32, u32);
+
+/// The objects of these entries, as far as they are there and their kinds have a lookup.
+pub(super) async fn identify<'a>(
+    wire: &mut Wire,
+    entries: impl Iterator<Item = &'a Entry>,
+) -> Result<BTreeMap<EntryId, Identity>> {
+    let values = values(entries);
+    // Not everybody may see the OIDs of subscriptions, and nothing depends on one.
+    let cases: Vec<String> = LOOKUPS
+        .iter()
+        .filter(|(kinds, _)| !kinds.contains(&"SUBSCRIPTION"))
+        .filter_map(|(kinds, condition)| {
+            let select = condition.strip_prefix("EXISTS (SELECT FROM ")?;
+            let (catalog, _) = select.split_once(" o ")?;
+            let kinds: Vec<String> = kinds.iter().map(|kind| literal(kind)).collect();
+            Some(format!(
+                "WHEN w.kind IN ({}) THEN (SELECT pg_catalog.min({}::pg_catalog.regclass::oid::text \
+                 || ' ' || o.oid::text) FROM {select}",
+                kinds.join(", "),
+                literal(catalog)
+            ))
+        })
+        .collect();
+    let mut found = BTreeMap::new();
+    for group in values.chunks(1000) {
+        let query = format!(
+            "SELECT w.id::text, CASE {} END FROM (VALUES {}) AS w (id, kind, schema, relation, name) \
+             LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema",
+            cases.join(" "),
+            group.join(", "),
+        );
+        let rows = wire
+            .query(&query)
+            .await
+            .context_with(|| "ask which objects are to be dropped")?;
+        for row in rows {
+            let field = |at: usize| row.get(at).and_then(|field| field.as_deref());
+            let Some(identity) = field(1) else { continue };
+            let parsed = || {
+                let (catalog, object) = identity.split_once(' ')?;
+                let id = field(0)?.parse().ok()?;
+                Some((id, (catalog.parse().ok()?, object.parse().ok()?)))
+            };
+            let (id, identity) = parsed().ok_or_else(|| {
+                Error::new(Kind::Failed, "the target answered with an unknown object")
+            })?;
+            found.insert(id, identity);
+        }
+    }
+    Ok(found)
 }

@@ -20,7 +20,9 @@ use super::serial::{
 use super::session::{self, Setup};
 use super::shared::{Shared, Transactions};
 use super::triggers::Switcher;
-use super::{database, extensions, globals, present, statistics, target, triggers, versions};
+use super::{
+    cascade, database, extensions, globals, present, statistics, target, triggers, versions,
+};
 use crate::archive::{Archive, Entry, EntryId, Manifest, StreamReader};
 use crate::connect::{Config, Wire};
 use crate::error::{Context, Error, Kind, Result, SqlState};
@@ -499,6 +501,9 @@ async fn prepare(
         if !options.if_exists {
             refuse_absent(wire, shared, cancel, outcome).await?;
         }
+        let canceller = wire.canceller();
+        let looking = cascade::refuse_strangers(wire, shared);
+        unless_cancelled(canceller, cancel, looking).await??;
         drop_objects(wire, shared, cancel, outcome).await?;
     }
     outcome.phase("pre-data");
@@ -623,6 +628,11 @@ impl Target<'_> {
         let place = wire.describe().to_owned();
         let has_globals = source.has_globals;
         globals::check_names(shared, &found, source.globals, has_globals, &place)?;
+        // An extension that a database has already need not be offered; this one is still to be
+        // made, perhaps in the place of one that is dropped.
+        if self.options.create && !self.options.adopt {
+            extensions::check_offers(&mut wire, shared, self.options).await?;
+        }
         let name = if self.options.create {
             Some(self.name_database(&mut wire, shared, source).await?)
         } else {

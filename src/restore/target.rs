@@ -229,23 +229,24 @@ pub(super) async fn create_database(
         })?;
     if let Some(absent) = how.drop_first {
         // A template cannot be dropped as long as it is one.
-        if find_database(wire, how.name).await? == Some(true) {
-            let name = ident(how.name);
+        let was_template = find_database(wire, how.name).await? == Some(true);
+        let name = ident(how.name);
+        if was_template {
             let no_template = format!("ALTER DATABASE {name} IS_TEMPLATE = false");
             run(wire, made, &no_template).await?;
         }
-        for entry in database.iter().rev().filter_map(of) {
-            for statement in &entry.drop {
-                let force = if how.force { " WITH (FORCE)" } else { "" };
-                let statement = format!("{}{force}", absent.applied_to(statement));
-                run(wire, entry, &statement).await.map_err(|error| {
-                    if error.sqlstate() == Some(&SqlState::OBJECT_IN_USE) && !how.force {
-                        error.with_hint("end the sessions in it, or have that done with --force")
-                    } else {
-                        error
-                    }
-                })?;
+        let entries = database.iter().rev().filter_map(of);
+        if let Err(error) = drop_database(wire, entries, absent, how.force).await {
+            // It is still there, and is to be what it was.
+            if was_template {
+                let template = format!("ALTER DATABASE {name} IS_TEMPLATE = true");
+                if wire.execute(&template).await.is_err() {
+                    return Err(error.with_hint(format!(
+                        "it is no template any more and could not be made one again: {template}"
+                    )));
+                }
             }
+            return Err(error);
         }
     }
     // CREATE DATABASE stands alone: it cannot be in a transaction. What else the entry has sets
@@ -266,6 +267,28 @@ pub(super) async fn create_database(
                 error
             }
         })?;
+    }
+    Ok(())
+}
+
+async fn drop_database(
+    wire: &mut Wire,
+    entries: impl Iterator<Item = &Entry>,
+    absent: Absent,
+    force: bool,
+) -> Result<()> {
+    for entry in entries {
+        for statement in &entry.drop {
+            let with_force = if force { " WITH (FORCE)" } else { "" };
+            let statement = format!("{}{with_force}", absent.applied_to(statement));
+            run(wire, entry, &statement).await.map_err(|error| {
+                if error.sqlstate() == Some(&SqlState::OBJECT_IN_USE) && !force {
+                    error.with_hint("end the sessions in it, or have that done with --force")
+                } else {
+                    error
+                }
+            })?;
+        }
     }
     Ok(())
 }

@@ -335,3 +335,44 @@ fn clean_drops_what_is_selected_and_nothing_else() {
     assert!(said.contains("drop it yourself"), "{said}");
     assert_eq!(target.query_one("SELECT count(*) FROM mine"), "500");
 }
+
+/// Only `CASCADE` drops types that their own functions need, and what else it would take along is
+/// named before anything is dropped.
+#[test]
+fn clean_takes_nothing_along_that_the_archive_does_not_have() {
+    let server = Server::start(18);
+    let source = server.create_db("cascade");
+    source.load_fixture("base-types");
+    source.load_fixture("ranges");
+    source.psql(
+        "CREATE TYPE pair;
+         CREATE FUNCTION pair_in(cstring) RETURNS pair LANGUAGE internal IMMUTABLE STRICT AS 'int8in';
+         CREATE FUNCTION pair_out(pair) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'int8out';
+         CREATE TYPE pair (INPUT = pair_in, OUTPUT = pair_out, LIKE = int8);
+         CREATE FUNCTION twice(p pair, n int = 2) RETURNS pair LANGUAGE sql AS 'SELECT p';
+         CREATE TABLE pairs (p pair DEFAULT '1', ps pair[], CHECK (twice(p) IS NOT NULL));
+         CREATE VIEW shown AS SELECT twice(p) FROM pairs;
+         CREATE CAST (pair AS int8) WITHOUT FUNCTION;
+         INSERT INTO pairs VALUES ('7');",
+    );
+    let (_dir, archive) = dumped(&source, &[]);
+    let target = server.create_db("strangers");
+    restored(&target, &archive, &[]).success();
+    for options in [&["--clean"][..], &["--clean", "--if-exists", "-1"]] {
+        restored(&target, &archive, options).success();
+        assert_same_schema(&source, &target);
+    }
+    target.psql(
+        "CREATE TABLE big_log (id int, v pair);
+         INSERT INTO big_log VALUES (1, '5');
+         DROP VIEW shown;",
+    );
+    for more in [&["--if-exists"][..], &["--if-exists", "--continue"]] {
+        let options = [&["--clean"][..], more].concat();
+        let said = restored(&target, &archive, &options).expect_code(6).stderr;
+        assert!(said.contains("column v of table public.big_log"), "{said}");
+        assert!(!said.contains("pairs"), "{said}");
+        assert_eq!(target.query_one("SELECT v FROM big_log"), "5");
+        assert_eq!(target.query_one("SELECT p FROM pairs"), "7");
+    }
+}
