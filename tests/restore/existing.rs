@@ -190,7 +190,7 @@ fn one_transaction_leaves_all_or_nothing() {
         target.query_one("SELECT count(*) FROM pg_largeobject_metadata"),
         "0"
     );
-    restored(&target, &bad, &["--transaction-size=2", "--continue"]).expect_code(3);
+    restored(&target, &bad, &["--continue"]).expect_code(3);
     assert_eq!(target.query_one("SELECT count(*) FROM part"), "500");
 }
 
