@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use pgstow::archive::{
     ArchiveId, BINARY_HEADER, BINARY_TRAILER, Codec, CopyFormat, DataSpec, Encoder, Entry,
-    Fingerprint, Manifest, Pass, RawFrame, Scripts, Section, Timestamp, Writer, rows_of,
+    Fingerprint, Manifest, RawFrame, Scripts, Section, Timestamp, Writer, rows_of,
 };
 use pgstow::storage::{LocalSink, Overwrite};
 use support::{Server, pgstow, run, run_with_input, tool};
@@ -307,28 +307,9 @@ fn no_server_ends_with_4_and_leaves_no_file() {
 
 fn entry(id: u32, kind: &str, name: &str, section: Section) -> Entry {
     Entry {
-        id,
-        kind: kind.to_owned(),
         schema: Some("odd \"s".to_owned()),
-        name: name.to_owned(),
-        relation: None,
         owner: Some("postgres".to_owned()),
-        section,
-        pass: Pass::Main,
-        depends_on: Vec::new(),
-        locks: Vec::new(),
-        tablespace: None,
-        access_method: None,
-        create: Vec::new(),
-        drop: Vec::new(),
-        set_owner: Vec::new(),
-        privileges: Vec::new(),
-        comments: Vec::new(),
-        labels: Vec::new(),
-        roles: Vec::new(),
-        version: None,
-        data: None,
-        forms: Vec::new(),
+        ..Entry::new(id, kind, name, section)
     }
 }
 

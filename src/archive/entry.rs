@@ -259,6 +259,34 @@ const SECRET_KINDS: [&str; 8] = [
 ];
 
 impl Entry {
+    /// An entry of the main pass with nothing in it yet.
+    pub fn new(id: EntryId, kind: &str, name: &str, section: Section) -> Self {
+        Self {
+            id,
+            kind: kind.to_owned(),
+            schema: None,
+            name: name.to_owned(),
+            relation: None,
+            owner: None,
+            section,
+            pass: Pass::Main,
+            depends_on: Vec::new(),
+            locks: Vec::new(),
+            tablespace: None,
+            access_method: None,
+            create: Vec::new(),
+            drop: Vec::new(),
+            set_owner: Vec::new(),
+            privileges: Vec::new(),
+            comments: Vec::new(),
+            labels: Vec::new(),
+            roles: Vec::new(),
+            version: None,
+            data: None,
+            forms: Vec::new(),
+        }
+    }
+
     /// Whether this is nothing but comments or security labels on something that the archive does
     /// not make: an object of the system or of an extension, which a target may not have.
     pub fn is_remark(&self) -> bool {
@@ -320,28 +348,9 @@ mod tests {
 
     fn entry(id: EntryId, section: Section, depends_on: &[EntryId], has_data: bool) -> Entry {
         Entry {
-            id,
-            kind: String::new(),
-            schema: None,
-            name: String::new(),
-            relation: None,
-            owner: None,
-            section,
-            pass: Pass::Main,
             depends_on: depends_on.to_vec(),
-            locks: Vec::new(),
-            tablespace: None,
-            access_method: None,
-            create: Vec::new(),
-            drop: Vec::new(),
-            set_owner: Vec::new(),
-            privileges: Vec::new(),
-            comments: Vec::new(),
-            labels: Vec::new(),
-            roles: Vec::new(),
-            version: None,
             data: has_data.then_some(DataSpec::LargeObjects),
-            forms: Vec::new(),
+            ..Entry::new(id, "", "", section)
         }
     }
 

@@ -179,37 +179,18 @@ mod tests {
 
     use super::super::tar;
     use super::*;
-    use crate::archive::{Pass, Section};
+    use crate::archive::Section;
 
     pub(crate) fn table(id: EntryId, schema: &str, name: &str) -> Entry {
         Entry {
-            id,
-            kind: "TABLE DATA".to_owned(),
             schema: Some(schema.to_owned()),
-            name: name.to_owned(),
-            relation: None,
-            owner: None,
-            section: Section::Data,
-            pass: Pass::Main,
-            depends_on: Vec::new(),
-            locks: Vec::new(),
-            tablespace: None,
-            access_method: None,
-            create: Vec::new(),
-            drop: Vec::new(),
-            set_owner: Vec::new(),
-            privileges: Vec::new(),
-            comments: Vec::new(),
-            labels: Vec::new(),
-            roles: Vec::new(),
-            version: None,
             data: Some(DataSpec::Table {
                 format: CopyFormat::Text,
                 columns: vec!["a".to_owned()],
                 copy_out: String::new(),
                 copy_in: String::new(),
             }),
-            forms: Vec::new(),
+            ..Entry::new(id, "TABLE DATA", name, Section::Data)
         }
     }
 

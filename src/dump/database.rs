@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::archive::{AclRecord, DatabaseRecord, Entry, EntryId, Pass, Section, SettingRecord};
+use crate::archive::{AclRecord, DatabaseRecord, Entry, EntryId, Section, SettingRecord};
 use crate::ddl;
 use crate::error::{Error, Kind, Result};
 use crate::model::{AclItem, Database};
@@ -82,30 +82,7 @@ pub(super) fn database_entries(
     let name = &properties.header.name;
     let first = EntryId::try_from(entries.len() + 1)
         .map_err(|_| Error::new(Kind::Failed, "more than four thousand million objects"))?;
-    let blank = |id, kind: &str| Entry {
-        id,
-        kind: kind.to_owned(),
-        schema: None,
-        name: name.clone(),
-        relation: None,
-        owner: None,
-        section: Section::PreData,
-        pass: Pass::Main,
-        depends_on: Vec::new(),
-        locks: Vec::new(),
-        tablespace: None,
-        access_method: None,
-        create: Vec::new(),
-        drop: Vec::new(),
-        set_owner: Vec::new(),
-        privileges: Vec::new(),
-        comments: Vec::new(),
-        labels: Vec::new(),
-        roles: Vec::new(),
-        version: None,
-        data: None,
-        forms: Vec::new(),
-    };
+    let blank = |id, kind: &str| Entry::new(id, kind, name, Section::PreData);
     let definition = Entry {
         owner: properties
             .header

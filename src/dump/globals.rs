@@ -2,9 +2,7 @@
 
 use std::time::Instant;
 
-use crate::archive::{
-    ArchiveId, Entry, EntryId, Globals, Manifest, Pass, Scripts, Section, Writer,
-};
+use crate::archive::{ArchiveId, Entry, EntryId, Globals, Manifest, Scripts, Section, Writer};
 use crate::catalog::{self, GlobalsRequest};
 use crate::connect::Session;
 use crate::ddl;
@@ -68,20 +66,8 @@ pub(super) async fn read(
 fn entry(id: EntryId, global: ddl::globals::Global, options: &DumpOptions) -> Option<Entry> {
     let leave_out = options.leave_out;
     let entry = Entry {
-        id,
-        kind: global.kind.to_owned(),
-        schema: None,
-        name: global.name,
-        relation: None,
         owner: global.owner.filter(|_| !leave_out.owners),
-        section: Section::PreData,
-        pass: Pass::Main,
-        depends_on: Vec::new(),
-        locks: Vec::new(),
-        tablespace: None,
-        access_method: None,
         create: global.create,
-        drop: Vec::new(),
         set_owner: unless(leave_out.owners, global.set_owner),
         roles: match (leave_out.privileges, global.privileges.is_empty()) {
             (true, false) => Vec::new(),
@@ -90,13 +76,12 @@ fn entry(id: EntryId, global: ddl::globals::Global, options: &DumpOptions) -> Op
         privileges: unless(leave_out.privileges, global.privileges),
         comments: unless(leave_out.comments, global.comments),
         labels: unless(leave_out.security_labels, global.labels),
-        version: None,
-        data: None,
         forms: global
             .forms
             .into_iter()
             .filter_map(|form| form_of(form, leave_out))
             .collect(),
+        ..Entry::new(id, global.kind, &global.name, Section::PreData)
     };
     let empty = entry.create.is_empty() && entry.privileges.is_empty();
     (!empty).then_some(entry)

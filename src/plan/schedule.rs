@@ -16,12 +16,16 @@ const SORTS: [Work; 6] = [
     Work::Analyze(Analyzed::Table),
 ];
 
+/// The place of its sort in [`SORTS`]; a barrier, which never waits to be taken, has no other.
 fn sort_of(work: Work) -> usize {
-    let is_it = |sort: &Work| match (sort, work) {
-        (Work::Analyze(_), Work::Analyze(_)) => true,
-        (sort, work) => *sort == work,
-    };
-    SORTS.iter().position(is_it).unwrap_or_default()
+    match work {
+        Work::Statements | Work::Barrier(_) => 0,
+        Work::Rows => 1,
+        Work::LargeObjects => 2,
+        Work::Privileges => 3,
+        Work::Statistics => 4,
+        Work::Analyze(_) => 5,
+    }
 }
 
 /// The state of a walk through a plan: hands out steps whose dependencies are done and whose locks

@@ -12,28 +12,10 @@ use crate::sql::{Quoting, ServerVersion, qualified};
 
 pub(super) fn entry(id: EntryId, kind: &str, name: &str, section: Section) -> Entry {
     Entry {
-        id,
-        kind: kind.to_owned(),
         schema: Some("public".to_owned()),
-        name: name.to_owned(),
-        relation: None,
-        owner: None,
-        section,
-        pass: Pass::Main,
-        depends_on: Vec::new(),
-        locks: Vec::new(),
-        tablespace: None,
-        access_method: None,
         create: vec![format!("CREATE {kind} {name}")],
         drop: vec![format!("DROP {kind} IF EXISTS {name}")],
-        set_owner: Vec::new(),
-        privileges: Vec::new(),
-        comments: Vec::new(),
-        labels: Vec::new(),
-        roles: Vec::new(),
-        version: None,
-        data: None,
-        forms: Vec::new(),
+        ..Entry::new(id, kind, name, section)
     }
 }
 

@@ -180,33 +180,16 @@ fn without_privilege(entry: &Entry, statement: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::archive::{Pass, Section};
+    use crate::archive::Section;
     use crate::error::SqlState;
 
     fn entry(kind: &str) -> Entry {
         Entry {
-            id: 1,
-            kind: kind.to_owned(),
-            schema: None,
-            name: "x".to_owned(),
-            relation: None,
-            owner: None,
-            section: Section::PreData,
-            pass: Pass::Main,
-            depends_on: Vec::new(),
-            locks: Vec::new(),
-            tablespace: None,
-            access_method: None,
-            create: Vec::new(),
-            drop: Vec::new(),
             set_owner: vec!["ALTER TABLE x OWNER TO o".to_owned()],
             privileges: vec!["GRANT SELECT ON TABLE x TO g".to_owned()],
             comments: vec!["COMMENT ON TABLE x IS 'c'".to_owned()],
             labels: vec!["SECURITY LABEL FOR p ON TABLE x IS 'l'".to_owned()],
-            roles: Vec::new(),
-            version: None,
-            forms: Vec::new(),
-            data: None,
+            ..Entry::new(1, kind, "x", Section::PreData)
         }
     }
 

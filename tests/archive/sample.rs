@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use pgstow::archive::{
     ArchiveId, BINARY_HEADER, BINARY_TRAILER, Codec, CopyFormat, DataSpec, Encoder, Entry, EntryId,
-    Fingerprint, Manifest, Pass, RawFrame, Scripts, Section, StoredFrame, Summary, Timestamp,
-    Writer, rows_of,
+    Fingerprint, Manifest, RawFrame, Scripts, Section, StoredFrame, Summary, Timestamp, Writer,
+    rows_of,
 };
 use pgstow::error::{Error, Kind, Result};
 use pgstow::storage::{Sink, Source};
@@ -73,28 +73,10 @@ impl Source for MemorySource {
 
 pub fn entry(id: EntryId, kind: &str, schema: &str, name: &str, section: Section) -> Entry {
     Entry {
-        id,
-        kind: kind.to_owned(),
         schema: Some(schema.to_owned()),
-        name: name.to_owned(),
-        relation: None,
         owner: Some("postgres".to_owned()),
-        section,
-        pass: Pass::Main,
-        depends_on: Vec::new(),
-        locks: Vec::new(),
-        tablespace: None,
-        access_method: None,
         create: vec![format!("CREATE {kind} {name}")],
-        drop: Vec::new(),
-        set_owner: Vec::new(),
-        privileges: Vec::new(),
-        comments: Vec::new(),
-        labels: Vec::new(),
-        roles: Vec::new(),
-        version: None,
-        data: None,
-        forms: Vec::new(),
+        ..Entry::new(id, kind, name, section)
     }
 }
 

@@ -44,28 +44,9 @@ impl Build {
     ) -> &mut Entry {
         let id = EntryId::try_from(self.entries.len() + 1).unwrap();
         self.entries.push(Entry {
-            id,
-            kind: kind.to_owned(),
             schema: Some("public".to_owned()),
-            name: name.to_owned(),
-            relation: None,
-            owner: None,
-            section,
-            pass: Pass::Main,
-            depends_on: Vec::new(),
-            locks: Vec::new(),
-            tablespace: None,
-            access_method: None,
             create: create.iter().map(|sql| (*sql).to_owned()).collect(),
-            drop: Vec::new(),
-            set_owner: Vec::new(),
-            privileges: Vec::new(),
-            comments: Vec::new(),
-            labels: Vec::new(),
-            roles: Vec::new(),
-            version: None,
-            data: None,
-            forms: Vec::new(),
+            ..Entry::new(id, kind, name, section)
         });
         self.entries.last_mut().unwrap()
     }
