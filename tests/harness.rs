@@ -5,10 +5,10 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::{
-    MAJORS, Server, assert_same_data, assert_same_schema, normalise, pg_dump_schema, run_for,
-    run_with_input, table_hashes,
+    Dice, Fault, Harm, MAJORS, Proxy, Server, Side, assert_same_data, assert_same_schema,
+    normalise, pg_dump_schema, run_for, run_with_input, table_hashes,
 };
 
 fn starts_and_referees(major: u32) {
@@ -223,4 +223,65 @@ fn a_small_disk_fills_up() {
     assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
     drop(disk);
     assert!(!place.exists());
+}
+
+#[test]
+fn a_proxy_passes_on_delays_pauses_and_cuts() {
+    let server = Server::start(18);
+    let db = server.create_db("proxied");
+    let ask = |proxy: &Proxy, sql: &str| {
+        let mut psql = support::tool("psql");
+        support::run(psql.args(["-X", "-A", "-t", "-c", sql, "-d", &proxy.url(&db)]))
+    };
+    let long = "select repeat('x', 3000000)";
+    let proxy = Proxy::start(&server);
+    let whole = ask(&proxy, long).success().stdout;
+    assert_eq!(whole.trim().len(), 3_000_000);
+    assert_eq!((proxy.connections(), proxy.harmed()), (1, 0));
+    assert!(proxy.passed() > 3_000_000);
+
+    // Two round trips at least, each way.
+    let slow = Proxy::builder(&server)
+        .delay(Duration::from_millis(30))
+        .start();
+    let begun = Instant::now();
+    assert_eq!(ask(&slow, "select 1").success().stdout.trim(), "1");
+    assert!(begun.elapsed() > Duration::from_millis(120));
+
+    proxy.pause();
+    let waits = std::thread::scope(|scope| {
+        let waits = scope.spawn(|| ask(&proxy, "select 2"));
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(!waits.is_finished());
+        proxy.resume();
+        waits.join().unwrap()
+    });
+    assert_eq!(waits.success().stdout.trim(), "2");
+
+    let harmful = Proxy::builder(&server)
+        .faults(|number| {
+            let harm = match number {
+                0 => Harm::Cut,
+                1 => Harm::StallThenCut(Duration::from_millis(50)),
+                _ => Harm::Stall(Duration::from_millis(50)),
+            };
+            let (side, after) = (Side::ToClient, 2_000_000);
+            vec![Fault { side, after, harm }]
+        })
+        .start();
+    for _ in 0..2 {
+        let before = harmful.passed();
+        let cut = ask(&harmful, long).expect_code(2);
+        assert!(cut.stdout.is_empty() && !cut.stderr.is_empty());
+        assert!(harmful.passed() - before < 2_010_000);
+    }
+    assert_eq!(ask(&harmful, long).success().stdout, whole);
+    assert_eq!(harmful.harmed(), 3);
+
+    let rolls = |seed| {
+        let mut dice = Dice::new(seed);
+        [(); 50].map(|()| dice.fault(1 << 20))
+    };
+    assert_eq!(rolls(7), rolls(7));
+    assert_ne!(rolls(7), rolls(8));
 }

@@ -40,6 +40,7 @@ mod disk;
 mod fixture;
 mod pki;
 mod process;
+mod proxy;
 mod referee;
 mod sample;
 mod server;
@@ -50,6 +51,7 @@ pub use disk::SmallDisk;
 pub use fixture::{Fixture, fixture_path, fixtures};
 pub use pki::Pki;
 pub use process::{Output, pgstow, run, run_for, run_with_input};
+pub use proxy::{Dice, Fault, Harm, Proxy, ProxyBuilder, Side};
 pub use referee::{
     assert_same_data, assert_same_schema, assert_same_text, encoding_option, normalise,
     pg_dump_schema, pg_dump_schema_by, table_hashes, text_of,
