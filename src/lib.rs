@@ -63,6 +63,7 @@ pub mod graph;
 pub mod model;
 pub mod ops;
 pub mod plan;
+pub mod relay;
 pub mod report;
 pub mod restore;
 pub mod select;

@@ -29,18 +29,19 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ddl", &["error", "sql", "model", "graph"]),
     ("archive", &["error", "report", "task", "sql", "storage"]),
     ("plan", &["error", "select", "sql", "dag", "archive"]),
+    ("relay", &["error", "task", "archive"]),
     (
         "dump",
         &[
             "error", "select", "report", "task", "sql", "connect", "model", "catalog", "graph",
-            "ddl", "archive", "storage",
+            "ddl", "archive", "storage", "relay",
         ],
     ),
     (
         "restore",
         &[
             "error", "select", "report", "task", "sql", "dag", "connect", "model", "ddl",
-            "archive", "storage", "plan",
+            "archive", "storage", "plan", "relay",
         ],
     ),
     (

@@ -20,6 +20,7 @@ use crate::storage::Sink;
 
 use super::database::{database_entries, database_record};
 use super::entries::{Contents, contents};
+use super::outlet::Outlet;
 use super::pipeline::{Expected, Pipeline, Written};
 use super::work::Work;
 use super::{DumpOptions, DumpReport, SnapshotMode, globals, scripts, session, work};
@@ -36,30 +37,8 @@ pub async fn run(
     cancel: CancellationToken,
 ) -> Result<DumpReport> {
     options.validate()?;
-    let dump = Dump {
-        config,
-        options,
-        observer,
-        cancellers: Cancellers::default(),
-        stop: CancellationToken::new(),
-        started: Instant::now(),
-    };
-    let mut running = std::pin::pin!(dump.run(sink));
-    tokio::select! {
-        result = &mut running => return result,
-        () = cancel.cancelled() => dump.stop.cancel(),
-    }
-    // A cancel request reaches only a statement that is running: one may have begun just after.
-    for _ in 0..CANCEL_ATTEMPTS {
-        dump.cancellers.cancel_all().await;
-        if let Ok(result) = tokio::time::timeout(CANCEL_INTERVAL, &mut running).await {
-            // It may have been done a moment before.
-            return result.map_err(|_| Error::new(Kind::Interrupted, "dump interrupted"));
-        }
-    }
-    // Whatever it still waits for (a reader of the pipe, perhaps) is given up; its tasks end and
-    // the sink is aborted when it is dropped.
-    Err(Error::new(Kind::Interrupted, "dump interrupted"))
+    let dump = Dump::new(config, options, observer);
+    dump.unless(&cancel, dump.run(sink)).await
 }
 
 /// How often server work is asked to end after an interrupt, and how long each time is given.
@@ -104,22 +83,73 @@ struct Begun {
     database: Option<Database>,
 }
 
-struct Dump<'a> {
-    config: &'a Config,
-    options: &'a DumpOptions,
-    observer: Arc<dyn Observer>,
-    cancellers: Cancellers,
-    stop: CancellationToken,
-    started: Instant,
+/// All that is to be read, under a snapshot and locks that the leader holds.
+pub(super) struct Listed {
+    pub leader: Session,
+    pub snapshot: String,
+    pub manifest: Manifest,
+    pub globals: Option<archive::Globals>,
+    /// None where only what belongs to the whole server is dumped.
+    pub contents: Option<Contents>,
 }
 
-impl Dump<'_> {
-    fn phase(&self, name: &'static str, steps: Option<u64>) {
+/// One reading of a database, from its beginning to its end.
+pub(super) struct Dump<'a> {
+    config: &'a Config,
+    pub options: &'a DumpOptions,
+    pub observer: Arc<dyn Observer>,
+    cancellers: Cancellers,
+    stop: CancellationToken,
+    pub started: Instant,
+}
+
+impl<'a> Dump<'a> {
+    pub fn new(config: &'a Config, options: &'a DumpOptions, observer: Arc<dyn Observer>) -> Self {
+        Self {
+            config,
+            options,
+            observer,
+            cancellers: Cancellers::default(),
+            stop: CancellationToken::new(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Runs to the end, or until `cancel` fires and what runs on the server has ended.
+    pub async fn unless<T>(
+        &self,
+        cancel: &CancellationToken,
+        running: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let mut running = std::pin::pin!(running);
+        tokio::select! {
+            result = &mut running => return result,
+            () = cancel.cancelled() => self.stop.cancel(),
+        }
+        // A cancel request reaches only a statement that is running: one may have begun just after.
+        for _ in 0..CANCEL_ATTEMPTS {
+            self.cancellers.cancel_all().await;
+            if let Ok(result) = tokio::time::timeout(CANCEL_INTERVAL, &mut running).await {
+                // It may have been done a moment before.
+                return result.map_err(|_| Error::new(Kind::Interrupted, "dump interrupted"));
+            }
+        }
+        // Whatever it still waits for (a reader of the pipe, perhaps) is given up; its tasks end and
+        // the sink is aborted when it is dropped.
+        Err(Error::new(Kind::Interrupted, "dump interrupted"))
+    }
+
+    /// Has what runs there end with the dump.
+    pub fn watch(&self, canceller: Canceller) {
+        self.cancellers.add(canceller);
+    }
+
+    pub fn phase(&self, name: &'static str, steps: Option<u64>) {
         self.observer.event(&Event::Phase { name, steps });
     }
 
     /// Ends the dump here when it was interrupted.
-    fn checkpoint(&self) -> Result<()> {
+    pub fn checkpoint(&self) -> Result<()> {
         if self.stop.is_cancelled() {
             return Err(Error::new(Kind::Interrupted, "dump interrupted"));
         }
@@ -167,7 +197,7 @@ impl Dump<'_> {
     }
 
     /// Waits for a connection; until there is one, there is nothing that could be cancelled.
-    async fn unless_stopped<T>(&self, connect: impl Future<Output = Result<T>>) -> Result<T> {
+    pub async fn unless_stopped<T>(&self, connect: impl Future<Output = Result<T>>) -> Result<T> {
         self.stop
             .run_until_cancelled(connect)
             .await
@@ -177,7 +207,7 @@ impl Dump<'_> {
     /// Everything up to the point where the catalogs have been read: sessions, snapshot, locks.
     async fn begin(&self, config: &Config) -> Result<Begun> {
         let leader = self.unless_stopped(config.connect()).await?;
-        self.cancellers.add(leader.canceller());
+        self.watch(leader.canceller());
         let created = Timestamp::now();
         let snapshot = session::begin_leader(&leader, self.options, &*self.observer).await?;
         let lsn = current_lsn(&leader).await?;
@@ -219,9 +249,9 @@ impl Dump<'_> {
         })
     }
 
-    async fn run(&self, sink: Box<dyn Sink>) -> Result<DumpReport> {
-        self.phase("connect", None);
-        let config = self.config.with_application_name_suffix("dump");
+    /// Opens the snapshot, locks the tables, reads the catalogs and makes of them what there is to
+    /// read, in its order.
+    pub async fn list(&self, config: &Config) -> Result<Listed> {
         let mut attempt = 1;
         let Begun {
             leader,
@@ -233,7 +263,7 @@ impl Dump<'_> {
         } = loop {
             let again =
                 attempt < ATTEMPTS && !matches!(self.options.snapshot, SnapshotMode::Exported(_));
-            match self.begin(&config).await {
+            match self.begin(config).await {
                 Err(error) if error.kind() == Kind::Stale && again => {
                     self.observer
                         .warning(format!("{error}; the catalogs are read again"));
@@ -246,21 +276,17 @@ impl Dump<'_> {
             let mut manifest = self.source_manifest(&leader, created, &snapshot, lsn)?;
             manifest.options = BTreeMap::from([("content".to_owned(), "globals".into())]);
             self.checkpoint()?;
-            let began = self.started;
-            let globals = globals.unwrap_or_default();
-            let report = globals::write_alone(sink, manifest, globals, began).await?;
-            leader.close().await;
-            return Ok(report);
+            return Ok(Listed {
+                leader,
+                snapshot,
+                manifest,
+                globals,
+                contents: None,
+            });
         };
-        let global_count = globals.as_ref().map_or(0, |globals| globals.entries.len());
         self.checkpoint()?;
         let order = graph::order(&database)?;
-        let Contents {
-            entries,
-            tables,
-            large_objects,
-            statistics,
-        } = self.options.quoting.scope(|| {
+        let contents = self.options.quoting.scope(|| {
             let rendered = ddl::render(&database, &order, &ddl::Options::default())?;
             contents(&database, &order, rendered, self.options)
         })?;
@@ -281,18 +307,57 @@ impl Dump<'_> {
                 );
             }
         }
-        let header = ddl::script::header(database.version, CLIENT_ENCODING);
-        let scripts = Scripts {
-            pre_data: header.clone() + &scripts::pre_data(&entries),
-            post_data: header + &scripts::post_data(&entries),
-        };
         let mut manifest = self.manifest(&leader, &database, created, &snapshot, lsn)?;
         manifest.database_entries = self
             .options
             .quoting
-            .scope(|| database_entries(&database, &entries, self.options))?;
+            .scope(|| database_entries(&database, &contents.entries, self.options))?;
         manifest.database_properties = Some(database_record(&database, self.options));
+        Ok(Listed {
+            leader,
+            snapshot,
+            manifest,
+            globals,
+            contents: Some(contents),
+        })
+    }
+
+    /// The configuration of a dump's sessions.
+    pub fn sessions(&self) -> Config {
+        self.config.with_application_name_suffix("dump")
+    }
+
+    async fn run(&self, sink: Box<dyn Sink>) -> Result<DumpReport> {
+        self.phase("connect", None);
+        let config = self.sessions();
+        let Listed {
+            leader,
+            snapshot,
+            manifest,
+            globals,
+            contents,
+        } = self.list(&config).await?;
+        let Some(contents) = contents else {
+            let began = self.started;
+            let globals = globals.unwrap_or_default();
+            let report = globals::write_alone(sink, manifest, globals, began).await?;
+            leader.close().await;
+            return Ok(report);
+        };
+        let global_count = globals.as_ref().map_or(0, |globals| globals.entries.len());
+        let Contents {
+            entries,
+            tables,
+            large_objects,
+            statistics,
+        } = contents;
+        let header = ddl::script::header(leader.server_version(), CLIENT_ENCODING);
+        let scripts = Scripts {
+            pre_data: header.clone() + &scripts::pre_data(&entries),
+            post_data: header + &scripts::post_data(&entries),
+        };
         let archive_id = manifest.archive_id;
+        let database = manifest.database.clone();
         let writer =
             Writer::create_with_globals(sink, manifest, &entries, scripts, globals).await?;
 
@@ -309,23 +374,22 @@ impl Dump<'_> {
             rows: None,
         });
         self.phase("data", Some(work.len() as u64));
-        let Written { writer, table_rows } = self
-            .copy_rows(&config, writer, Arc::clone(&work), &snapshot)
+        let outlet = Outlet::Archive(Box::new(writer));
+        let Written {
+            outlet, table_rows, ..
+        } = self
+            .copy_rows(&config, outlet, Arc::clone(&work), &snapshot)
             .await?;
         work.unread.warn(&*self.observer);
-
-        // Everything was read under the leader's snapshot and locks: they must have held so far.
-        leader
-            .client()
-            .batch_execute("COMMIT")
-            .await
-            .context_with(|| "the session that held the snapshot and the locks was lost")?;
-        self.checkpoint()?;
+        self.end(&leader).await?;
         self.phase("finish", None);
+        let Outlet::Archive(writer) = outlet else {
+            return Err(Error::new(Kind::Failed, "the archive's writer is gone"));
+        };
         let summary = writer.finish().await?;
         leader.close().await;
         Ok(DumpReport {
-            database: database.properties.header.name.clone(),
+            database,
             globals: global_count as u64,
             entries: entries.len() as u64,
             tables: table_count,
@@ -338,15 +402,26 @@ impl Dump<'_> {
         })
     }
 
-    /// Runs the workers and the writer; gives the writer back when all data is in it.
-    async fn copy_rows(
+    /// Everything was read under the leader's snapshot and locks: they must have held so far.
+    pub async fn end(&self, leader: &Session) -> Result<()> {
+        leader
+            .client()
+            .batch_execute("COMMIT")
+            .await
+            .context_with(|| "the session that held the snapshot and the locks was lost")?;
+        self.checkpoint()
+    }
+
+    /// Runs the workers and the writer; gives the outlet back when all data went there.
+    pub async fn copy_rows(
         &self,
         config: &Config,
-        writer: Writer,
+        outlet: Outlet,
         work: Arc<Work>,
         snapshot: &str,
     ) -> Result<Written> {
-        let (pipeline, receiver) = Pipeline::new(self.options.codec, self.options.memory_bytes);
+        let (pipeline, receiver) =
+            Pipeline::new(&outlet, self.options.codec, self.options.memory_bytes);
         let expected: HashMap<_, _> = work
             .chunks()
             .map(|(entry, table, chunks)| (entry, Expected { table, chunks }))
@@ -355,7 +430,7 @@ impl Dump<'_> {
         writing.spawn({
             let work = Arc::clone(&work);
             let completed = move |entry| work.complete(entry);
-            receiver.write(writer, expected, completed, Arc::clone(&self.observer))
+            receiver.write(outlet, expected, completed, Arc::clone(&self.observer))
         });
         let stop = self.stop.clone();
         let mut workers = JoinSet::new();
@@ -417,7 +492,7 @@ impl Dump<'_> {
     async fn open_beside(&self, config: &Config, snapshot: &str) -> Result<Session> {
         let open = async {
             let session = self.unless_stopped(config.connect()).await?;
-            self.cancellers.add(session.canceller());
+            self.watch(session.canceller());
             session::begin_beside(&session, snapshot, self.options).await?;
             Ok(session)
         };
@@ -434,7 +509,7 @@ impl Dump<'_> {
         let open = async {
             let config = config.with_application_name_suffix(&format!("worker {number}"));
             let mut wire = self.unless_stopped(config.connect_wire()).await?;
-            self.cancellers.add(wire.canceller());
+            self.watch(wire.canceller());
             session::begin_worker(&mut wire, snapshot, self.options).await?;
             Ok(wire)
         };

@@ -18,6 +18,7 @@ use super::roles::NamedRoles;
 use super::statistics::{RELATIONS_PER_ENTRY, StatisticsTask};
 
 /// The table of contents, and what there is to read for it.
+#[derive(Default)]
 pub(super) struct Contents {
     pub entries: Vec<Entry>,
     pub tables: Vec<TableTask>,
@@ -26,6 +27,7 @@ pub(super) struct Contents {
 }
 
 /// A table to be read.
+#[derive(Clone)]
 pub(super) struct TableTask {
     pub entry: EntryId,
     /// `schema.table` for messages, as the user would write it.
@@ -39,6 +41,7 @@ pub(super) struct TableTask {
 }
 
 /// A group of large objects to be read.
+#[derive(Clone)]
 pub(super) struct LargeObjectTask {
     pub entry: EntryId,
     pub oids: Vec<Oid>,

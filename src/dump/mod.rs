@@ -15,8 +15,10 @@ mod conductor;
 mod copy;
 mod database;
 mod entries;
+mod give;
 mod globals;
 mod options;
+mod outlet;
 mod pipeline;
 mod roles;
 mod rows;
@@ -27,5 +29,6 @@ mod work;
 
 pub use conductor::run;
 pub(crate) use copy::{Reading, reading};
+pub(crate) use give::{Again, Given, give, read_again};
 pub use options::{CopyFormatChoice, DumpOptions, DumpReport, GlobalsOptions, SnapshotMode};
 pub(crate) use session::settings as session_settings;

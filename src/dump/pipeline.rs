@@ -1,24 +1,26 @@
-//! Frames on their way from the workers into the archive: sealed (compressed and hashed) on a
-//! pool as large as the machine, appended by one writer.
+//! Frames on their way from the workers to their outlet. For an archive they are sealed (compressed
+//! and hashed) on a pool as large as the machine, and appended by one writer.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};
 
-use crate::archive::{Codec, Encoder, EntryId, Fingerprint, RawFrame, StoredFrame, Writer};
+use crate::archive::{Codec, Encoder, EntryId, Fingerprint, RawFrame};
 use crate::error::{Error, Kind, Result};
+use crate::relay::Buffers;
 use crate::report::{Event, Observer};
 use crate::task::{ByteBudget, Permit};
 
+use super::outlet::{Frame, Outlet};
 use super::rows::{FRAME_BYTES, FRAME_SLACK};
 
 /// What reaches the writer.
 enum Delivery {
     Frame {
-        frame: StoredFrame,
-        _permit: Permit,
+        frame: Frame,
+        permit: Permit,
     },
     ChunkDone {
         entry: EntryId,
@@ -27,14 +29,25 @@ enum Delivery {
     },
 }
 
+/// What is done with a frame before it goes on.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Sealing {
+    /// It is compressed and hashed.
+    Packed(Codec),
+    /// Nothing.
+    AsItIs,
+    /// It is dropped: its rows were read to be counted and fingerprinted.
+    Dropped,
+}
+
 /// Shared by all workers: buffers, encoders, and the way to the writer.
 #[derive(Clone)]
 pub(super) struct Pipeline {
-    codec: Codec,
+    sealing: Sealing,
     budget: ByteBudget,
     slots: Arc<Semaphore>,
     encoders: Arc<Mutex<Vec<Encoder>>>,
-    buffers: Arc<Mutex<Vec<Vec<u8>>>>,
+    buffers: Buffers,
     deliveries: mpsc::Sender<Delivery>,
 }
 
@@ -50,11 +63,16 @@ pub(super) struct Expected {
     pub chunks: usize,
 }
 
-/// All data is in the archive, which is still unfinished.
+/// All data went to its outlet, which is not finished yet.
 pub(super) struct Written {
-    pub writer: Writer,
+    pub outlet: Outlet,
     /// Rows of tables; pieces of large objects are none.
     pub table_rows: u64,
+    /// Bytes of COPY data.
+    pub raw_bytes: u64,
+    pub frames: u64,
+    /// What was read, by entry.
+    pub fingerprints: BTreeMap<EntryId, Fingerprint>,
 }
 
 /// A frame's buffer, with the memory it counts for.
@@ -64,17 +82,23 @@ pub(super) struct Buffer {
 }
 
 impl Pipeline {
-    pub fn new(codec: Codec, memory_bytes: u64) -> (Self, Receiver) {
+    /// The way to `outlet`, in which no more than `memory_bytes` are at once.
+    pub fn new(outlet: &Outlet, codec: Codec, memory_bytes: u64) -> (Self, Receiver) {
+        let (sealing, buffers) = match outlet {
+            Outlet::Archive(_) => (Sealing::Packed(codec), Buffers::default()),
+            Outlet::Relay(giver) => (Sealing::AsItIs, Arc::clone(&giver.buffers)),
+            Outlet::Nowhere => (Sealing::Dropped, Buffers::default()),
+        };
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let (deliveries, receiver) = mpsc::channel(64);
         let pipeline = Self {
-            codec,
+            sealing,
             // A frame counts once: its compressed form is made while the raw one still exists,
             // and is smaller; half of the bound is left for it and for the sockets' buffers.
             budget: ByteBudget::new(memory_bytes / 2),
             slots: Arc::new(Semaphore::new(threads)),
             encoders: Arc::default(),
-            buffers: Arc::default(),
+            buffers,
             deliveries,
         };
         (
@@ -117,7 +141,7 @@ impl Pipeline {
         }
     }
 
-    /// Seals a frame on the pool and hands it to the writer.
+    /// Seals a frame, if it is to be sealed, and hands it to the writer.
     pub async fn seal(
         self,
         entry: EntryId,
@@ -126,24 +150,42 @@ impl Pipeline {
         rows: u64,
         buffer: Buffer,
     ) -> Result<()> {
+        let Buffer { bytes, permit } = buffer;
+        let raw = RawFrame {
+            entry,
+            chunk,
+            frame,
+            rows,
+            raw: bytes,
+        };
+        let frame = match self.sealing {
+            Sealing::Packed(codec) => self.pack(codec, raw).await?,
+            Sealing::AsItIs => Frame::Raw(raw),
+            Sealing::Dropped => {
+                let raw_bytes = raw.raw.len() as u64;
+                self.keep(raw.raw);
+                Frame::Gone { entry, raw_bytes }
+            }
+        };
+        self.deliveries
+            .send(Delivery::Frame { frame, permit })
+            .await
+            .map_err(|_| closed())
+    }
+
+    /// Compresses and hashes a frame on the pool.
+    async fn pack(&self, codec: Codec, frame: RawFrame) -> Result<Frame> {
         let slot = Arc::clone(&self.slots)
             .acquire_owned()
             .await
             .map_err(|_| closed())?;
         let pool = self.clone();
-        let Buffer { bytes, permit } = buffer;
-        let sealed = tokio::task::spawn_blocking(move || {
+        let packed = tokio::task::spawn_blocking(move || {
             let mut encoder = match lock(&pool.encoders).pop() {
                 Some(encoder) => encoder,
-                None => Encoder::new(pool.codec)?,
+                None => Encoder::new(codec)?,
             };
-            let (stored, raw) = encoder.seal(RawFrame {
-                entry,
-                chunk,
-                frame,
-                rows,
-                raw: bytes,
-            })?;
+            let (stored, raw) = encoder.seal(frame)?;
             lock(&pool.encoders).push(encoder);
             pool.keep(raw);
             Ok::<_, Error>(stored)
@@ -151,13 +193,7 @@ impl Pipeline {
         .await
         .map_err(|error| Error::new(Kind::Failed, format!("compression failed: {error}")))??;
         drop(slot);
-        self.deliveries
-            .send(Delivery::Frame {
-                frame: sealed,
-                _permit: permit,
-            })
-            .await
-            .map_err(|_| closed())
+        Ok(Frame::Stored(packed))
     }
 
     /// Whether the writer has stopped, so that what fails now fails for its reason.
@@ -208,26 +244,29 @@ struct Progress {
 }
 
 impl Receiver {
-    /// Appends everything that comes until all workers have gone, and gives the writer back, still
+    /// Hands on everything that comes until all workers have gone, and gives the outlet back, still
     /// unfinished; says of each entry when it is completed. One that is not complete by then is an error.
     pub async fn write(
         mut self,
-        mut writer: Writer,
+        mut outlet: Outlet,
         mut expected: HashMap<EntryId, Expected>,
         completed: impl Fn(EntryId),
         observer: Arc<dyn Observer>,
     ) -> Result<Written> {
         let mut open: HashMap<EntryId, Progress> = HashMap::new();
         let mut table_rows = 0;
+        let (mut raw_bytes, mut frames) = (0, 0);
+        let mut fingerprints = BTreeMap::new();
         while let Some(delivery) = self.deliveries.recv().await {
             let entry = match delivery {
-                Delivery::Frame { frame, _permit } => {
-                    let entry = frame.entry;
-                    let raw_bytes = frame.raw_bytes;
-                    writer.append(frame).await?;
+                Delivery::Frame { frame, permit } => {
+                    let (entry, bytes) = (frame.entry(), frame.raw_bytes());
+                    outlet.append(frame, permit).await?;
                     let progress = open.entry(entry).or_default();
                     progress.frames_written += 1;
-                    progress.raw_bytes += raw_bytes;
+                    progress.raw_bytes += bytes;
+                    raw_bytes += bytes;
+                    frames += 1;
                     entry
                 }
                 Delivery::ChunkDone {
@@ -253,7 +292,11 @@ impl Receiver {
                 && let (Some(progress), Some(done)) = (open.remove(&entry), expected.remove(&entry))
             {
                 let rows = progress.fingerprint.rows();
-                writer.complete(entry, progress.fingerprint).await?;
+                let written = progress.frames_written;
+                outlet
+                    .complete(entry, progress.fingerprint, written)
+                    .await?;
+                fingerprints.insert(entry, progress.fingerprint);
                 completed(entry);
                 if let Some(table) = done.table {
                     table_rows += rows;
@@ -275,7 +318,13 @@ impl Receiver {
                 format!("data of {what} was not read to its end"),
             ));
         }
-        Ok(Written { writer, table_rows })
+        Ok(Written {
+            outlet,
+            table_rows,
+            raw_bytes,
+            frames,
+            fingerprints,
+        })
     }
 }
 

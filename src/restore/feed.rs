@@ -1,4 +1,4 @@
-//! Where frames come from: a file at any offset, or a pipe as they come.
+//! Where frames come from: a file at any offset, a pipe or another database as they come.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -11,8 +11,11 @@ use tokio::task::JoinSet;
 use super::frame::{ReadyFrame, Unpacker};
 use super::shared::Shared;
 use super::worker::Report;
-use crate::archive::{Archive, EntryId, FrameIndex, StoredFrame, StreamItem, StreamReader};
+use crate::archive::{
+    Archive, EntryId, FrameIndex, RawFrame, StoredFrame, StreamItem, StreamReader,
+};
 use crate::error::{Error, Kind, Result};
+use crate::relay::{Item, Taker};
 use crate::task::{ByteBudget, Permit};
 
 /// What the coordinator waits for.
@@ -75,6 +78,21 @@ impl Conveyor {
         });
         unpacked.await.unwrap_or_else(|error| {
             Err(Error::new(Kind::Failed, format!("unpack a frame: {error}")).with_source(error))
+        })
+    }
+
+    /// Makes a frame of rows that came as they are.
+    fn unpacked(&self, frame: RawFrame, permit: Permit) -> Result<ReadyFrame> {
+        let entry = self
+            .shared
+            .entry(frame.entry)
+            .ok_or_else(|| Error::new(Kind::Failed, "a frame of an unknown entry"))?;
+        let (rows, payload) = self.unpacker.payload(entry, frame.raw, Some(frame.rows))?;
+        Ok(ReadyFrame {
+            entry: entry.id,
+            rows,
+            payload,
+            _permit: permit,
         })
     }
 
@@ -171,7 +189,7 @@ impl FileFeed {
     }
 }
 
-/// Frames of a pipe, read as fast as the memory budget lets them.
+/// Frames of a pipe or of another database, read as fast as the memory budget lets them.
 pub(super) struct PipeFeed {
     reader: JoinSet<()>,
 }
@@ -190,6 +208,29 @@ impl PipeFeed {
                 Err(error) => Happening::Broken(error),
             };
             conveyor.say(happening);
+        });
+        Self { reader: tasks }
+    }
+
+    /// Starts to take what another database gives.
+    pub(super) fn of_relay(mut taker: Taker, conveyor: Conveyor) -> Self {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            loop {
+                let happening = match taker.next().await {
+                    Ok(Item::Frame { frame, permit }) => {
+                        Happening::Unpacked(conveyor.unpacked(frame, permit))
+                    }
+                    Ok(Item::Complete { entry, frames }) => Happening::Complete { entry, frames },
+                    Ok(Item::End) => Happening::End,
+                    Err(error) => Happening::Broken(error),
+                };
+                let is_last = matches!(happening, Happening::End | Happening::Broken(_));
+                conveyor.say(happening);
+                if is_last {
+                    return;
+                }
+            }
         });
         Self { reader: tasks }
     }

@@ -9,6 +9,7 @@ use crate::archive::{
     statistics_of,
 };
 use crate::error::{Context, Error, Kind, Result};
+use crate::relay::Buffers;
 use crate::task::Permit;
 
 /// A buffer larger than this was for a giant row and is not kept.
@@ -63,7 +64,7 @@ pub(super) enum Payload {
 pub(super) struct Unpacker {
     codec: Codec,
     decoders: Mutex<Vec<Decoder>>,
-    buffers: Mutex<Vec<Vec<u8>>>,
+    buffers: Buffers,
     /// Number of buffers worth keeping.
     keep: usize,
 }
@@ -73,8 +74,16 @@ impl Unpacker {
         Self {
             codec,
             decoders: Mutex::new(Vec::new()),
-            buffers: Mutex::new(Vec::new()),
+            buffers: Buffers::default(),
             keep,
+        }
+    }
+
+    /// One that finds frames as they are, and gives all buffers back to where they were filled.
+    pub(super) fn giving_back(buffers: Buffers) -> Self {
+        Self {
+            buffers,
+            ..Self::new(Codec::None, usize::MAX)
         }
     }
 
@@ -119,10 +128,20 @@ impl Unpacker {
             .unwrap_or_else(PoisonError::into_inner)
             .push(decoder);
 
+        self.payload(entry, raw, stored.rows)
+    }
+
+    /// What unpacked bytes are, and how many rows, which may be known.
+    pub(super) fn payload(
+        &self,
+        entry: &Entry,
+        raw: Vec<u8>,
+        known: Option<u64>,
+    ) -> Result<(u64, Payload)> {
         let damaged = |why: String| Error::new(Kind::Archive, why);
         match &entry.data {
             Some(DataSpec::Table { format, .. }) => {
-                let rows = match stored.rows {
+                let rows = match known {
                     Some(rows) => rows,
                     None => count_rows(*format, &raw)?,
                 };
@@ -132,7 +151,7 @@ impl Unpacker {
                 let raw = Bytes::from(raw);
                 let pieces = large_object_pieces(&raw)?;
                 let rows = pieces.len() as u64;
-                if stored.rows.is_some_and(|known| known != rows) {
+                if known.is_some_and(|known| known != rows) {
                     return Err(damaged(format!(
                         "it holds {rows} pieces of large objects, not as many as the index says"
                     )));
@@ -152,7 +171,7 @@ impl Unpacker {
             Some(DataSpec::Statistics { .. }) => {
                 let relations = statistics_of(&raw)?;
                 let rows = relations.len() as u64;
-                if stored.rows.is_some_and(|known| known != rows) {
+                if known.is_some_and(|known| known != rows) {
                     return Err(damaged(format!(
                         "it holds the statistics of {rows} relations, not of as many as the index says"
                     )));

@@ -29,6 +29,7 @@ use crate::error::{Context, Error, Kind, Result, SqlState};
 use crate::plan::{
     Barrier, Cause, Choices, Plan, RowOrder, Schedule, Work, adapt, build, load_via_root,
 };
+use crate::relay::Offer;
 use crate::report::{Event, Observer};
 use crate::select::Globals;
 use crate::sql::ServerVersion;
@@ -40,6 +41,8 @@ pub enum ArchiveReader {
     File(Arc<Archive>),
     /// One whose frames come in theirs.
     Pipe(Box<StreamReader<Stream>>),
+    /// None at all: another database, which is read while it is restored.
+    Relay(Box<Offer>),
 }
 
 impl ArchiveReader {
@@ -47,6 +50,7 @@ impl ArchiveReader {
         match self {
             Self::File(archive) => archive.manifest(),
             Self::Pipe(reader) => reader.manifest(),
+            Self::Relay(offer) => &offer.manifest,
         }
     }
 
@@ -54,6 +58,7 @@ impl ArchiveReader {
         match self {
             Self::File(archive) => archive.globals(),
             Self::Pipe(reader) => reader.globals(),
+            Self::Relay(offer) => offer.globals.as_deref(),
         }
     }
 
@@ -90,6 +95,7 @@ impl ArchiveReader {
         let listed = match self {
             Self::File(archive) => archive.entries(),
             Self::Pipe(reader) => reader.entries(),
+            Self::Relay(offer) => &offer.entries,
         };
         let mut entries = listed.to_vec();
         if options.create {
@@ -133,7 +139,7 @@ impl ArchiveReader {
             unavailable: known.unavailable.clone(),
             row_order: match self {
                 Self::File(_) => RowOrder::Free,
-                Self::Pipe(_) => RowOrder::AsTheyCome,
+                Self::Pipe(_) | Self::Relay(_) => RowOrder::AsTheyCome,
             },
             ..options.choices()
         };
@@ -148,6 +154,7 @@ impl ArchiveReader {
                 &choices,
             ),
             Self::Pipe(_) => build(entries, |_| None, &choices),
+            Self::Relay(offer) => build(entries, |id| offer.bytes.get(&id).copied(), &choices),
         }
     }
 }
@@ -365,7 +372,11 @@ async fn restore_some(
     announce_rows(&shared, &archive);
     let (sender, happenings) = mpsc::unbounded_channel();
     let jobs = wires.len();
-    let unpacker = Arc::new(Unpacker::new(archive.manifest().codec, jobs + 2));
+    let unpacker = Arc::new(match &archive {
+        // Buffers go back to who fills them.
+        ArchiveReader::Relay(offer) => Unpacker::giving_back(Arc::clone(&offer.buffers)),
+        _ => Unpacker::new(archive.manifest().codec, jobs + 2),
+    });
     let conveyor = Conveyor {
         shared: Arc::clone(&shared),
         unpacker: Arc::clone(&unpacker),
@@ -375,18 +386,11 @@ async fn restore_some(
     let feed = match archive {
         ArchiveReader::File(archive) => Feed::File(FileFeed::new(archive, conveyor, 2 * jobs + 1)),
         ArchiveReader::Pipe(reader) => {
-            let wanted: BTreeSet<EntryId> = shared
-                .plan
-                .steps
-                .iter()
-                .filter(|step| match step.work {
-                    Work::Rows | Work::LargeObjects => true,
-                    Work::Statistics => shared.takes_statistics,
-                    _ => false,
-                })
-                .filter_map(|step| step.entry)
-                .collect();
-            Feed::Pipe(PipeFeed::new(*reader, conveyor, wanted))
+            Feed::Pipe(PipeFeed::new(*reader, conveyor, wanted_data(&shared)))
+        }
+        ArchiveReader::Relay(offer) => {
+            let taker = offer.accept(wanted_data(&shared));
+            Feed::Pipe(PipeFeed::of_relay(taker, conveyor))
         }
     };
     Coordinator::new(
@@ -468,6 +472,16 @@ fn tell(shared: &Shared, lines: Vec<String>) {
     }
 }
 
+/// The entries whose frames are waited for.
+fn wanted_data(shared: &Shared) -> BTreeSet<EntryId> {
+    let steps = shared.plan.steps.iter().filter(|step| match step.work {
+        Work::Rows | Work::LargeObjects => true,
+        Work::Statistics => shared.takes_statistics,
+        _ => false,
+    });
+    steps.filter_map(|step| step.entry).collect()
+}
+
 /// Says how much is coming, where that is known.
 fn announce_rows(shared: &Shared, archive: &ArchiveReader) {
     let tables: Vec<EntryId> = shared
@@ -475,14 +489,23 @@ fn announce_rows(shared: &Shared, archive: &ArchiveReader) {
         .steps_of(Work::Rows)
         .map(|(_, entry)| entry)
         .collect();
-    if let ArchiveReader::File(archive) = archive {
-        let known = || tables.iter().filter_map(|&id| archive.table(id));
-        shared.event(&Event::DataTotal {
-            tables: tables.len() as u64,
-            bytes: known().map(|table| table.raw_bytes).sum(),
-            rows: Some(known().map(|table| table.rows).sum()),
-        });
-    }
+    let (bytes, rows) = match archive {
+        ArchiveReader::File(archive) => {
+            let known = || tables.iter().filter_map(|&id| archive.table(id));
+            let bytes = known().map(|table| table.raw_bytes).sum();
+            (bytes, Some(known().map(|table| table.rows).sum()))
+        }
+        ArchiveReader::Relay(offer) => {
+            let known = tables.iter().filter_map(|id| offer.bytes.get(id));
+            (known.sum(), None)
+        }
+        ArchiveReader::Pipe(_) => return,
+    };
+    shared.event(&Event::DataTotal {
+        tables: tables.len() as u64,
+        bytes,
+        rows,
+    });
 }
 
 /// All that one session does before there are others.

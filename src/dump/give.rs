@@ -1,0 +1,207 @@
+//! Reads a database for a restore that loads its rows as they are read; and reads rows once more,
+//! where they were loaded, only to fingerprint them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::archive::{EntryId, Fingerprint, rows_first};
+use crate::connect::{Config, Session};
+use crate::error::{Context, Error, Kind, Result};
+use crate::relay::{Item, Offer};
+use crate::report::Observer;
+
+use super::chunk;
+use super::conductor::{Dump, Listed};
+use super::copy::PageRange;
+use super::entries::{Contents, LargeObjectTask, TableTask};
+use super::outlet::Outlet;
+use super::pipeline::Written;
+use super::work::Work;
+use super::{DumpOptions, session};
+
+/// What was read of a source.
+pub(crate) struct Given {
+    /// Bytes of COPY data.
+    pub raw_bytes: u64,
+    /// What was read, by entry.
+    pub fingerprints: BTreeMap<EntryId, Fingerprint>,
+    /// How to read the same again.
+    pub again: Again,
+}
+
+/// What is read again.
+#[derive(Default)]
+pub(crate) struct Again {
+    tables: Vec<TableTask>,
+    large_objects: Vec<LargeObjectTask>,
+}
+
+impl Again {
+    /// Without what is not of these entries.
+    pub fn only(mut self, entries: &BTreeSet<EntryId>) -> Self {
+        self.tables.retain(|task| entries.contains(&task.entry));
+        self.large_objects
+            .retain(|task| entries.contains(&task.entry));
+        self
+    }
+
+    /// The entries, with the names of those that are tables, as `schema.table`.
+    pub fn labels(&self) -> impl Iterator<Item = (EntryId, Option<&str>)> {
+        let tables = self.tables.iter();
+        let tables = tables.map(|task| (task.entry, Some(task.label.as_str())));
+        tables.chain(self.large_objects.iter().map(|task| (task.entry, None)))
+    }
+}
+
+/// Offers what the database of `config` has, and when that is accepted, gives it.
+///
+/// None when the target went away without wanting anything.
+///
+/// # Errors
+/// As a dump. [`Kind::Interrupted`] also when the target went away while it was given rows.
+pub(crate) async fn give(
+    config: &Config,
+    options: &DumpOptions,
+    observer: Arc<dyn Observer>,
+    cancel: &CancellationToken,
+    offered: oneshot::Sender<Offer>,
+) -> Result<Option<Given>> {
+    options.validate()?;
+    let dump = Dump::new(config, options, observer);
+    dump.unless(cancel, dump.give(offered)).await
+}
+
+impl Dump<'_> {
+    async fn give(&self, offered: oneshot::Sender<Offer>) -> Result<Option<Given>> {
+        self.phase("connect", None);
+        let config = self.sessions();
+        let Listed {
+            leader,
+            snapshot,
+            manifest,
+            globals,
+            contents,
+        } = self.list(&config).await?;
+        let Contents {
+            entries,
+            mut tables,
+            mut large_objects,
+            mut statistics,
+        } = contents.unwrap_or_default();
+        let bytes = tables.iter().map(|task| (task.entry, task.bytes)).collect();
+        let mut first = rows_first(&entries);
+        let globals = globals.map(|globals| globals.entries);
+        let (offer, asked) = Offer::new(manifest, entries, globals, bytes);
+        // Whoever does not wait for it any more does not want it either.
+        drop(offered.send(offer));
+        let Some((wanted, giver)) = asked.wanted().await else {
+            leader.close().await;
+            return Ok(None);
+        };
+        tables.retain(|task| wanted.contains(&task.entry));
+        large_objects.retain(|task| wanted.contains(&task.entry));
+        statistics.retain(|task| wanted.contains(&task.entry));
+        first
+            .values_mut()
+            .for_each(|of| of.retain(|id| wanted.contains(id)));
+        first.retain(|_, of| !of.is_empty());
+        let again = Again {
+            // Rows of a foreign table are somewhere else.
+            tables: tables
+                .iter()
+                .filter(|task| !task.copy.is_foreign)
+                .cloned()
+                .collect(),
+            large_objects: large_objects.clone(),
+        };
+
+        let work = Arc::new(Work::new(tables, large_objects, statistics, first));
+        let written = self
+            .copy_rows(&config, Outlet::Relay(giver), Arc::clone(&work), &snapshot)
+            .await?;
+        work.unread.warn(&*self.observer);
+        self.end(&leader).await?;
+        if let Outlet::Relay(giver) = written.outlet {
+            giver.send(Item::End).await?;
+        }
+        leader.close().await;
+        Ok(Some(Given {
+            raw_bytes: written.raw_bytes,
+            fingerprints: written.fingerprints,
+            again,
+        }))
+    }
+
+    async fn read_again(&self, again: Again) -> Result<BTreeMap<EntryId, Fingerprint>> {
+        let config = self.sessions();
+        let leader = self.unless_stopped(config.connect()).await?;
+        self.watch(leader.canceller());
+        let snapshot = session::begin_leader(&leader, self.options, &*self.observer).await?;
+        let Again {
+            mut tables,
+            large_objects,
+        } = again;
+        cut_again(&leader, &mut tables, self.options.jobs).await?;
+        let work = Work::new(tables, large_objects, Vec::new(), BTreeMap::new());
+        let Written { fingerprints, .. } = self
+            .copy_rows(&config, Outlet::Nowhere, Arc::new(work), &snapshot)
+            .await?;
+        self.end(&leader).await?;
+        leader.close().await;
+        Ok(fingerprints)
+    }
+}
+
+/// The fingerprints of rows where they are now.
+///
+/// # Errors
+/// As a dump.
+pub(crate) async fn read_again(
+    config: &Config,
+    again: Again,
+    options: &DumpOptions,
+    observer: Arc<dyn Observer>,
+    cancel: &CancellationToken,
+) -> Result<BTreeMap<EntryId, Fingerprint>> {
+    let dump = Dump::new(config, options, observer);
+    dump.unless(cancel, dump.read_again(again)).await
+}
+
+/// Cuts tables by the sizes that they have on this server.
+async fn cut_again(leader: &Session, tables: &mut [TableTask], jobs: usize) -> Result<()> {
+    let names: Vec<&str> = tables.iter().map(|task| task.sql_name.as_str()).collect();
+    let rows = leader
+        .client()
+        .query(
+            "SELECT n.at, pg_catalog.pg_relation_size(c.oid), pg_catalog.pg_table_size(c.oid), \
+             coalesce(a.amname = 'heap', false) \
+             FROM pg_catalog.unnest($1::pg_catalog.text[]) WITH ORDINALITY AS n (name, at) \
+             JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(n.name) \
+             LEFT JOIN pg_catalog.pg_am a ON a.oid = c.relam",
+            &[&names],
+        )
+        .await
+        .context_with(|| "ask for the sizes of tables")?;
+    let has_tid_scans = leader.server_version().at_least(14);
+    for task in tables.iter_mut() {
+        task.ranges = vec![PageRange { from: 0, to: None }];
+    }
+    for row in rows {
+        let at: i64 = row.try_get(0)?;
+        let heap_bytes: i64 = row.try_get(1)?;
+        let bytes: i64 = row.try_get(2)?;
+        let is_heap: bool = row.try_get(3)?;
+        let task = usize::try_from(at - 1)
+            .ok()
+            .and_then(|at| tables.get_mut(at))
+            .ok_or_else(|| Error::new(Kind::Failed, "the server gave sizes of something else"))?;
+        task.bytes = bytes.unsigned_abs();
+        if has_tid_scans && is_heap && task.copy.can_be_cut() {
+            task.ranges = chunk::cut(heap_bytes.unsigned_abs(), task.bytes, jobs);
+        }
+    }
+    Ok(())
+}
