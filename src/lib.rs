@@ -72,7 +72,8 @@ pub mod storage;
 pub mod task;
 
 pub use ops::{
-    CopyFormatChoice, DumpOptions, DumpReport, EntryFilter, Input, ListOptions, ListReport,
-    OnError, RestoreOptions, RestoreReport, Sections, SqlOptions, SqlReport, TargetState,
-    VerifyOptions, VerifyReport, dump, list, restore, sql_script, verify,
+    CopyFormatChoice, CopyOptions, CopyReport, DumpOptions, DumpReport, EntryFilter, Input,
+    ListOptions, ListReport, OnError, RestoreOptions, RestoreReport, Sections, SqlOptions,
+    SqlReport, TargetState, VerifyOptions, VerifyReport, copy, dump, list, restore, sql_script,
+    verify,
 };

@@ -48,7 +48,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "ops",
         &[
             "error", "select", "report", "task", "sql", "connect", "catalog", "ddl", "archive",
-            "storage", "plan", "dump", "restore",
+            "storage", "plan", "relay", "dump", "restore",
         ],
     ),
 ];

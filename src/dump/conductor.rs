@@ -37,7 +37,7 @@ pub async fn run(
     cancel: CancellationToken,
 ) -> Result<DumpReport> {
     options.validate()?;
-    let dump = Dump::new(config, options, observer);
+    let dump = Dump::new("dump", config, options, observer);
     dump.unless(&cancel, dump.run(sink)).await
 }
 
@@ -95,6 +95,8 @@ pub(super) struct Listed {
 
 /// One reading of a database, from its beginning to its end.
 pub(super) struct Dump<'a> {
+    /// What its sessions call themselves.
+    part: &'static str,
     config: &'a Config,
     pub options: &'a DumpOptions,
     pub observer: Arc<dyn Observer>,
@@ -104,8 +106,14 @@ pub(super) struct Dump<'a> {
 }
 
 impl<'a> Dump<'a> {
-    pub fn new(config: &'a Config, options: &'a DumpOptions, observer: Arc<dyn Observer>) -> Self {
+    pub fn new(
+        part: &'static str,
+        config: &'a Config,
+        options: &'a DumpOptions,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
         Self {
+            part,
             config,
             options,
             observer,
@@ -322,9 +330,9 @@ impl<'a> Dump<'a> {
         })
     }
 
-    /// The configuration of a dump's sessions.
+    /// The configuration of its sessions.
     pub fn sessions(&self) -> Config {
-        self.config.with_application_name_suffix("dump")
+        self.config.with_application_name_suffix(self.part)
     }
 
     async fn run(&self, sink: Box<dyn Sink>) -> Result<DumpReport> {

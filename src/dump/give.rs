@@ -48,11 +48,32 @@ impl Again {
         self
     }
 
-    /// The entries, with the names of those that are tables, as `schema.table`.
-    pub fn labels(&self) -> impl Iterator<Item = (EntryId, Option<&str>)> {
-        let tables = self.tables.iter();
-        let tables = tables.map(|task| (task.entry, Some(task.label.as_str())));
-        tables.chain(self.large_objects.iter().map(|task| (task.entry, None)))
+    /// Number of entries and their bytes, about.
+    pub fn totals(&self) -> (u64, u64) {
+        let bytes = self.tables.iter().map(|task| task.bytes).sum();
+        let count = self.tables.len() + self.large_objects.len();
+        (count as u64, bytes)
+    }
+
+    /// The entries that can be compared one by one, each with its name. Partitions whose rows are
+    /// loaded through their root need not get the same rows again (the hash of an enum's label is
+    /// the cluster's own), so they are one.
+    pub fn comparable(&self) -> Vec<(String, Vec<EntryId>)> {
+        let mut by_target: BTreeMap<&str, (String, Vec<EntryId>)> = BTreeMap::new();
+        for task in &self.tables {
+            let (name, entries) = by_target.entry(&task.copy.copy_in).or_default();
+            if !name.is_empty() {
+                name.push_str(", ");
+            }
+            name.push_str(&task.label);
+            entries.push(task.entry);
+        }
+        let mut all: Vec<_> = by_target.into_values().collect();
+        all.sort_by_key(|(_, entries)| entries.first().copied());
+        for (number, task) in (1..).zip(&self.large_objects) {
+            all.push((format!("large objects, part {number}"), vec![task.entry]));
+        }
+        all
     }
 }
 
@@ -69,8 +90,7 @@ pub(crate) async fn give(
     cancel: &CancellationToken,
     offered: oneshot::Sender<Offer>,
 ) -> Result<Option<Given>> {
-    options.validate()?;
-    let dump = Dump::new(config, options, observer);
+    let dump = Dump::new("copy", config, options, observer);
     dump.unless(cancel, dump.give(offered)).await
 }
 
@@ -166,7 +186,7 @@ pub(crate) async fn read_again(
     observer: Arc<dyn Observer>,
     cancel: &CancellationToken,
 ) -> Result<BTreeMap<EntryId, Fingerprint>> {
-    let dump = Dump::new(config, options, observer);
+    let dump = Dump::new("verify", config, options, observer);
     dump.unless(cancel, dump.read_again(again)).await
 }
 

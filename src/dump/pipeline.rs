@@ -70,7 +70,6 @@ pub(super) struct Written {
     pub table_rows: u64,
     /// Bytes of COPY data.
     pub raw_bytes: u64,
-    pub frames: u64,
     /// What was read, by entry.
     pub fingerprints: BTreeMap<EntryId, Fingerprint>,
 }
@@ -84,18 +83,24 @@ pub(super) struct Buffer {
 impl Pipeline {
     /// The way to `outlet`, in which no more than `memory_bytes` are at once.
     pub fn new(outlet: &Outlet, codec: Codec, memory_bytes: u64) -> (Self, Receiver) {
-        let (sealing, buffers) = match outlet {
-            Outlet::Archive(_) => (Sealing::Packed(codec), Buffers::default()),
-            Outlet::Relay(giver) => (Sealing::AsItIs, Arc::clone(&giver.buffers)),
-            Outlet::Nowhere => (Sealing::Dropped, Buffers::default()),
+        // A frame counts once: its compressed form is made while the raw one still exists, and is
+        // smaller; half of the bound is left for it and for the sockets' buffers.
+        let packed = memory_bytes / 2;
+        let (sealing, bound, buffers) = match outlet {
+            Outlet::Archive(_) => (Sealing::Packed(codec), packed, Buffers::default()),
+            // The sockets' buffers alone, on both sides.
+            Outlet::Relay(giver) => (
+                Sealing::AsItIs,
+                memory_bytes / 4 * 3,
+                Arc::clone(&giver.buffers),
+            ),
+            Outlet::Nowhere => (Sealing::Dropped, packed, Buffers::default()),
         };
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let (deliveries, receiver) = mpsc::channel(64);
         let pipeline = Self {
             sealing,
-            // A frame counts once: its compressed form is made while the raw one still exists,
-            // and is smaller; half of the bound is left for it and for the sockets' buffers.
-            budget: ByteBudget::new(memory_bytes / 2),
+            budget: ByteBudget::new(bound),
             slots: Arc::new(Semaphore::new(threads)),
             encoders: Arc::default(),
             buffers,
@@ -255,7 +260,7 @@ impl Receiver {
     ) -> Result<Written> {
         let mut open: HashMap<EntryId, Progress> = HashMap::new();
         let mut table_rows = 0;
-        let (mut raw_bytes, mut frames) = (0, 0);
+        let mut raw_bytes = 0;
         let mut fingerprints = BTreeMap::new();
         while let Some(delivery) = self.deliveries.recv().await {
             let entry = match delivery {
@@ -266,7 +271,6 @@ impl Receiver {
                     progress.frames_written += 1;
                     progress.raw_bytes += bytes;
                     raw_bytes += bytes;
-                    frames += 1;
                     entry
                 }
                 Delivery::ChunkDone {
@@ -322,7 +326,6 @@ impl Receiver {
             outlet,
             table_rows,
             raw_bytes,
-            frames,
             fingerprints,
         })
     }

@@ -1,4 +1,4 @@
-//! What a person asks for: dump, restore, list, verify, write as SQL.
+//! What a person asks for: dump, restore, copy, list, verify, write as SQL.
 //!
 //! Why it exists: the command line, and whatever else stands on the library, call only this.
 //! Each operation is one async function with an options struct (`Default`, one `validate()`), an
@@ -14,10 +14,12 @@
 //! (the binary).
 
 mod cluster;
+mod copy;
 mod dump;
 mod input;
 mod list;
 mod restore;
+mod same_database;
 mod sql_script;
 mod verify;
 mod verify_against;
@@ -32,6 +34,7 @@ pub use crate::restore::{
 pub use crate::select::{Content, LeaveOut};
 pub use crate::task::default_jobs;
 pub use cluster::{ClusterProblem, ClusterReport, dump_all, restore_all};
+pub use copy::{Comparison, CopyOptions, CopyReport, copy, copy_plan};
 pub use dump::dump;
 pub use input::{Input, create_output};
 pub use list::{ListOptions, ListReport, ListedEntry, ListedTable, list};

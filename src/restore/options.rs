@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::refusal::Refusal;
-use crate::archive::Sections;
+use crate::archive::{EntryId, Sections};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{
     Adapted, Choices, EntryFilter, LeaveOut, Needed, Omitted, Parts, Pulled, RowOrder,
@@ -365,6 +365,9 @@ pub struct RestoreReport {
     pub phases: Vec<PhaseTime>,
     /// How long all of it took.
     pub seconds: f64,
+    /// Entries whose data was loaded, all of it.
+    #[serde(skip)]
+    pub(crate) loaded: BTreeSet<EntryId>,
 }
 
 impl RestoreReport {

@@ -257,6 +257,7 @@ impl Outcome {
     /// All rows of an entry were loaded.
     pub(super) fn loaded(&mut self, entry: &Entry, work: Work) {
         self.restored.insert(entry.id);
+        self.report.loaded.insert(entry.id);
         if work == Work::Rows {
             self.report.tables += 1;
         }
