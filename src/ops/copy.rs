@@ -358,11 +358,13 @@ async fn read(
     observer: &Arc<dyn Observer>,
     cancel: &CancellationToken,
 ) -> Result<BTreeMap<EntryId, Fingerprint>> {
-    let mut reading = DumpOptions::default();
-    reading.jobs = options.target.jobs;
-    reading.memory_bytes = options.source.memory_bytes;
-    reading.role.clone_from(&options.target.role);
-    reading.enable_row_security = options.source.enable_row_security;
+    let reading = DumpOptions {
+        jobs: options.target.jobs,
+        memory_bytes: options.source.memory_bytes,
+        role: options.target.role.clone(),
+        enable_row_security: options.source.enable_row_security,
+        ..DumpOptions::default()
+    };
     read_again(target, again, &reading, Arc::clone(observer), cancel).await
 }
 

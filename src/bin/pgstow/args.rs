@@ -57,6 +57,8 @@ pub enum Command {
     Dump(Box<Dump>),
     /// Restore an archive into a database
     Restore(Box<Restore>),
+    /// Copy a database straight into another, without an archive
+    Copy(Box<Copy>),
     /// List what is in an archive
     List(Box<List>),
     /// Check every byte of an archive, and compare it with a live database
@@ -270,6 +272,126 @@ pub struct RestoreGlobals {
     pub exclude_database: Vec<String>,
 }
 
+/// What a dump takes of a database, besides.
+#[derive(Debug, Default, Group)]
+#[command(next_help_heading = "Which objects")]
+pub struct OfDatabase {
+    /// Only extensions that match
+    #[arg(
+        short = 'e',
+        long = "extension",
+        value_name = "PATTERN",
+        help_heading = "Which objects"
+    )]
+    pub extension: Vec<String>,
+    /// No extensions that match
+    #[arg(long, value_name = "PATTERN", help_heading = "Which objects")]
+    pub exclude_extension: Vec<String>,
+    /// Like --table, with partitions and all that inherits
+    #[arg(long, value_name = "PATTERN", help_heading = "Which objects")]
+    pub table_and_children: Vec<String>,
+    /// Like --exclude-table, with partitions and all that inherits
+    #[arg(long, value_name = "PATTERN", help_heading = "Which objects")]
+    pub exclude_table_and_children: Vec<String>,
+    /// Like --exclude-table-data, with partitions and all that inherits
+    #[arg(long, value_name = "PATTERN", help_heading = "Which objects")]
+    pub exclude_table_data_and_children: Vec<String>,
+    /// Rows of foreign tables too, of servers that match
+    #[arg(long, value_name = "PATTERN", help_heading = "Which parts")]
+    pub include_foreign_data: Vec<String>,
+    /// Rules from a file, one a line; `-` is standard input (repeatable)
+    #[arg(long, value_name = "FILE", help_heading = "Which objects")]
+    pub filter: Vec<String>,
+    /// No compression methods of columns: they get the target's default
+    #[arg(long, help_heading = "Left out")]
+    pub no_toast_compression: bool,
+    /// Large objects, also in a selective dump
+    #[arg(
+        short = 'b',
+        long,
+        visible_alias = "blobs",
+        help_heading = "Which parts"
+    )]
+    pub large_objects: bool,
+    /// No large objects
+    #[arg(
+        short = 'B',
+        long,
+        visible_alias = "no-blobs",
+        help_heading = "Which parts"
+    )]
+    pub no_large_objects: bool,
+    /// No rows of unlogged tables
+    #[arg(long, help_heading = "Which parts")]
+    pub no_unlogged_table_data: bool,
+    /// Values of sequences, also with --schema-only
+    #[arg(long, help_heading = "Which parts")]
+    pub sequence_data: bool,
+    /// Only rows that row security lets the role see
+    #[arg(long, help_heading = "Which parts")]
+    pub enable_row_security: bool,
+    /// Extensions in the version that they have here, not the target's default
+    #[arg(long, help_heading = "How")]
+    pub extension_versions: bool,
+    /// Rows of partitions are to be loaded through the root of their tree
+    #[arg(long, help_heading = "How")]
+    pub load_via_partition_root: bool,
+}
+
+/// How a snapshot is made.
+#[derive(Debug, Default, Group)]
+#[command(next_help_heading = "How")]
+pub struct Snapshot {
+    /// Give up when a table lock takes longer, such as 5000 (ms), 30s or 2min
+    #[arg(long, value_name = "TIME", help_heading = "How")]
+    pub lock_wait_timeout: Option<String>,
+    /// Wait for a snapshot without serialization anomalies
+    #[arg(long, help_heading = "How")]
+    pub serializable_deferrable: bool,
+    /// Use a snapshot that another session exported
+    #[arg(long, value_name = "ID", help_heading = "How")]
+    pub snapshot: Option<String>,
+}
+
+/// How a target is filled.
+#[derive(Debug, Default, Group)]
+#[command(next_help_heading = "How")]
+pub struct Into {
+    /// Drop what is about to be made
+    #[arg(short = 'c', long, help_heading = "How")]
+    pub clean: bool,
+    /// With --clean: what is not there is no error
+    #[arg(long, help_heading = "How")]
+    pub if_exists: bool,
+    /// With --clean --create: end other sessions in the database that is dropped
+    #[arg(long, help_heading = "How")]
+    pub force: bool,
+    /// Restore although the database is not empty
+    #[arg(long, help_heading = "How")]
+    pub allow_non_empty: bool,
+    /// With --data-only: triggers off while rows are loaded (needs a superuser)
+    #[arg(long, help_heading = "How")]
+    pub disable_triggers: bool,
+    /// With --disable-triggers: the superuser in whose name they are switched
+    #[arg(short = 'S', long, value_name = "NAME", help_heading = "How")]
+    pub superuser: Option<String>,
+    /// All or nothing: everything in one transaction, by one session
+    #[arg(short = '1', long, help_heading = "How")]
+    pub single_transaction: bool,
+    /// At most so many entries of definitions and privileges in one transaction
+    #[arg(long, value_name = "N", help_heading = "How")]
+    pub transaction_size: Option<String>,
+    /// Have the server compute the statistics of all restored tables, at the end
+    #[arg(long, help_heading = "How")]
+    pub analyze: bool,
+    /// Go on after errors, and list at the end what failed and why
+    #[arg(long = "continue", help_heading = "How")]
+    pub go_on: bool,
+    /// Leave out what the target's version does not know, with all that needs it
+    #[arg(long, help_heading = "How")]
+    pub skip_impossible: bool,
+}
+
 /// How much is used.
 #[derive(Debug, Default, Group)]
 #[command(next_help_heading = "How")]
@@ -326,68 +448,10 @@ pub struct Dump {
     pub copy_format: String,
     #[command(flatten)]
     pub what: What,
-    /// Only extensions that match
-    #[arg(
-        short = 'e',
-        long = "extension",
-        value_name = "PATTERN",
-        help_heading = "Which objects"
-    )]
-    pub extension: Vec<String>,
-    /// No extensions that match
-    #[arg(long, value_name = "PATTERN", help_heading = "Which objects")]
-    pub exclude_extension: Vec<String>,
-    /// Like --table, with partitions and all that inherits
-    #[arg(long, value_name = "PATTERN", help_heading = "Which objects")]
-    pub table_and_children: Vec<String>,
-    /// Like --exclude-table, with partitions and all that inherits
-    #[arg(long, value_name = "PATTERN", help_heading = "Which objects")]
-    pub exclude_table_and_children: Vec<String>,
-    /// Like --exclude-table-data, with partitions and all that inherits
-    #[arg(long, value_name = "PATTERN", help_heading = "Which objects")]
-    pub exclude_table_data_and_children: Vec<String>,
-    /// Rows of foreign tables too, of servers that match
-    #[arg(long, value_name = "PATTERN", help_heading = "Which parts")]
-    pub include_foreign_data: Vec<String>,
-    /// Rules from a file, one a line; `-` is standard input (repeatable)
-    #[arg(long, value_name = "FILE", help_heading = "Which objects")]
-    pub filter: Vec<String>,
+    #[command(flatten)]
+    pub of_database: OfDatabase,
     #[command(flatten)]
     pub left_out: LeftOut,
-    /// No compression methods of columns: they get the target's default
-    #[arg(long, help_heading = "Left out")]
-    pub no_toast_compression: bool,
-    /// Large objects, also in a selective dump
-    #[arg(
-        short = 'b',
-        long,
-        visible_alias = "blobs",
-        help_heading = "Which parts"
-    )]
-    pub large_objects: bool,
-    /// No large objects
-    #[arg(
-        short = 'B',
-        long,
-        visible_alias = "no-blobs",
-        help_heading = "Which parts"
-    )]
-    pub no_large_objects: bool,
-    /// No rows of unlogged tables
-    #[arg(long, help_heading = "Which parts")]
-    pub no_unlogged_table_data: bool,
-    /// Values of sequences, also with --schema-only
-    #[arg(long, help_heading = "Which parts")]
-    pub sequence_data: bool,
-    /// Only rows that row security lets the role see
-    #[arg(long, help_heading = "Which parts")]
-    pub enable_row_security: bool,
-    /// Extensions in the version that they have here, not the target's default
-    #[arg(long, help_heading = "How")]
-    pub extension_versions: bool,
-    /// Rows of partitions are to be loaded through the root of their tree
-    #[arg(long, help_heading = "How")]
-    pub load_via_partition_root: bool,
     /// Every identifier in double quotes
     #[arg(long, help_heading = "How")]
     pub quote_all_identifiers: bool,
@@ -395,15 +459,8 @@ pub struct Dump {
     pub globals: DumpGlobals,
     #[command(flatten)]
     pub resources: Resources,
-    /// Give up when a table lock takes longer, such as 5000 (ms), 30s or 2min
-    #[arg(long, value_name = "TIME", help_heading = "How")]
-    pub lock_wait_timeout: Option<String>,
-    /// Wait for a snapshot without serialization anomalies
-    #[arg(long, help_heading = "How")]
-    pub serializable_deferrable: bool,
-    /// Use a snapshot that another session exported
-    #[arg(long, value_name = "ID", help_heading = "How")]
-    pub snapshot: Option<String>,
+    #[command(flatten)]
+    pub snapshot: Snapshot,
     #[command(flatten)]
     pub messages: Messages,
 }
@@ -446,59 +503,99 @@ pub struct Restore {
     pub create_as: Option<String>,
     #[command(flatten)]
     pub globals: RestoreGlobals,
-    /// Drop what is about to be made
-    #[arg(short = 'c', long, help_heading = "How")]
-    pub clean: bool,
-    /// With --clean: what is not there is no error
-    #[arg(long, help_heading = "How")]
-    pub if_exists: bool,
-    /// With --clean --create: end other sessions in the database that is dropped
-    #[arg(long, help_heading = "How")]
-    pub force: bool,
-    /// Restore although the database is not empty
-    #[arg(long, help_heading = "How")]
-    pub allow_non_empty: bool,
-    /// With --data-only: triggers off while rows are loaded (needs a superuser)
-    #[arg(long, help_heading = "How")]
-    pub disable_triggers: bool,
-    /// With --disable-triggers: the superuser in whose name they are switched
-    #[arg(short = 'S', long, value_name = "NAME", help_heading = "How")]
-    pub superuser: Option<String>,
+    #[command(flatten)]
+    pub into: Into,
     /// Extensions in the version of the source, not the target's default
     #[arg(long, help_heading = "How")]
     pub extension_versions: bool,
     /// Rows of partitions go through the root of their tree
     #[arg(long, help_heading = "How")]
     pub load_via_partition_root: bool,
-    /// All or nothing: everything in one transaction, by one session
-    #[arg(short = '1', long, help_heading = "How")]
-    pub single_transaction: bool,
-    /// At most so many entries of definitions and privileges in one transaction
-    #[arg(long, value_name = "N", help_heading = "How")]
-    pub transaction_size: Option<String>,
     /// No rows for tables that could not be made (always so)
     #[arg(long, help_heading = "How")]
     pub no_data_for_failed_tables: bool,
-    /// Have the server compute the statistics of all restored tables, at the end
-    #[arg(long, help_heading = "How")]
-    pub analyze: bool,
     /// End at the first error (the default)
     #[arg(short = 'e', long, help_heading = "How")]
     pub exit_on_error: bool,
-    /// Go on after errors, and list at the end what failed and why
-    #[arg(long = "continue", help_heading = "How")]
-    pub go_on: bool,
     /// Show what would be done; with -d the target is asked what it has already
     #[arg(long, help_heading = "How")]
     pub dry_run: bool,
-    /// Leave out what the target's version does not know, with all that needs it
-    #[arg(long, help_heading = "How")]
-    pub skip_impossible: bool,
     /// With --dry-run: the major version that the target will have
     #[arg(long, value_name = "N", help_heading = "How")]
     pub target_version: Option<String>,
     #[command(flatten)]
     pub resources: Resources,
+    #[command(flatten)]
+    pub messages: Messages,
+}
+
+/// `pgstow copy`
+#[derive(Debug, Group)]
+#[command(after_help = "\
+Examples:
+  pgstow copy postgres://app@db1/shop postgres://app@db2/shop
+  pgstow copy 'service=old' 'host=new dbname=postgres' --create -j 8
+  pgstow copy service=old service=new --clean --if-exists -t 'sales.*'")]
+pub struct Copy {
+    /// The database that is read: name, URI or `key=value` string
+    #[arg(value_name = "SOURCE")]
+    pub source: String,
+    /// The database that it is copied into
+    #[arg(value_name = "TARGET")]
+    pub target: String,
+    /// Never ask for a password
+    #[arg(short = 'w', long, help_heading = "Connection")]
+    pub no_password: bool,
+    /// Ask for both passwords before connecting
+    #[arg(short = 'W', long, help_heading = "Connection")]
+    pub password: bool,
+    /// SET ROLE after logging in to the source
+    #[arg(long, value_name = "ROLE", help_heading = "Connection")]
+    pub source_role: Option<String>,
+    /// SET ROLE after logging in to the target
+    #[arg(long, value_name = "ROLE", help_heading = "Connection")]
+    pub target_role: Option<String>,
+    /// Format in which rows travel: auto, text or binary
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "auto",
+        help_heading = "How"
+    )]
+    pub copy_format: String,
+    #[command(flatten)]
+    pub what: What,
+    #[command(flatten)]
+    pub of_database: OfDatabase,
+    #[command(flatten)]
+    pub left_out: LeftOut,
+    /// Make the database first, under the source's name for it; TARGET serves only to do so
+    #[arg(short = 'C', long, help_heading = "How")]
+    pub create: bool,
+    /// As --create, under this name
+    #[arg(long, value_name = "NAME", help_heading = "How")]
+    pub create_as: Option<String>,
+    /// First make roles, memberships, tablespaces and privileges on parameters that are not there
+    #[arg(long, help_heading = "Whole server")]
+    pub globals: bool,
+    /// Make only these
+    #[arg(short = 'g', long, help_heading = "Whole server")]
+    pub globals_only: bool,
+    /// No passwords of roles; for those who may not read pg_authid
+    #[arg(long, help_heading = "Whole server")]
+    pub no_role_passwords: bool,
+    #[command(flatten)]
+    pub into: Into,
+    /// Read no rows again from the target to compare fingerprints
+    #[arg(long, help_heading = "How")]
+    pub no_verify: bool,
+    /// Show what would be done; both databases are asked, and nothing is changed
+    #[arg(long, help_heading = "How")]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub resources: Resources,
+    #[command(flatten)]
+    pub snapshot: Snapshot,
     #[command(flatten)]
     pub messages: Messages,
 }

@@ -11,8 +11,8 @@ use pgstow::archive::Section;
 use pgstow::connect::Config;
 use pgstow::error::{Error, Kind, Result};
 use pgstow::ops::{
-    ClusterReport, Input, ListReport, Plan, RestoreReport, VerifyReport, create_output, dump_all,
-    restore_all,
+    ClusterReport, Input, ListReport, Plan, RestoreReport, TableComparison, VerifyReport,
+    create_output, dump_all, restore_all,
 };
 use pgstow::report::Observer;
 use pgstow::storage::Overwrite;
@@ -31,6 +31,7 @@ pub async fn run(args: Args) -> u8 {
     let talk = match &args.command {
         Command::Dump(dump) => settings::talk(&dump.messages, dump.file.as_deref()),
         Command::Restore(restore) => settings::talk(&restore.messages, None),
+        Command::Copy(copy) => settings::talk(&copy.messages, None),
         Command::List(list) => settings::talk(
             &args::Messages {
                 json: list.json,
@@ -79,6 +80,7 @@ async fn command(
     let ended = match command {
         Command::Dump(args) => dump(*args, output, &progress, cancel).await,
         Command::Restore(args) => restore(*args, output, &progress, cancel).await,
+        Command::Copy(args) => copy(*args, output, &progress, cancel).await,
         Command::List(args) => list(*args, output, cancel).await,
         Command::Verify(args) => verify(args, output, &progress, cancel).await,
         Command::Sql(args) => sql(*args, output, &progress, cancel).await,
@@ -201,7 +203,38 @@ async fn restore(
         Outcome::Partial
     };
     output.done("restore", &report, exit::code(&outcome));
-    tell_restore(output, &report, began);
+    tell_restore(output, "restored", &report, began);
+    Ok(outcome)
+}
+
+async fn copy(
+    args: args::Copy,
+    output: &Output,
+    progress: &Arc<Progress>,
+    cancel: CancellationToken,
+) -> Result<Outcome<'static>> {
+    let copy = settings::Copy::new(args)?;
+    let source = ready(copy.source, copy.password, output, &cancel).await?;
+    let target = ready(copy.target, copy.password, output, &cancel).await?;
+    let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
+    if copy.dry_run {
+        let asking = pgstow::ops::copy_plan(&source, &target, &copy.options, observer, cancel);
+        let plan = asking.await?;
+        progress.clear();
+        tell_plan(output, &plan)?;
+        return Ok(Outcome::Done);
+    }
+    let began = Instant::now();
+    let report = pgstow::copy(&source, &target, &copy.options, observer, cancel).await?;
+    progress.clear();
+    let outcome = match (report.is_equal(), report.is_complete()) {
+        (false, _) => Outcome::Different,
+        (true, false) => Outcome::Partial,
+        (true, true) => Outcome::Done,
+    };
+    output.done("copy", &report, exit::code(&outcome));
+    tell_restore(output, "copied", &report.restore, began);
+    tell_compared(output, &report.compared, ["source", "target"]);
     Ok(outcome)
 }
 
@@ -250,7 +283,7 @@ fn tell_plan(output: &Output, plan: &Plan) -> Result<()> {
 /// Most entries that are named for one refusal.
 const NAMED: usize = 10;
 
-fn tell_restore(output: &Output, report: &RestoreReport, began: Instant) {
+fn tell_restore(output: &Output, done: &str, report: &RestoreReport, began: Instant) {
     if output.talk().json {
         return;
     }
@@ -282,7 +315,7 @@ fn tell_restore(output: &Output, report: &RestoreReport, began: Instant) {
     }
     if !report.is_complete() {
         output.say(&format!(
-            "restored in part: {} failed, {} not done because of that",
+            "{done} in part: {} failed, {} not done because of that",
             report.failed.len(),
             report.skipped.len()
         ));
@@ -290,7 +323,7 @@ fn tell_restore(output: &Output, report: &RestoreReport, began: Instant) {
     summary(
         output,
         &format!(
-            "restored {} entries, {} tables, {} rows, {} of rows, {:.1} s",
+            "{done} {} entries, {} tables, {} rows, {} of rows, {:.1} s",
             report.entries,
             report.tables,
             HumanCount(report.rows),
@@ -439,13 +472,21 @@ fn tell_verify(output: &Output, report: &VerifyReport) {
             HumanBytes(report.bytes),
         ),
     );
-    let different = report.compared.iter().filter(|table| !table.equal);
+    tell_compared(output, &report.compared, ["archive", "database"]);
+}
+
+/// Which tables differ between two places.
+fn tell_compared(output: &Output, compared: &[TableComparison], [one, other]: [&str; 2]) {
+    if output.talk().json || compared.is_empty() {
+        return;
+    }
+    let different = compared.iter().filter(|table| !table.equal);
     for table in different.clone() {
         let found = table
             .found_rows
             .map_or("unreadable".to_owned(), |rows| format!("{rows} rows"));
         output.say(&format!(
-            "differs: {}: {} rows in the archive, {found} in the database{}",
+            "differs: {}: {} rows in the {one}, {found} in the {other}{}",
             table.table,
             table.rows,
             table
@@ -454,16 +495,14 @@ fn tell_verify(output: &Output, report: &VerifyReport) {
                 .map_or(String::new(), |why| format!(": {why}")),
         ));
     }
-    if !report.compared.is_empty() {
-        summary(
-            output,
-            &format!(
-                "compared {} tables, {} differ",
-                report.compared.len(),
-                different.count()
-            ),
-        );
-    }
+    summary(
+        output,
+        &format!(
+            "compared {} tables, {} differ",
+            compared.len(),
+            different.count()
+        ),
+    );
 }
 
 async fn sql(

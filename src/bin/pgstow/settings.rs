@@ -10,8 +10,9 @@ use pgstow::catalog::Selection;
 use pgstow::connect::{Config, ConfigSource, Environment, PasswordPrompt, ProcessEnv};
 use pgstow::error::{Error, Kind, Result};
 use pgstow::ops::{
-    CopyFormatChoice, DumpOptions, GlobalsOptions, ListOptions, Needs, OnError, RestoreOptions,
-    SnapshotMode, SqlOptions, TargetState, UseList, VerifyOptions, default_jobs,
+    Comparison, CopyFormatChoice, CopyOptions, DumpOptions, GlobalsOptions, ListOptions, Needs,
+    OnError, RestoreOptions, SnapshotMode, SqlOptions, TargetState, UseList, VerifyOptions,
+    default_jobs,
 };
 use pgstow::select::{Content, Globals, LeaveOut, Rule};
 use pgstow::sql::{Quoting, ServerVersion};
@@ -65,6 +66,17 @@ pub struct Restore {
     pub options: RestoreOptions,
 }
 
+/// A copy as it is to be done.
+#[derive(Debug)]
+pub struct Copy {
+    pub source: Config,
+    pub target: Config,
+    pub password: PasswordPrompt,
+    /// Whether only the plan is shown.
+    pub dry_run: bool,
+    pub options: CopyOptions,
+}
+
 /// A verification as it is to be done.
 #[derive(Debug)]
 pub struct Verify {
@@ -93,31 +105,6 @@ impl Dump {
             Error::new(Kind::Usage, "no output file")
                 .with_hint("say where the archive goes: -f FILE, or -f - for standard output")
         })?;
-        let large_objects = match (args.large_objects, args.no_large_objects) {
-            (true, true) => {
-                return Err(together("-b/--large-objects", "-B/--no-large-objects"));
-            }
-            (true, false) => Some(true),
-            (false, true) => Some(false),
-            (false, false) => None,
-        };
-        let snapshot = match (args.serializable_deferrable, args.snapshot) {
-            (true, Some(_)) => {
-                return Err(together("--serializable-deferrable", "--snapshot"));
-            }
-            (true, None) => SnapshotMode::SerializableDeferrable,
-            (false, Some(id)) => SnapshotMode::Exported(id),
-            (false, None) => SnapshotMode::RepeatableRead,
-        };
-        let neither = args.what.no_data && args.what.no_schema;
-        let content = if neither && args.sequence_data {
-            Content::StatisticsOnly
-        } else {
-            content(&args.what)?
-        };
-        if content == Content::SchemaOnly && large_objects == Some(true) {
-            return Err(together("-s/--schema-only", "-b/--large-objects"));
-        }
         let all_databases = args
             .globals
             .all_databases
@@ -127,7 +114,7 @@ impl Dump {
                 return Err(together("--all-databases", "-f -")
                     .with_hint("the archives go into a directory: -f DIRECTORY"));
             }
-            if matches!(snapshot, SnapshotMode::Exported(_)) {
+            if args.snapshot.snapshot.is_some() {
                 return Err(together("--all-databases", "--snapshot"));
             }
         }
@@ -135,52 +122,19 @@ impl Dump {
             Some(_) if !names_database() => Some(conn.unwrap_or_else(|| "postgres".to_owned())),
             _ => conn,
         };
-        let mut options = DumpOptions::default();
-        options.sections = sections(&args.what)?;
-        options.leave_out = LeaveOut {
-            statistics: !statistics(&args.what, true)?,
-            toast_compression: args.no_toast_compression,
-            ..leave_out(&args.what, &args.left_out)
-        };
-        options.extension_versions = args.extension_versions;
-        options.selection = Selection {
-            extensions: args.extension,
-            exclude_extensions: args.exclude_extension,
-            schemas: args.what.schema,
-            exclude_schemas: args.what.exclude_schema,
-            tables: args.what.table,
-            tables_and_children: args.table_and_children,
-            exclude_tables: args.what.exclude_table,
-            exclude_tables_and_children: args.exclude_table_and_children,
-            exclude_table_data: args.what.exclude_table_data,
-            exclude_table_data_and_children: args.exclude_table_data_and_children,
-            content,
-            foreign_data: args.include_foreign_data,
-            large_objects,
-            sequence_data: args.sequence_data,
-            no_unlogged_table_data: args.no_unlogged_table_data,
-            load_via_partition_root: args.load_via_partition_root,
-            strict_names: args.what.strict_names,
-        };
-        for file in &args.filter {
-            let (rules, source) = rules(file)?;
-            options.selection.add(rules, &source)?;
-        }
-        options.enable_row_security = args.enable_row_security;
+        let mut options = reading(
+            args.what,
+            args.of_database,
+            &args.left_out,
+            args.snapshot,
+            &args.resources,
+        )?;
         if args.quote_all_identifiers {
             options.quoting = Quoting::Always;
         }
         options.globals = dump_globals(&args.globals)?;
-        options.jobs = jobs(args.resources.jobs.as_deref())?;
-        options.memory_bytes = bytes(&args.resources.memory)?;
         options.codec = args.compress.parse::<Codec>()?;
         options.copy_format = copy_format(&args.copy_format)?;
-        options.snapshot = snapshot;
-        options.lock_wait_timeout = args
-            .lock_wait_timeout
-            .as_deref()
-            .map(duration)
-            .transpose()?;
         options.role = args.server.role.clone();
         options.validate()?;
         let password = password(&args.server)?;
@@ -197,14 +151,8 @@ impl Dump {
 
 impl Restore {
     pub fn new(args: args::Restore) -> Result<Self> {
-        if args.exit_on_error && args.go_on {
+        if args.exit_on_error && args.into.go_on {
             return Err(together("-e/--exit-on-error", "--continue"));
-        }
-        if args.single_transaction && args.go_on {
-            return Err(together("-1/--single-transaction", "--continue"));
-        }
-        if args.single_transaction && args.create {
-            return Err(together("-1/--single-transaction", "-C/--create"));
         }
         if args.target_version.is_some() && args.dbname.is_some() && args.dry_run {
             return Err(together("--target-version", "-d/--dbname")
@@ -217,59 +165,24 @@ impl Restore {
             )
             .with_hint("a restore asks its server"));
         }
-        let leave_out = LeaveOut {
-            statistics: !statistics(&args.what, true)?,
-            ..leave_out(&args.what, &args.left_out)
-        };
         let all_databases = all_databases(&args)?;
+        let create = args.create || args.create_as.is_some();
+        let filled = filling(
+            &args.what,
+            &args.left_out,
+            args.into,
+            &args.resources,
+            create,
+        )?;
         let options = RestoreOptions {
-            skip_impossible: args.skip_impossible,
             target_version: args.target_version.as_deref().map(version).transpose()?,
-            content: content(&args.what)?,
-            sections: sections(&args.what)?,
-            jobs: match args.resources.jobs.as_deref() {
-                None if args.single_transaction => 1,
-                given => jobs(given)?,
-            },
-            create: args.create || args.create_as.is_some(),
             create_as: args.create_as,
-            adopt: false,
-            globals: match (args.globals.globals, args.globals.globals_only) {
-                (true, true) => return Err(together("--globals", "-g/--globals-only")),
-                (true, false) => Globals::With,
-                (false, true) => Globals::Alone,
-                (false, false) => Globals::No,
-            },
-            clean: args.clean,
-            force_drop: args.force,
-            if_exists: args.if_exists,
-            no_owner: args.what.no_owner,
-            no_privileges: args.what.no_privileges,
-            leave_out,
+            globals: which_globals(args.globals.globals, args.globals.globals_only)?,
             role: args.server.role.clone(),
-            disable_triggers: args.disable_triggers,
-            superuser: args.superuser,
             extension_versions: args.extension_versions,
             load_via_partition_root: args.load_via_partition_root,
-            single_transaction: args.single_transaction,
-            transaction_size: args
-                .transaction_size
-                .as_deref()
-                .map(transaction_size)
-                .transpose()?,
-            analyze: args.analyze,
-            on_error: if args.go_on {
-                OnError::Continue
-            } else {
-                OnError::Exit
-            },
-            target: if args.allow_non_empty {
-                TargetState::Any
-            } else {
-                TargetState::Empty
-            },
-            memory_bytes: bytes(&args.resources.memory)?,
             filter: filter(args.what, args.pick, &args.file)?,
+            ..filled
         };
         options.validate()?;
         let password = password(&args.server)?;
@@ -287,6 +200,73 @@ impl Restore {
             config,
             password,
             file: args.file,
+            dry_run: args.dry_run,
+            options,
+        })
+    }
+}
+
+impl Copy {
+    pub fn new(args: args::Copy) -> Result<Self> {
+        let password = asking(args.no_password, args.password)?;
+        let create = args.create || args.create_as.is_some();
+        let filled = filling(
+            &args.what,
+            &args.left_out,
+            args.into,
+            &args.resources,
+            create,
+        )?;
+        let globals = which_globals(args.globals, args.globals_only)?;
+        let sequence_data = args.of_database.sequence_data;
+        let mut read = reading(
+            args.what,
+            args.of_database,
+            &args.left_out,
+            args.snapshot,
+            &args.resources,
+        )?;
+        read.copy_format = copy_format(&args.copy_format)?;
+        read.role = args.source_role;
+        read.globals = GlobalsOptions {
+            which: globals,
+            role_passwords: !args.no_role_passwords,
+            ..GlobalsOptions::default()
+        };
+        if args.no_role_passwords && globals == Globals::No {
+            return Err(Error::new(
+                Kind::Usage,
+                "option --no-role-passwords requires --globals or --globals-only",
+            ));
+        }
+        // The one session that loads can take no more than one that reads gives.
+        read.jobs = filled.jobs;
+        let options = CopyOptions {
+            target: RestoreOptions {
+                // What was read is wanted, sequence values among it.
+                content: match filled.content {
+                    Content::SchemaOnly if sequence_data => Content::All,
+                    Content::StatisticsOnly if sequence_data => Content::DataOnly,
+                    content => content,
+                },
+                create_as: args.create_as,
+                globals,
+                role: args.target_role,
+                ..filled
+            },
+            source: read,
+            comparison: if args.no_verify {
+                Comparison::Counts
+            } else {
+                Comparison::Fingerprints
+            },
+        };
+        options.validate()?;
+        let resolve = |conn| config(Some(conn), args::Server::default(), password, &ProcessEnv);
+        Ok(Self {
+            source: resolve(args.source)?,
+            target: resolve(args.target)?,
+            password,
             dry_run: args.dry_run,
             options,
         })
@@ -374,6 +354,147 @@ impl Sql {
     }
 }
 
+/// What is read of a database, and how.
+fn reading(
+    what: args::What,
+    of: args::OfDatabase,
+    left_out: &args::LeftOut,
+    snapshot: args::Snapshot,
+    resources: &args::Resources,
+) -> Result<DumpOptions> {
+    let large_objects = match (of.large_objects, of.no_large_objects) {
+        (true, true) => {
+            return Err(together("-b/--large-objects", "-B/--no-large-objects"));
+        }
+        (true, false) => Some(true),
+        (false, true) => Some(false),
+        (false, false) => None,
+    };
+    let mode = match (snapshot.serializable_deferrable, snapshot.snapshot) {
+        (true, Some(_)) => {
+            return Err(together("--serializable-deferrable", "--snapshot"));
+        }
+        (true, None) => SnapshotMode::SerializableDeferrable,
+        (false, Some(id)) => SnapshotMode::Exported(id),
+        (false, None) => SnapshotMode::RepeatableRead,
+    };
+    let neither = what.no_data && what.no_schema;
+    let content = if neither && of.sequence_data {
+        Content::StatisticsOnly
+    } else {
+        content(&what)?
+    };
+    if content == Content::SchemaOnly && large_objects == Some(true) {
+        return Err(together("-s/--schema-only", "-b/--large-objects"));
+    }
+    let mut options = DumpOptions::default();
+    options.sections = sections(&what)?;
+    options.leave_out = LeaveOut {
+        statistics: !statistics(&what, true)?,
+        toast_compression: of.no_toast_compression,
+        ..leave_out(&what, left_out)
+    };
+    options.extension_versions = of.extension_versions;
+    options.selection = Selection {
+        extensions: of.extension,
+        exclude_extensions: of.exclude_extension,
+        schemas: what.schema,
+        exclude_schemas: what.exclude_schema,
+        tables: what.table,
+        tables_and_children: of.table_and_children,
+        exclude_tables: what.exclude_table,
+        exclude_tables_and_children: of.exclude_table_and_children,
+        exclude_table_data: what.exclude_table_data,
+        exclude_table_data_and_children: of.exclude_table_data_and_children,
+        content,
+        foreign_data: of.include_foreign_data,
+        large_objects,
+        sequence_data: of.sequence_data,
+        no_unlogged_table_data: of.no_unlogged_table_data,
+        load_via_partition_root: of.load_via_partition_root,
+        strict_names: what.strict_names,
+    };
+    for file in &of.filter {
+        let (rules, source) = rules(file)?;
+        options.selection.add(rules, &source)?;
+    }
+    options.enable_row_security = of.enable_row_security;
+    options.jobs = jobs(resources.jobs.as_deref())?;
+    options.memory_bytes = bytes(&resources.memory)?;
+    options.snapshot = mode;
+    options.lock_wait_timeout = snapshot
+        .lock_wait_timeout
+        .as_deref()
+        .map(duration)
+        .transpose()?;
+    Ok(options)
+}
+
+/// How a target is filled; which entries, is left open.
+fn filling(
+    what: &args::What,
+    left_out: &args::LeftOut,
+    into: args::Into,
+    resources: &args::Resources,
+    create: bool,
+) -> Result<RestoreOptions> {
+    if into.single_transaction && into.go_on {
+        return Err(together("-1/--single-transaction", "--continue"));
+    }
+    if into.single_transaction && create {
+        return Err(together("-1/--single-transaction", "-C/--create"));
+    }
+    Ok(RestoreOptions {
+        content: content(what)?,
+        sections: sections(what)?,
+        leave_out: LeaveOut {
+            statistics: !statistics(what, true)?,
+            ..leave_out(what, left_out)
+        },
+        no_owner: what.no_owner,
+        no_privileges: what.no_privileges,
+        jobs: match resources.jobs.as_deref() {
+            None if into.single_transaction => 1,
+            given => jobs(given)?,
+        },
+        memory_bytes: bytes(&resources.memory)?,
+        create,
+        clean: into.clean,
+        if_exists: into.if_exists,
+        force_drop: into.force,
+        target: if into.allow_non_empty {
+            TargetState::Any
+        } else {
+            TargetState::Empty
+        },
+        disable_triggers: into.disable_triggers,
+        superuser: into.superuser,
+        single_transaction: into.single_transaction,
+        transaction_size: into
+            .transaction_size
+            .as_deref()
+            .map(transaction_size)
+            .transpose()?,
+        analyze: into.analyze,
+        on_error: if into.go_on {
+            OnError::Continue
+        } else {
+            OnError::Exit
+        },
+        skip_impossible: into.skip_impossible,
+        ..RestoreOptions::default()
+    })
+}
+
+fn which_globals(with: bool, alone: bool) -> Result<Globals> {
+    match (with, alone) {
+        (true, true) => Err(together("--globals", "-g/--globals-only")),
+        (true, false) => Ok(Globals::With),
+        (false, true) => Ok(Globals::Alone),
+        (false, false) => Ok(Globals::No),
+    }
+}
+
 /// Whether the environment says which database is meant.
 fn names_database() -> bool {
     let named = |name| ProcessEnv.get(name).is_some_and(|value| !value.is_empty());
@@ -397,9 +518,9 @@ fn all_databases(args: &args::Restore) -> Result<Option<Vec<String>>> {
     let contradicting = [
         (globals.globals_only, "-g/--globals-only"),
         (args.create_as.is_some(), "--create-as"),
-        (args.single_transaction, "-1/--single-transaction"),
+        (args.into.single_transaction, "-1/--single-transaction"),
         (args.dry_run, "--dry-run"),
-        (args.force, "--force"),
+        (args.into.force, "--force"),
         (selects, "-n and -t"),
         (what.data_only, "-a/--data-only"),
         (!what.section.is_empty(), "--section"),
@@ -498,7 +619,11 @@ fn config(
 }
 
 fn password(server: &args::Server) -> Result<PasswordPrompt> {
-    match (server.no_password, server.password) {
+    asking(server.no_password, server.password)
+}
+
+fn asking(never: bool, at_once: bool) -> Result<PasswordPrompt> {
+    match (never, at_once) {
         (true, true) => Err(together("-w/--no-password", "-W/--password")),
         (true, false) => Ok(PasswordPrompt::Never),
         (false, true) => Ok(PasswordPrompt::Force),
