@@ -198,6 +198,28 @@ fn selected(source: &Db, file: &Path) {
     assert_eq!(count("of_expressions"), "3");
     assert_eq!(count("arrays"), "0");
 
+    // An index that is chosen by its name brings its own, a table that comes along has none.
+    let target = source.server().create_db("stats_index");
+    restore(&target, file, &["-I", "of_expressions"]);
+    let some = "select string_agg(distinct tablename, ' ') from pg_stats
+                where schemaname !~ '^(pg_|info)'";
+    assert_eq!(target.query_one(some), "of_expressions");
+
+    // What is known of a partitioned table goes with the rows of any partition.
+    let dir = tempfile::tempdir().unwrap();
+    let in_part = dir.path().join("in_part");
+    let excluded = "--exclude-table-data=part_1";
+    dump(source, &in_part, &[excluded, "-t", "part*"]);
+    for (archive, options) in [(file, &[excluded, "-t", "part*"][..]), (&in_part, &[])] {
+        let target = source.server().create_db("stats_in_part");
+        restore(&target, archive, options);
+        assert_eq!(target.query_one(some), "part_2");
+        assert_eq!(
+            target.query_one("select reltuples from pg_class where relname = 'parts'"),
+            "-1"
+        );
+    }
+
     // Schema alone is without, unless asked.
     let target = source.server().create_db("stats_schema");
     restore(&target, file, &["-s"]);

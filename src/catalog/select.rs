@@ -370,9 +370,11 @@ impl Selected {
         follow_owners(relations, &index);
         self.mark_configuration(relations, &index, extensions);
         self.warn_of_unlogged(reader, relations);
-        for relation in &mut *relations {
-            let wanted = self.data_of(reader, relation);
-            let statistics = if has_statistics(relation) {
+        let kept: Vec<Components> = relations.iter().map(|r| self.data_of(reader, r)).collect();
+        let in_part = without_all_rows(relations, &index, &kept);
+        for (relation, wanted) in relations.iter_mut().zip(kept) {
+            let in_part = in_part.contains(&relation.header.address.oid);
+            let statistics = if has_statistics(relation) && !in_part {
                 wanted.only(Components::STATISTICS)
             } else {
                 Components::NONE
@@ -529,6 +531,29 @@ fn has_statistics(relation: &Relation) -> bool {
                 | RelationKind::MaterializedView
                 | RelationKind::ForeignTable
         )
+}
+
+/// Partitioned tables of which some partition's rows are not dumped: their statistics tell of those.
+fn without_all_rows(
+    relations: &[Relation],
+    index: &HashMap<Oid, usize>,
+    kept: &[Components],
+) -> HashSet<Oid> {
+    let mut found = HashSet::new();
+    for (relation, kept) in relations.iter().zip(kept) {
+        if relation.kind != RelationKind::Table || kept.has(Components::DATA) {
+            continue;
+        }
+        let mut below = relation;
+        while let Some(parent) = below.parents.first().and_then(|p| index.get(&p.oid)) {
+            below = &relations[*parent];
+            let is_partitioned = below.kind == RelationKind::PartitionedTable;
+            if !is_partitioned || !found.insert(below.header.address.oid) {
+                break;
+            }
+        }
+    }
+    found
 }
 
 /// Sequences come with the tables that own them.

@@ -79,6 +79,20 @@ fn expression<'a>(
     }
 }
 
+/// Says what cannot be there, where a generated column has a parent's that is not: 16 was the first to
+/// refuse all ways to that.
+pub(super) fn generated_below_plain<'a>(context: &Context<'a>, table: &'a Relation) {
+    let is_plain = |name: &str| {
+        let mut inherited = context.parents(table).flat_map(|parent| &parent.columns);
+        inherited.any(|column| column.name == name && column.generated.is_none())
+    };
+    let mut generated = table.columns.iter().filter(|c| c.generated.is_some());
+    if generated.any(|column| is_plain(&column.name)) && context.target.at_least(16) {
+        let what = "generated columns of a child whose parent's is none";
+        context.target.impossible(what);
+    }
+}
+
 /// The NOT NULL that the table's own statements set.
 pub(super) fn not_null<'a>(
     context: &Context<'a>,

@@ -6,7 +6,7 @@ use crate::model::{Components, Operator};
 use crate::sql::ident;
 
 use super::plain;
-use super::renamed::over_renamed;
+use super::renamed::{self, over_renamed};
 use super::rendered::Rendered;
 use super::target::Target;
 
@@ -22,14 +22,15 @@ pub(super) fn render(target: &Target, node: Node, operator: &Operator) -> Render
         let operands = [operator.left.as_deref(), operator.right.as_deref()];
         over_renamed(target, &operator.function, operands.into_iter().flatten());
     }
-    let create = format!("CREATE OPERATOR {name} ({}\n)", options(operator));
+    let create = format!("CREATE OPERATOR {name} ({}\n)", options(target, operator));
     let mut rendered = plain::render(node, "OPERATOR", &address, header, vec![create]);
     rendered.name = format!("{} {}", header.name, operator.operands);
     rendered
 }
 
-fn options(operator: &Operator) -> String {
-    let mut options = vec![format!("\n    FUNCTION = {}", operator.function)];
+fn options(target: &Target, operator: &Operator) -> String {
+    let function = renamed::function(target, &operator.function);
+    let mut options = vec![format!("\n    FUNCTION = {function}")];
     let texts = [
         ("LEFTARG", operator.left.clone()),
         ("RIGHTARG", operator.right.clone()),

@@ -1,4 +1,4 @@
-//! Functions of the server whose polymorphic types another major changed.
+//! Functions of the server's own that another major has under another name or with other types.
 
 use super::target::Target;
 
@@ -14,6 +14,15 @@ const SINCE_14: [&str; 8] = [
     "array_replace",
     "width_bucket",
 ];
+
+/// What the target calls a function of the source's: 14 lost one of two names for the same.
+pub(super) fn function<'a>(target: &Target, function: &'a str) -> &'a str {
+    let name = function.strip_prefix("pg_catalog.").unwrap_or(function);
+    if name == "numeric_fac" && target.at_least(14) {
+        return "pg_catalog.factorial";
+    }
+    function
+}
 
 /// Says so, where an object of a source before 14 passes polymorphic `types` to one of those.
 pub(super) fn over_renamed<'a>(

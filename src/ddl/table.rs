@@ -97,6 +97,9 @@ pub(super) fn render<'a>(context: &Context<'a>, node: Node, table: &'a Relation)
     }
     rendered.tablespace.clone_from(&table.tablespace);
     rendered.create.push(create(context, table));
+    if table.partition_bound.is_none() {
+        column::generated_below_plain(context, table);
+    }
     match (&table.access_method, table.kind) {
         // The default access method does not reach partitioned tables.
         (Some(method), RelationKind::PartitionedTable) => {
@@ -248,10 +251,10 @@ fn constraint_comments<'a>(context: &Context<'a>, table: &'a Relation) -> Vec<St
 }
 
 /// `ATTACH PARTITION`.
-pub(super) fn render_attach(
-    context: &Context<'_>,
+pub(super) fn render_attach<'a>(
+    context: &Context<'a>,
     node: Node,
-    table: &Relation,
+    table: &'a Relation,
 ) -> Result<Rendered> {
     let header = &table.header;
     let mut rendered = Rendered::new(node, "TABLE ATTACH", header);
@@ -260,6 +263,7 @@ pub(super) fn render_attach(
         return Err(missing(header.address));
     };
     if header.wanted.has(Components::DEFINITION) {
+        column::generated_below_plain(context, table);
         rendered.create.push(format!(
             "ALTER TABLE ONLY {} ATTACH PARTITION {} {bound}",
             parent.sql_name,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::choices::Choices;
 use super::pattern::Pattern;
 use super::relations::{Relations, is_relation};
-use super::select::{Reason, entry_of};
+use super::select::{Reason, entry_of, is_rows};
 use super::step::Cause;
 use crate::archive::{DataSpec, Entry, EntryId, StatisticsOf};
 use crate::error::{Error, Kind, Result};
@@ -195,10 +195,13 @@ impl Names {
                     return true;
                 };
                 let table = self.hangs_on.get(id).copied().unwrap_or(*id);
-                let rows = relations.rows_of(table);
-                if self.refuses(entry).is_some()
-                    || rows.iter().any(|rows| self.excluded_rows.contains(rows))
-                {
+                // What is known of a partitioned table is about the rows of all its partitions.
+                let tree = relations.with_partitions(table);
+                let mut rows = tree.iter().flat_map(|&table| relations.rows_of(table));
+                let excluded = |id: &EntryId| {
+                    self.excluded_rows.contains(id) || self.is_excluded(entry_of(entries, *id))
+                };
+                if self.refuses(entry).is_some() || rows.any(excluded) {
                     return true;
                 }
                 let name = entry.relation.as_ref().unwrap_or(&entry.name);
@@ -231,6 +234,12 @@ impl Names {
         any(&self.unmade.exclude_rows, schema, table)
     }
 
+    /// Whether an entry is left out by its own name or its schema's.
+    fn is_excluded(&self, entry: Option<&Entry>) -> bool {
+        let reason = entry.and_then(|entry| self.refuses(entry));
+        reason.is_some_and(|reason| reason.cause == Cause::Excluded)
+    }
+
     pub(super) fn refuses(&self, entry: &Entry) -> Option<Reason> {
         let excluded = |why: &str| Some(Reason::new(Cause::Excluded, why));
         let not_selected = |why: &str| Some(Reason::new(Cause::NotSelected, why));
@@ -241,8 +250,8 @@ impl Names {
                 _ => "its table is left out",
             });
         }
-        // The configuration tables of an extension come with it.
-        let is_rows = matches!(entry.data, Some(DataSpec::Table { .. }));
+        // The configuration of an extension, its tables and sequences, comes with it.
+        let is_rows = is_rows(entry);
         let needs = |any: &BTreeSet<EntryId>| entry.depends_on.iter().any(|id| any.contains(id));
         if is_rows && needs(&self.excluded) {
             return excluded("what it belongs to is left out");

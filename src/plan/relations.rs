@@ -92,6 +92,13 @@ impl<'a> Relations<'a> {
         self.attached.get(&partition).copied()
     }
 
+    /// A relation and all its partitions, at any depth.
+    pub(super) fn with_partitions(&self, root: EntryId) -> BTreeSet<EntryId> {
+        let mut all = self.with_heirs([root]);
+        all.retain(|id| *id == root || self.attached.contains_key(id));
+        all
+    }
+
     fn entry(&self, id: EntryId) -> Option<&'a Entry> {
         self.entries.get((id as usize).checked_sub(1)?)
     }

@@ -865,6 +865,11 @@ fn extensions_are_selected_among_themselves() {
         entry(2, "EXTENSION", "postgis", Section::PreData),
         entry(3, "TABLE", "t", Section::PreData),
         rows(4, "spatial_ref_sys", 2),
+        on(
+            entry(5, "SEQUENCE SET", "srid_seq", Section::Data),
+            "srid_seq",
+            &[2],
+        ),
     ];
     for extension in &mut entries[..2] {
         extension.schema = None;
