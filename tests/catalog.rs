@@ -12,7 +12,7 @@ use pgstow::model::{
 };
 use pgstow::report::{Event, Level, Observer};
 use pgstow::select::Content;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use support::{Db, MAJORS, Server};
 
@@ -767,6 +767,43 @@ async fn objects_in_system_schemas_are_named() {
                 .to_owned(),
         ]
     );
+}
+
+/// What initdb made keeps its owner's rights when somebody else gets it; only of functions is that
+/// more than a warning.
+#[tokio::test]
+async fn what_the_system_made_may_be_given_away() {
+    for major in [13, 18] {
+        let server = Server::start(major);
+        server.load_roles();
+        let db = server.create_db("given_away");
+        db.psql(
+            "ALTER FUNCTION pg_catalog.pg_client_encoding() OWNER TO fx_owner;
+             ALTER FUNCTION pg_catalog.pg_rotate_logfile() OWNER TO fx_owner;
+             ALTER FUNCTION pg_catalog.pg_stat_reset() OWNER TO fx_owner;
+             REVOKE ALL ON FUNCTION pg_catalog.pg_stat_reset() FROM fx_owner;
+             ALTER LANGUAGE sql OWNER TO fx_owner;",
+        );
+        let (database, warnings) = try_read(&db, Selection::default()).await.unwrap();
+        let warning = "not dumped, for it is the system's: owner fx_owner of language sql";
+        assert_eq!(warnings, [warning], "{major}");
+        let functions: BTreeMap<&str, (Option<&str>, bool)> = database
+            .functions
+            .iter()
+            .map(|f| {
+                (
+                    f.header.name.as_str(),
+                    (f.header.owner.as_deref(), f.header.acl.differs()),
+                )
+            })
+            .collect();
+        let expected = [
+            ("pg_client_encoding", (Some("fx_owner"), false)),
+            ("pg_rotate_logfile", (Some("fx_owner"), false)),
+            ("pg_stat_reset", (Some("fx_owner"), true)),
+        ];
+        assert_eq!(functions, BTreeMap::from(expected), "{major}");
+    }
 }
 
 #[tokio::test]

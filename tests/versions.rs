@@ -480,7 +480,17 @@ fn a_newer_server_is_told_what_it_cannot_have() {
          CREATE OPERATOR !! (LEFTARG = int8, PROCEDURE = numeric_fac);
          CREATE OPERATOR @+ (LEFTARG = anyarray, RIGHTARG = anyelement, PROCEDURE = array_append);
          CREATE VIEW factorial AS SELECT 5::int8 OPERATOR(public.!!) AS f;
-         CREATE VIEW stays AS SELECT all_ints(1)",
+         CREATE VIEW stays AS SELECT all_ints(1);
+         CREATE OPERATOR @! (RIGHTARG = int8, PROCEDURE = numeric_fac);
+         CREATE VIEW prefixed AS SELECT @! 5::int8 AS f;
+         CREATE TABLE plain (a int, b int);
+         CREATE TABLE generated (a int, b int GENERATED ALWAYS AS (a * 2) STORED) INHERITS (plain);
+         CREATE TABLE joined (a int, b int GENERATED ALWAYS AS (a * 3) STORED);
+         ALTER TABLE joined INHERIT plain;
+         CREATE TABLE parted (a int, b int) PARTITION BY LIST (a);
+         CREATE TABLE part (a int, b int GENERATED ALWAYS AS (a * 3) STORED);
+         ALTER TABLE parted ATTACH PARTITION part FOR VALUES IN (1);
+         INSERT INTO plain VALUES (1, 1); INSERT INTO generated VALUES (2); INSERT INTO part VALUES (1)",
     );
     let archived = Archived::new(source, &[]);
     let before = target(13);
@@ -489,17 +499,26 @@ fn a_newer_server_is_told_what_it_cannot_have() {
         let target = target(major);
         let refused = archived.restore(&target, &[]).expect_code(6);
         let expected = [
-            "AGGREGATE public.all_of(anyelement)",
-            "OPERATOR public.!! (bigint, NONE)",
-            "OPERATOR public.@+ (anyarray, anyelement)",
+            (14, "AGGREGATE public.all_of(anyelement)"),
+            (14, "OPERATOR public.!! (bigint, NONE)"),
+            (14, "OPERATOR public.@+ (anyarray, anyelement)"),
+            (16, "TABLE public.generated"),
+            (16, "TABLE public.joined"),
+            (16, "TABLE ATTACH public.part part"),
         ];
-        let expected: BTreeSet<String> = expected.iter().map(|&name| name.to_owned()).collect();
+        let expected = expected.iter().filter(|(since, _)| *since <= major);
+        let expected: BTreeSet<String> = expected.map(|(_, name)| (*name).to_owned()).collect();
         assert_eq!(told_impossible(&refused.stderr), expected);
         let along = told_along(&refused.stderr);
         assert!(along.contains("VIEW public.factorial"), "{along:?}");
         archived.restore(&target, &["--skip-impossible"]).success();
-        let views = target.query_rows("select viewname from pg_views where schemaname = 'public'");
-        assert_eq!(views, [[Some("stays".to_owned())]]);
+        let views = target
+            .query_rows("select viewname from pg_views where schemaname = 'public' order by 1");
+        let names = ["prefixed", "stays"].map(|name| [Some(name.to_owned())]);
+        assert_eq!(views, names);
+        // The function has another name there.
+        assert_eq!(target.query_one("select f from prefixed"), "120");
+        assert_eq!(target.query_one("select b from part"), "3");
     }
 }
 

@@ -69,14 +69,6 @@ fn role(text: &str) -> (String, &str) {
     (name, "")
 }
 
-/// Whether there is anything to write: the privileges are not what the object started with.
-pub(crate) fn differs(acl: &Acl) -> bool {
-    acl.current.as_ref().is_some_and(|current| {
-        current.iter().any(|item| !acl.base.contains(item))
-            || acl.base.iter().any(|item| !current.contains(item))
-    })
-}
-
 /// Removes items whose grantee or grantor is the number of a role that is gone, and returns those
 /// numbers.
 pub(crate) fn drop_dangling(acl: &mut Acl, roles: &Roles) -> Vec<String> {
@@ -194,12 +186,12 @@ mod tests {
             current: Some(vec![a.clone(), b.clone()]),
             base: vec![b.clone(), a],
         };
-        assert!(!differs(&acl));
+        assert!(!acl.differs());
         let less = Acl {
             current: Some(vec![]),
             base: vec![b],
         };
-        assert!(differs(&less));
+        assert!(less.differs());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Functions and procedures. Aggregates are not here.
 
 use super::context::{Reader, vanished};
-use super::select::Selected;
+use super::roles::BOOTSTRAP;
+use super::select::{FIRST_NORMAL_OID, Selected};
 use super::{acl, init_privs};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
@@ -10,8 +11,8 @@ use crate::model::{
 use crate::sql::ServerVersion;
 use tokio_postgres::Row;
 
-/// All functions but the system's own, and of those the ones whose privileges were changed; not
-/// those that belong inside of something else (constructors of range types).
+/// All functions but the system's own, and of those the ones whose privileges or owner were changed;
+/// not those that belong inside of something else (constructors of range types).
 ///
 /// `$1`: OIDs of the schemas whose definitions are wanted. Of other functions only the name is
 /// read: their arguments' defaults are not ours to deparse.
@@ -24,7 +25,7 @@ fn functions(version: ServerVersion) -> String {
     };
     format!(
         "SELECT p.oid, n.nspname::text AS schema, p.proname::text AS name, p.proowner AS owner, \
-         {columns}, p.prokind::text AS kind, d.wanted AS readable, \
+         {given_away} AS given_away, {columns}, p.prokind::text AS kind, d.wanted AS readable, \
          CASE WHEN d.wanted THEN pg_catalog.pg_get_function_arguments(p.oid) END AS arguments, \
          pg_catalog.pg_get_function_identity_arguments(p.oid) AS identity_arguments, \
          CASE WHEN d.wanted AND p.prokind <> 'p' \
@@ -58,10 +59,11 @@ fn functions(version: ServerVersion) -> String {
          WHERE p.prokind <> 'a' \
          AND (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
          OR n.nspname IN ('pg_catalog', 'information_schema') \
-         AND p.proacl IS DISTINCT FROM ip.initprivs) \
+         AND (p.proacl IS DISTINCT FROM ip.initprivs OR {given_away})) \
          AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend i \
          WHERE i.classid = 'pg_catalog.pg_proc'::regclass AND i.objid = p.oid \
          AND i.deptype = 'i')",
+        given_away = format_args!("(p.oid < {FIRST_NORMAL_OID} AND p.proowner <> {BOOTSTRAP})"),
         columns = init_privs::columns("p.proacl", 'f', "p.proowner"),
         join = init_privs::join("pg_proc", "p"),
     )
@@ -94,8 +96,26 @@ fn function(reader: &Reader<'_>, selected: &Selected, row: &Row) -> Result<Funct
         identity_arguments.as_deref().unwrap_or_default()
     );
     header.acl = acl::parse(row.get("acl"), row.get("acl_base"))?;
-    header.owner = Some(reader.owner(row.get("owner"), &description)?);
+    let owner = reader.owner(row.get("owner"), &description)?;
+    let given_away: bool = row.get("given_away");
+    if given_away {
+        // Who has it now has what its first owner had.
+        let first = reader.owner(BOOTSTRAP, &description)?;
+        for item in &mut header.acl.base {
+            if item.grantee.as_ref() == Some(&first) {
+                item.grantee = Some(owner.clone());
+            }
+            if item.grantor == first {
+                item.grantor.clone_from(&owner);
+            }
+        }
+    }
+    header.owner = Some(owner);
     selected.mark(&mut header);
+    if given_away {
+        let contained = selected.contained(header.schema.as_deref().unwrap_or_default());
+        header.wanted = selected.content(contained.only(Components::ACL));
+    }
     let kind = match row.get("kind") {
         "f" => FunctionKind::Function,
         "p" => FunctionKind::Procedure,
@@ -135,6 +155,7 @@ fn function(reader: &Reader<'_>, selected: &Selected, row: &Row) -> Result<Funct
     };
     Ok(Function {
         kind,
+        given_away,
         arguments: row
             .get::<_, Option<String>>("arguments")
             .unwrap_or_default(),

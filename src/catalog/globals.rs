@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::acl;
 use super::context::{Reader, options};
 use super::functions::setting;
-use super::roles::Roles;
+use super::roles::{BOOTSTRAP, Roles};
 use crate::connect::Session;
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{Acl, Globals, Membership, Oid, Parameter, PasswordHash, Role, Tablespace};
@@ -23,9 +23,6 @@ pub struct GlobalsRequest {
     /// Stored passwords of roles, if the session's role may read them.
     pub role_passwords: bool,
 }
-
-/// The role that initdb made.
-const BOOTSTRAP: Oid = 10;
 
 const MAY_READ_PASSWORDS: &str = "\
 SELECT pg_catalog.has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT'), \
@@ -268,7 +265,7 @@ async fn read_tablespaces(reader: &Reader<'_>, labels: &mut Labels) -> Result<Ve
         let acl = read_acl(reader, row, &object)?;
         let options = options(row.get("options"));
         if name.starts_with("pg_") {
-            if !options.is_empty() || acl::differs(&acl) {
+            if !options.is_empty() || acl.differs() {
                 reader.observer.warning_with_hint(
                     format!("left out the options and privileges of {object}: it is initdb's own"),
                     "repeat ALTER TABLESPACE … SET and GRANT on the target by hand",

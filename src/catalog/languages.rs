@@ -35,7 +35,7 @@ pub(crate) async fn read(reader: &Reader<'_>, selected: &Selected) -> Result<Vec
             header.acl = acl::parse(row.get("acl"), row.get("acl_base"))?;
             selected.mark(&mut header);
             if address.oid < FIRST_NORMAL_OID {
-                header.wanted = if acl::differs(&header.acl) {
+                header.wanted = if header.acl.differs() {
                     header.wanted.only(Components::ACL)
                 } else {
                     Components::NONE

@@ -2,7 +2,8 @@
 //! so that each such thing is named.
 
 use super::context::{Reader, one_line};
-use super::select::Selected;
+use super::roles::BOOTSTRAP;
+use super::select::{FIRST_NORMAL_OID, Selected};
 use crate::error::Result;
 use crate::model::Database;
 use crate::sql::ServerVersion;
@@ -45,6 +46,48 @@ WHERE $1::bool AND o.oid >= 16384 AND i.identity IS NOT NULL \
 AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e \
 WHERE e.classid = o.class AND e.objid = o.oid AND e.deptype IN ('e', 'i')) \
 ORDER BY i.type COLLATE \"C\", i.identity COLLATE \"C\"";
+
+/// What of the server's own was given to another role, functions apart, which are dumped. `public`
+/// has an entry of its own, and large objects choose their OIDs.
+fn given_away() -> String {
+    const CATALOGS: [(&str, &str); 14] = [
+        ("pg_namespace", "nspowner"),
+        ("pg_class", "relowner"),
+        ("pg_type", "typowner"),
+        ("pg_operator", "oprowner"),
+        ("pg_collation", "collowner"),
+        ("pg_conversion", "conowner"),
+        ("pg_language", "lanowner"),
+        ("pg_opclass", "opcowner"),
+        ("pg_opfamily", "opfowner"),
+        ("pg_ts_config", "cfgowner"),
+        ("pg_ts_dict", "dictowner"),
+        ("pg_foreign_data_wrapper", "fdwowner"),
+        ("pg_foreign_server", "srvowner"),
+        ("pg_proc", "proowner"),
+    ];
+    let each = CATALOGS.map(|(catalog, owner)| {
+        let only = match catalog {
+            "pg_class" => " AND relkind IN ('r', 'v')",
+            "pg_type" => " AND typtype <> 'c' AND NOT (typelem <> 0 AND typlen = -1)",
+            "pg_proc" => " AND prokind = 'a'",
+            "pg_namespace" => " AND nspname <> 'public'",
+            _ => "",
+        };
+        format!(
+            "SELECT 'pg_catalog.{catalog}'::regclass::oid AS class, oid, {owner} AS owner \
+             FROM pg_catalog.{catalog} \
+             WHERE oid < {FIRST_NORMAL_OID} AND {owner} <> {BOOTSTRAP}{only}"
+        )
+    });
+    format!(
+        "SELECT i.type, i.identity, pg_catalog.pg_get_userbyid(o.owner)::text FROM ({}) o \
+         CROSS JOIN LATERAL pg_catalog.pg_identify_object(o.class, o.oid, 0) i \
+         WHERE $1::bool AND i.identity IS NOT NULL \
+         ORDER BY i.type COLLATE \"C\", i.identity COLLATE \"C\"",
+        each.join(" UNION ALL ")
+    )
+}
 
 /// What was added to tables, views and the like of extensions later than by their scripts: columns,
 /// indexes, constraints, triggers, rules, policies, sequences, and switches of the table. Whose
@@ -138,6 +181,21 @@ pub(crate) async fn warn(
             "not dumped, for it is in a schema of the system: {sort} {identity}"
         ));
     }
+    let rows = reader
+        .rows(
+            "owners of the system's objects",
+            &given_away(),
+            &[&everything],
+        )
+        .await?;
+    for row in &rows {
+        let (sort, identity, owner): (&str, &str, &str) = (row.get(0), row.get(1), row.get(2));
+        reader.observer.warning(format!(
+            "not dumped, for it is the system's: owner {} of {sort} {}",
+            one_line(owner),
+            one_line(identity)
+        ));
+    }
     if !collations.is_empty() {
         let names: Vec<String> = collations.into_iter().map(|(_, name)| name).collect();
         reader.observer.warning_with_hint(
@@ -204,6 +262,7 @@ pub(crate) fn some_of(names: &[String]) -> String {
 pub(crate) fn queries(_version: ServerVersion) -> Vec<(&'static str, String)> {
     vec![
         ("objects in system schemas", IN_SYSTEM_SCHEMAS.to_owned()),
+        ("owners of the system's objects", given_away()),
         ("additions to extensions", ADDED_TO_EXTENSIONS.to_owned()),
         ("outside of a database", OUTSIDE.to_owned()),
     ]

@@ -14,7 +14,9 @@ CASE WHEN o.oprleft <> 0 THEN pg_catalog.format_type(o.oprleft, NULL) END AS lef
 CASE WHEN o.oprright <> 0 THEN pg_catalog.format_type(o.oprright, NULL) END AS right, \
 o.oprcode::regproc::text AS function, \
 cn.nspname::text AS commutator_schema, c.oprname::text AS commutator, \
+coalesce(c.oprcode = 0, false) AS commutator_is_shell, \
 gn.nspname::text AS negator_schema, g.oprname::text AS negator, \
+coalesce(g.oprcode = 0, false) AS negator_is_shell, \
 CASE WHEN o.oprrest <> 0 THEN o.oprrest::regproc::text END AS restrict, \
 CASE WHEN o.oprjoin <> 0 THEN o.oprjoin::regproc::text END AS join, \
 o.oprcanmerge AS merges, o.oprcanhash AS hashes \
@@ -63,7 +65,9 @@ pub(crate) async fn read(reader: &Reader<'_>, selected: &Selected) -> Result<Vec
                 operands,
                 function: row.get("function"),
                 commutator: pair("commutator_schema", "commutator"),
+                commutator_is_shell: row.get("commutator_is_shell"),
                 negator: pair("negator_schema", "negator"),
+                negator_is_shell: row.get("negator_is_shell"),
                 restrict: row.get("restrict"),
                 join: row.get("join"),
                 merges: row.get("merges"),

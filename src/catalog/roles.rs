@@ -11,6 +11,9 @@ pub(crate) struct Roles {
     names: HashMap<Oid, String>,
 }
 
+/// The role that initdb made.
+pub(crate) const BOOTSTRAP: Oid = 10;
+
 /// `pg_roles` can be read by everyone, `pg_authid` cannot.
 pub(crate) const ROLES: &str = "\
 SELECT oid, rolname::text FROM pg_catalog.pg_roles";

@@ -4,7 +4,6 @@
 //! in schemas follow their schema (or, for relations, the patterns of tables), objects without a
 //! schema are wanted when nothing was selected.
 
-use super::acl;
 use super::context::{Reader, one_line};
 use super::extensions::Members;
 use super::losses;
@@ -322,7 +321,7 @@ impl Selected {
                 .map_or(Components::NONE, |contains| contains.only(Components::ACL)),
             None => otherwise,
         };
-        if wanted == Components::ACL && !acl::differs(&header.acl) {
+        if wanted == Components::ACL && !header.acl.differs() {
             Components::NONE
         } else {
             wanted

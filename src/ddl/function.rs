@@ -32,6 +32,13 @@ pub(super) fn render(context: &Context<'_>, node: Node, function: &Function) -> 
     );
     let mut rendered = plain::render(node, kind, &address, header, statements);
     rendered.name = signature;
+    if function.given_away
+        && header.wanted.has(Components::ACL)
+        && let Some(owner) = &header.owner
+    {
+        let statement = format!("ALTER {object} OWNER TO {}", ident(owner));
+        rendered.set_owner = vec![statement];
+    }
     if header.wanted.has(Components::DEFINITION) {
         ask(context, function);
         if !declared {

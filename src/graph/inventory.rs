@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::key::Key;
 use super::node::{Node, Section};
 use crate::model::{
-    AccessMethod, Acl, Address, Aggregate, Cast, Check, Class, Collation, Column, Components,
+    AccessMethod, Address, Aggregate, Cast, Check, Class, Collation, Column, Components,
     Conversion, Database, DefaultAcl, DomainConstraint, DomainDefault, EventTrigger,
     ExtendedStatistics, Extension, ForeignDataWrapper, ForeignKey, ForeignServer, Function, Header,
     Index, Language, Oid, Operator, OperatorClass, OperatorFamily, Policy, Publication,
@@ -594,7 +594,9 @@ impl<'a> Collector<'a> {
                 extra: &function.identity_arguments,
                 ..Key::pre(8, header)
             };
-            self.object(Item::Function(function), header, key, is_shown(header));
+            let given_away = function.given_away && header.wanted.has(Components::ACL);
+            let shown = is_shown(header) || given_away;
+            self.object(Item::Function(function), header, key, shown);
             if function.has_inner_needs() {
                 self.push(
                     Key { rank: 1, ..key },
@@ -741,8 +743,8 @@ impl<'a> Collector<'a> {
         }
         let shown = is_shown(header)
             || (header.wanted.has(Components::ACL)
-                && (relation.columns.iter().any(|column| differs(&column.acl))
-                    || relation.system_columns.iter().any(|(_, acl)| differs(acl))));
+                && (relation.columns.iter().any(|column| column.acl.differs())
+                    || relation.system_columns.iter().any(|(_, acl)| acl.differs())));
         self.object(
             Item::Relation(relation),
             header,
@@ -1003,18 +1005,10 @@ impl<'a> Collector<'a> {
 fn is_shown(header: &Header) -> bool {
     let wanted = header.wanted;
     wanted.has(Components::DEFINITION)
-        || (wanted.has(Components::ACL) && differs(&header.acl))
+        || (wanted.has(Components::ACL) && header.acl.differs())
         || (wanted.has(Components::COMMENT)
             && (header.comment.is_some() || !header.part_comments.is_empty()))
         || (wanted.has(Components::LABEL) && !header.labels.is_empty())
-}
-
-/// Whether privileges are other than those that the object starts with.
-fn differs(acl: &Acl) -> bool {
-    acl.current.as_ref().is_some_and(|current| {
-        current.iter().any(|item| !acl.base.contains(item))
-            || acl.base.iter().any(|item| !current.contains(item))
-    })
 }
 
 /// Parts are written where their owner is made.

@@ -274,6 +274,7 @@ impl Model {
         let header = self.header(Class::Function, name);
         let oid = header.address.oid;
         self.database.functions.push(Function {
+            given_away: false,
             header,
             kind: FunctionKind::Function,
             arguments: String::new(),

@@ -41,6 +41,8 @@ pub struct Function {
     pub rows: Option<String>,
     /// Support function as SQL name.
     pub support: Option<String>,
+    /// Whether it is the server's own and has been given to another role.
+    pub given_away: bool,
     /// `SET`: name and value as stored in `proconfig`.
     pub settings: Vec<(String, String)>,
     /// The body.

@@ -18,8 +18,12 @@ pub struct Operator {
     pub function: String,
     /// The commutator: schema and name.
     pub commutator: Option<(String, String)>,
+    /// Whether that has no function, and is there only because it was named.
+    pub commutator_is_shell: bool,
     /// The negator: schema and name.
     pub negator: Option<(String, String)>,
+    /// Whether that has no function, and is there only because it was named.
+    pub negator_is_shell: bool,
     /// Selectivity of a restriction, as SQL name.
     pub restrict: Option<String>,
     /// Selectivity of a join, as SQL name.

@@ -36,6 +36,14 @@ pub struct Acl {
 }
 
 impl Acl {
+    /// Whether there is anything to write: the privileges are not what the object starts with.
+    pub fn differs(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| {
+            current.iter().any(|item| !self.base.contains(item))
+                || self.base.iter().any(|item| !current.contains(item))
+        })
+    }
+
     /// Who is named when this is granted on a fresh object of `owner`: those who have something
     /// that it would not give them, and who gave it; the owner is not among them.
     pub fn named_roles(&self, owner: Option<&str>) -> BTreeSet<&str> {

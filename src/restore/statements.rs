@@ -217,10 +217,11 @@ pub(super) async fn run_together(
     }
 }
 
-/// Whether the archive gives only privileges on the entry's object and does not make it: a member of
-/// an extension, or an object of the server's own.
+/// Whether the archive gives only privileges on the entry's object, or an owner to a function of the
+/// server's, and does not make it: a member of an extension, or an object of the server's own.
 fn is_only_privileges(entry: &Entry) -> bool {
-    entry.create.is_empty() && entry.data.is_none() && !entry.privileges.is_empty()
+    let given_away = entry.schema.as_deref() == Some("pg_catalog") && !entry.set_owner.is_empty();
+    entry.create.is_empty() && entry.data.is_none() && (given_away || !entry.privileges.is_empty())
 }
 
 /// Whether a statement failed because the target lacks what nothing in the archive would make: a
