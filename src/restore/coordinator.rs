@@ -15,11 +15,11 @@ use super::frame::{Payload, ReadyFrame, Unpacker};
 use super::options::OnError;
 use super::outcome::{Loading, Moved, Outcome, Progress};
 use super::serial::{CANCEL_AGAIN, PATIENCE, batches};
+use super::session::{Reach, Session};
 use super::shared::{Shared, Transactions};
 use super::statistics;
 use super::worker::{Job, Report, work};
 use crate::archive::EntryId;
-use crate::connect::{Canceller, Wire};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Barrier, Schedule, Step, StepId, Work};
 use crate::report::Event;
@@ -27,7 +27,7 @@ use crate::report::Event;
 /// A session, as the coordinator sees it.
 struct Worker {
     jobs: mpsc::Sender<Job>,
-    canceller: Canceller,
+    reach: Reach,
     busy: Busy,
 }
 
@@ -86,7 +86,7 @@ impl<'s> Coordinator<'s> {
         schedule: Schedule<'s>,
         outcome: &'s mut Outcome,
         feed: Feed,
-        wires: Vec<Wire>,
+        sessions: Vec<Session>,
         unpacker: &Arc<Unpacker>,
         (sender, happenings): (
             mpsc::UnboundedSender<Happening>,
@@ -94,17 +94,24 @@ impl<'s> Coordinator<'s> {
         ),
     ) -> Self {
         let mut tasks = JoinSet::new();
-        let workers = wires
+        let workers = sessions
             .into_iter()
             .enumerate()
-            .map(|(id, wire)| {
+            .map(|(id, session)| {
                 let (jobs, receiver) = mpsc::channel(1);
-                let canceller = wire.canceller();
+                let reach = session.reach();
                 let (shared, unpacker) = (Arc::clone(shared), Arc::clone(unpacker));
-                tasks.spawn(work(id, wire, shared, unpacker, receiver, sender.clone()));
+                tasks.spawn(work(
+                    id,
+                    session,
+                    shared,
+                    unpacker,
+                    receiver,
+                    sender.clone(),
+                ));
                 Worker {
                     jobs,
-                    canceller,
+                    reach,
                     busy: Busy::No,
                 }
             })
@@ -239,7 +246,12 @@ impl<'s> Coordinator<'s> {
                 Feed::Pipe(_) => self.announced.remove(&entry),
             };
             self.steps_of_rows.insert(entry, (step.id, step.work));
-            self.loading.insert(entry, Progress::of(expected));
+            let loaded = self
+                .shared
+                .journal
+                .as_ref()
+                .map_or(0, |journal| journal.frames(entry));
+            self.loading.insert(entry, Progress::of(expected, loaded));
             self.end_if_over(entry);
         }
         let waiting = self.ready.len();
@@ -341,7 +353,7 @@ impl<'s> Coordinator<'s> {
             return;
         }
         while let Some(step) = self.schedule.take(is_privileges) {
-            if self.outcome.skips(&self.shared, step.id) {
+            if self.needs_nothing(step.id) {
                 self.schedule.finish(step.id);
             } else {
                 steps.push(step.id);
@@ -388,7 +400,7 @@ impl<'s> Coordinator<'s> {
             return Some((batch, Busy::Statements));
         }
         while let Some(step) = self.schedule.take(|work| work == Work::Statements) {
-            if self.outcome.skips(&self.shared, step.id) {
+            if self.needs_nothing(step.id) {
                 self.schedule.finish(step.id);
                 continue;
             }
@@ -402,7 +414,7 @@ impl<'s> Coordinator<'s> {
             return Some((self.job_of(frame), Busy::Frame));
         }
         while let Some(step) = self.schedule.take(|work| matches!(work, Work::Analyze(_))) {
-            if self.has_table(step) {
+            if !self.outcome.was_done(&self.shared, step.id) && self.has_table(step) {
                 return Some((Job::Analyze(step.id), Busy::Statements));
             }
             self.schedule.finish(step.id);
@@ -450,13 +462,18 @@ impl<'s> Coordinator<'s> {
             let Some(step) = self.schedule.take_if(is_statements, |step| step.is_quick) else {
                 break;
             };
-            if self.outcome.skips(&self.shared, step.id) {
+            if self.needs_nothing(step.id) {
                 self.schedule.finish(step.id);
             } else {
                 steps.push(step.id);
             }
         }
         steps
+    }
+
+    /// Whether a step need not be tried: it is done, or what it needs is not there.
+    fn needs_nothing(&mut self, step: StepId) -> bool {
+        self.outcome.was_done(&self.shared, step) || self.outcome.skips(&self.shared, step)
     }
 
     /// The next frame whose table takes another session.
@@ -688,13 +705,13 @@ impl<'s> Coordinator<'s> {
         self.feed.stop();
         self.ready.clear();
         let busy = self.workers.iter().filter(|w| w.busy != Busy::No);
-        let cancellers: Vec<Canceller> = busy.map(|w| w.canceller.clone()).collect();
+        let busy: Vec<Reach> = busy.map(|w| w.reach.clone()).collect();
         // Sessions end when there can be no more jobs.
         self.workers.clear();
         let mut refused = None;
         let ending = async {
             while !self.tasks.is_empty() {
-                for request in join_all(cancellers.iter().map(Canceller::cancel)).await {
+                for request in join_all(busy.iter().map(Reach::cancel)).await {
                     if let Err(error) = request {
                         refused = Some(error);
                     }

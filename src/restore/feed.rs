@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::frame::{ReadyFrame, Unpacker};
+use super::journal::Unit;
 use super::shared::Shared;
 use super::worker::Report;
 use crate::archive::{
@@ -71,6 +72,7 @@ impl Conveyor {
             let (rows, payload) = unpacker.unpack(&stored, entry)?;
             Ok(ReadyFrame {
                 entry: stored.entry,
+                unit: Unit::frame(stored.entry, stored.chunk, stored.frame),
                 rows,
                 payload,
                 _permit: permit,
@@ -90,10 +92,17 @@ impl Conveyor {
         let (rows, payload) = self.unpacker.payload(entry, frame.raw, Some(frame.rows))?;
         Ok(ReadyFrame {
             entry: entry.id,
+            unit: Unit::frame(frame.entry, frame.chunk, frame.frame),
             rows,
             payload,
             _permit: permit,
         })
+    }
+
+    /// Whether an earlier run has loaded a frame.
+    fn has_loaded(&self, unit: Unit) -> bool {
+        let journal = self.shared.journal.as_ref();
+        journal.is_some_and(|journal| journal.has(unit))
     }
 
     fn say(&self, happening: Happening) {
@@ -128,7 +137,8 @@ impl FileFeed {
         }
     }
 
-    /// The rows of an entry may be loaded; how many frames there are.
+    /// The rows of an entry may be loaded; how many frames there are, with those that are loaded
+    /// already.
     pub(super) fn begin(&mut self, entry: EntryId) -> Result<u64> {
         let table = self.archive.table(entry).ok_or_else(|| {
             Error::new(
@@ -136,14 +146,18 @@ impl FileFeed {
                 format!("the index knows nothing of entry {entry}, which has data"),
             )
         })?;
-        let frames: VecDeque<FrameIndex> = table.frames.iter().cloned().collect();
-        let count = frames.len() as u64;
-        if count > 0 {
-            self.by_size.insert((Reverse(table.raw_bytes), entry));
-            self.left.insert(entry, table.raw_bytes);
+        let is_left = |frame: &&FrameIndex| {
+            let unit = Unit::frame(frame.entry, frame.chunk, frame.frame);
+            !self.conveyor.has_loaded(unit)
+        };
+        let frames: VecDeque<FrameIndex> = table.frames.iter().filter(is_left).cloned().collect();
+        if !frames.is_empty() {
+            let left = frames.iter().map(|frame| frame.raw_bytes).sum();
+            self.by_size.insert((Reverse(left), entry));
+            self.left.insert(entry, left);
             self.open.insert(entry, frames);
         }
-        Ok(count)
+        Ok(table.frames.len() as u64)
     }
 
     /// No more frames of an entry are wanted.
@@ -246,7 +260,14 @@ async fn read_pipe(
     while let Some(item) = reader.next().await? {
         while unpacking.try_join_next().is_some() {}
         match item {
-            StreamItem::Frame(stored) if wanted.contains(&stored.entry) => {
+            StreamItem::Frame(stored)
+                if wanted.contains(&stored.entry)
+                    && !conveyor.has_loaded(Unit::frame(
+                        stored.entry,
+                        stored.chunk,
+                        stored.frame,
+                    )) =>
+            {
                 let bytes = stored.raw_bytes.saturating_add(stored.stored.len() as u64);
                 let permit = conveyor.budget.acquire(bytes).await?;
                 let conveyor = conveyor.clone();

@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 
+use super::journal::Unit;
 use crate::archive::{
     Codec, CopyFormat, DataSpec, Decoder, Entry, EntryId, RelationStatistics, StoredFrame, rows_of,
     statistics_of,
@@ -18,6 +19,8 @@ const KEEP_BYTES: usize = 32 << 20;
 /// A frame that was checked and unpacked.
 pub(super) struct ReadyFrame {
     pub(super) entry: EntryId,
+    /// Its name in the journal.
+    pub(super) unit: Unit,
     pub(super) rows: u64,
     pub(super) payload: Payload,
     /// Its share of the memory budget, given back with it.

@@ -21,6 +21,7 @@ mod failure;
 mod feed;
 mod frame;
 mod globals;
+mod journal;
 mod options;
 mod outcome;
 mod present;

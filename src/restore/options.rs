@@ -1,8 +1,11 @@
 //! What a restore is asked to do, and what it reports.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::time::Duration;
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use super::refusal::Refusal;
 use crate::archive::{EntryId, Sections};
@@ -97,6 +100,14 @@ pub struct RestoreOptions {
     pub target: TargetState,
     /// Most bytes of rows in flight between archive, decompression and server.
     pub memory_bytes: u64,
+    /// Goes on with a restore of the same archive with the same options into the same target that
+    /// did not come to its end. Where there is none, begins one.
+    pub resume: bool,
+    /// Keeps no journal in the target: such a restore cannot be resumed, nor survive the loss of
+    /// a session.
+    pub no_journal: bool,
+    /// How long a server may be away before the loss of a session ends the run.
+    pub reconnect_timeout: Duration,
 }
 
 impl Default for RestoreOptions {
@@ -129,6 +140,9 @@ impl Default for RestoreOptions {
             target_version: None,
             target: TargetState::Empty,
             memory_bytes: 256 << 20,
+            resume: false,
+            no_journal: false,
+            reconnect_timeout: Duration::from_secs(60),
         }
     }
 }
@@ -223,6 +237,15 @@ impl RestoreOptions {
                 );
             }
         }
+        if self.resume && self.single_transaction {
+            return refuse("options --single-transaction and --resume cannot be used together");
+        }
+        if self.resume && self.no_journal {
+            return refuse("options --no-journal and --resume cannot be used together");
+        }
+        if self.resume && self.globals == Globals::Alone {
+            return refuse("options --globals-only and --resume cannot be used together");
+        }
         if self.transaction_size == Some(0) {
             return refuse("--transaction-size must be at least 1");
         }
@@ -230,6 +253,37 @@ impl RestoreOptions {
             return refuse("options --transaction-size and --continue cannot be used together");
         }
         Ok(())
+    }
+
+    /// What two runs must have in common for one to go on with the other: for each option that
+    /// decides what is restored and how, its name and a digest of its value. Neither the number of
+    /// sessions nor what an error means is among them.
+    pub(super) fn fingerprints(&self) -> BTreeMap<String, String> {
+        let digest = |value: &dyn Debug| {
+            let digest = Sha256::digest(format!("{value:?}"));
+            digest.iter().take(8).map(|b| format!("{b:02x}")).collect()
+        };
+        let leave_out = self.choices().leave_out;
+        let options: [(&str, &dyn Debug); 14] = [
+            ("selection by name", &self.filter),
+            ("schema or data only", &self.content),
+            ("sections", &self.sections),
+            ("--create", &(self.create, &self.create_as)),
+            ("--clean", &self.clean),
+            ("--no-owner and the like", &leave_out),
+            ("--role", &self.role),
+            ("--disable-triggers", &self.disable_triggers),
+            ("--superuser", &self.superuser),
+            ("--load-via-partition-root", &self.load_via_partition_root),
+            ("--extension-versions", &self.extension_versions),
+            ("--analyze", &self.analyze),
+            ("--skip-impossible", &self.skip_impossible),
+            ("--allow-non-empty", &self.target),
+        ];
+        options
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), digest(value)))
+            .collect()
     }
 
     /// What of this the plan must know.
@@ -345,6 +399,9 @@ pub struct RestoreReport {
     pub statistics_refused: u64,
     /// Tables that were analyzed.
     pub analyzed: u64,
+    /// With [`RestoreOptions::resume`]: how many pieces of work (steps, frames of rows) an earlier
+    /// run had done. What it did counts among entries and tables, but not among rows and bytes.
+    pub resumed: u64,
     /// What failed ([`OnError::Continue`]), in order of failing.
     pub failed: Vec<FailedEntry>,
     /// The same, each refusal once, in order of first failing.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
 use super::failure::{exists_already, is_fatal};
+use super::journal::Journal;
 use super::options::{FailedEntry, PhaseTime, Refused, RestoreReport, SkippedEntry};
 use super::refusal::Refusal;
 use super::shared::Shared;
@@ -82,6 +83,18 @@ impl Outcome {
             name: step.name.clone(),
             seconds,
         });
+    }
+
+    /// Whether an earlier run has done a step; that is written down.
+    pub(super) fn was_done(&mut self, shared: &Shared, step: StepId) -> bool {
+        let Some(journal) = &shared.journal else {
+            return false;
+        };
+        let done = journal.of_step(step).is_some_and(|unit| journal.has(unit));
+        if done && let Some(entry) = shared.entry_of_step(step) {
+            self.restored.insert(entry.id);
+        }
+        done
     }
 
     /// A step that was run part by part is done, as far as it was.
@@ -281,6 +294,7 @@ impl Outcome {
         report.pulled = shared.plan.pulled.clone();
         report.needed = shared.plan.needed.clone();
         report.warnings = shared.warnings.load(std::sync::atomic::Ordering::Relaxed);
+        report.resumed = shared.journal.as_ref().map_or(0, Journal::already);
         report.seconds = self.began.elapsed().as_secs_f64();
         report
     }
@@ -341,12 +355,12 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Nothing is loaded yet; `expected` frames will be, where that is known.
-    pub(super) fn of(expected: Option<u64>) -> Self {
+    /// So many frames were loaded by earlier runs; there are `expected` in all, where that is known.
+    pub(super) fn of(expected: Option<u64>, loaded: u64) -> Self {
         Self {
             began: Instant::now(),
             expected,
-            loaded: 0,
+            loaded,
             rows: 0,
             raw_bytes: 0,
             under_way: 0,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -12,18 +12,19 @@ use super::coordinator::Coordinator;
 use super::failure::{interrupted, of_statement};
 use super::feed::{Conveyor, Feed, FileFeed, PipeFeed, Stream};
 use super::frame::Unpacker;
+use super::journal::{self, Journal, Opener, Run, Standing, Unit};
 use super::options::{OnError, RestoreOptions, RestoreReport, TargetState};
 use super::outcome::Outcome;
 use super::serial::{
     Absent, BATCH_STEPS, drop_objects, make_definitions, refuse_absent, unless_cancelled,
 };
-use super::session::{self, Setup};
+use super::session::{self, Session, Setup};
 use super::shared::{Shared, Transactions};
 use super::triggers::Switcher;
 use super::{
     cascade, database, extensions, globals, present, statistics, target, triggers, versions,
 };
-use crate::archive::{Archive, Entry, EntryId, Manifest, StreamReader};
+use crate::archive::{Archive, ArchiveId, Entry, EntryId, Manifest, StreamReader};
 use crate::connect::{Config, Wire};
 use crate::error::{Context, Error, Kind, Result, SqlState};
 use crate::plan::{
@@ -166,11 +167,16 @@ impl ArchiveReader {
         wire: &mut Wire,
         entries: &mut [Entry],
         options: &RestoreOptions,
-        known: &Known,
-        plan: Plan,
+        known: &mut Known,
+        (plan, standing): (Plan, &Standing),
     ) -> Result<Plan> {
         if plan.pulled.is_empty() {
             return Ok(plan);
+        }
+        // What an earlier run has made is no reason not to go on with it.
+        if let Some(recorded) = standing.resumed() {
+            known.present.clone_from(&recorded.present);
+            return self.plan_of(entries, options, known);
         }
         // Names in signatures are written as under an empty path.
         wire.execute("SELECT pg_catalog.set_config('search_path', '', false)")
@@ -180,11 +186,8 @@ impl ArchiveReader {
             .pulled
             .iter()
             .filter_map(|pulled| entries.get((pulled.entry as usize).checked_sub(1)?));
-        let known = Known {
-            present: present::ask(wire, pulled).await?,
-            ..known.clone()
-        };
-        self.plan_of(entries, options, &known)
+        known.present = present::ask(wire, pulled).await?;
+        self.plan_of(entries, options, known)
     }
 }
 
@@ -219,12 +222,19 @@ pub async fn plan_for(
 ) -> Result<Plan> {
     let mut entries = archive.entries(options);
     let mut wire = session::open(config, "restore").await?;
-    let known = Known::ask(&mut wire, &mut entries).await?;
+    let mut known = Known::ask(&mut wire, &mut entries).await?;
     let mut plan = archive.plan_of(&mut entries, options, &known)?;
     // A database that is still to be made has nothing.
     if !options.create {
+        let standing = Standing::None;
         plan = archive
-            .plan_without_present(&mut wire, &mut entries, options, &known, plan)
+            .plan_without_present(
+                &mut wire,
+                &mut entries,
+                options,
+                &mut known,
+                (plan, &standing),
+            )
             .await?;
     }
     wire.close().await;
@@ -242,7 +252,30 @@ pub async fn restore(
     observer: Arc<dyn Observer>,
     cancel: &CancellationToken,
 ) -> Result<RestoreReport> {
-    let restored = restore_some(config, archive, options, observer, cancel).await;
+    let file = match &archive {
+        ArchiveReader::File(archive) => Some(Arc::clone(archive)),
+        ArchiveReader::Pipe(_) | ArchiveReader::Relay(_) => None,
+    };
+    let crashed = Arc::new(AtomicBool::new(false));
+    let observed = Arc::clone(&observer);
+    let mut restored = restore_some(config, archive, options, observed, cancel, &crashed).await;
+    for _ in 0..CRASHES {
+        let (Err(error), Some(file)) = (&restored, &file) else {
+            break;
+        };
+        if !crashed.swap(false, Ordering::Relaxed) || cancel.is_cancelled() {
+            break;
+        }
+        // What was done is what the journal still tells.
+        observer.warning(format!("{error}: going on from the journal"));
+        let resuming = RestoreOptions {
+            resume: true,
+            ..options.clone()
+        };
+        let archive = ArchiveReader::File(Arc::clone(file));
+        let observed = Arc::clone(&observer);
+        restored = restore_some(config, archive, &resuming, observed, cancel, &crashed).await;
+    }
     restored.map_err(|error| match error.kind() {
         Kind::Interrupted | Kind::Archive if options.single_transaction => {
             error.with_hint("nothing was committed: the target is as it was")
@@ -250,6 +283,9 @@ pub async fn restore(
         _ => error,
     })
 }
+
+/// How often a run goes on by itself with a server that has crashed.
+const CRASHES: u32 = 5;
 
 /// The role that owns what a session makes.
 async fn current_role(wire: &mut Wire) -> Result<String> {
@@ -264,6 +300,7 @@ async fn restore_some(
     options: &RestoreOptions,
     observer: Arc<dyn Observer>,
     cancel: &CancellationToken,
+    crashed: &Arc<AtomicBool>,
 ) -> Result<RestoreReport> {
     let mut globals = archive.wanted_globals(options)?;
     let mut entries = archive.entries(options);
@@ -276,17 +313,25 @@ async fn restore_some(
     let mut target = Target {
         config: config.clone(),
         options,
+        archive: archive.manifest().archive_id,
         encoding: archive.manifest().encoding.clone(),
         cancel,
+        crashed,
+        standing: Standing::None,
+        adopts: options.adopt,
     };
     let mut wire = target.open("restore").await?;
-    let known = Known::ask(&mut wire, &mut entries).await?;
+    if !options.create && options.globals != Globals::Alone {
+        target.look(&mut wire).await?;
+    }
+    let mut known = Known::ask(&mut wire, &mut entries).await?;
     adapt(&mut globals, wire.server_version());
     let mut plan = archive.plan_of(&mut entries, options, &known)?;
     // A database that is still to be made has nothing.
     if !options.create && options.globals != Globals::Alone {
+        let planned = (plan, &target.standing);
         plan = archive
-            .plan_without_present(&mut wire, &mut entries, options, &known, plan)
+            .plan_without_present(&mut wire, &mut entries, options, &mut known, planned)
             .await?;
     }
     let mut shared = Shared {
@@ -308,6 +353,7 @@ async fn restore_some(
         triggers: HashMap::new(),
         database_is_worded: false,
         takes_statistics: false,
+        journal: None,
     };
 
     versions::tell(&shared, &globals, wire.server_version());
@@ -335,8 +381,9 @@ async fn restore_some(
         return Ok(outcome.finish(&shared, name));
     }
     if options.create {
+        let planned = (shared.plan, &target.standing);
         shared.plan = archive
-            .plan_without_present(&mut wire, &mut shared.entries, options, &known, shared.plan)
+            .plan_without_present(&mut wire, &mut shared.entries, options, &mut known, planned)
             .await?;
     }
     shared.current_role = current_role(&mut wire).await?;
@@ -347,20 +394,57 @@ async fn restore_some(
     }
     shared.takes_statistics = statistics::can_take(wire.server_version());
     statistics::warn_of_old_target(&shared, wire.server_version(), options.analyze);
-    let preparing = prepare(&mut wire, &target, &mut shared, &mut outcome);
-    if let Err(error) = preparing.await {
-        wire.close().await;
-        return Err(error);
-    }
     let name = wire.describe().to_owned();
-    let mut wires = tokio::select! {
+    let mut session = Session::new(wire, 1);
+    let keeping = Keeping {
+        setup: &setup,
+        present: &known.present,
+        resumable: !matches!(archive, ArchiveReader::Relay(_)),
+    };
+    let prepared = prepare(&mut session, &target, &mut shared, keeping, &mut outcome).await;
+    let shared = Arc::new(shared);
+    let restored = match prepared {
+        Ok(()) => load(session, archive, &target, (&shared, &setup), &mut outcome).await,
+        Err(error) => {
+            session.wire.close().await;
+            Err(error)
+        }
+    };
+    if let Err(error) = restored {
+        return Err(match &shared.journal {
+            Some(journal) => journal.leave(error).await,
+            None => error,
+        });
+    }
+    let ended = match &shared.journal {
+        Some(journal) => journal.end().await,
+        None => make_durable(&target.config).await,
+    };
+    if let Err(error) = ended {
+        shared.warn(format!(
+            "everything is restored, but the server did not say that it is on disk yet: {error}"
+        ));
+    }
+    Ok(outcome.finish(&shared, name))
+}
+
+/// All that comes behind the definitions, by as many sessions as are wanted.
+async fn load(
+    session: Session,
+    archive: ArchiveReader,
+    target: &Target<'_>,
+    (shared, setup): (&Arc<Shared>, &Setup),
+    outcome: &mut Outcome,
+) -> Result<()> {
+    let cancel = target.cancel;
+    let mut sessions = vec![session];
+    let more = tokio::select! {
         biased;
         () = cancel.cancelled() => return Err(interrupted()),
-        opened = target.more_sessions(&shared, &setup) => opened?,
+        opened = target.more_sessions(shared, setup) => opened?,
     };
-    wires.insert(0, wire);
+    sessions.extend(more);
 
-    let shared = Arc::new(shared);
     let mut schedule = Schedule::new(&shared.plan);
     for step in &shared.plan.steps {
         if step.work == Work::Barrier(Barrier::Definitions) {
@@ -369,47 +453,41 @@ async fn restore_some(
         schedule.take_step(step.id);
         schedule.finish(step.id);
     }
-    announce_rows(&shared, &archive);
+    announce_rows(shared, &archive);
     let (sender, happenings) = mpsc::unbounded_channel();
-    let jobs = wires.len();
+    let jobs = sessions.len();
     let unpacker = Arc::new(match &archive {
         // Buffers go back to who fills them.
         ArchiveReader::Relay(offer) => Unpacker::giving_back(Arc::clone(&offer.buffers)),
         _ => Unpacker::new(archive.manifest().codec, jobs + 2),
     });
     let conveyor = Conveyor {
-        shared: Arc::clone(&shared),
+        shared: Arc::clone(shared),
         unpacker: Arc::clone(&unpacker),
-        budget: ByteBudget::new(options.memory_bytes),
+        budget: ByteBudget::new(target.options.memory_bytes),
         happenings: sender.clone(),
     };
     let feed = match archive {
         ArchiveReader::File(archive) => Feed::File(FileFeed::new(archive, conveyor, 2 * jobs + 1)),
         ArchiveReader::Pipe(reader) => {
-            Feed::Pipe(PipeFeed::new(*reader, conveyor, wanted_data(&shared)))
+            Feed::Pipe(PipeFeed::new(*reader, conveyor, wanted_data(shared)))
         }
         ArchiveReader::Relay(offer) => {
-            let taker = offer.accept(wanted_data(&shared));
+            let taker = offer.accept(wanted_data(shared));
             Feed::Pipe(PipeFeed::of_relay(taker, conveyor))
         }
     };
     Coordinator::new(
-        &shared,
+        shared,
         schedule,
-        &mut outcome,
+        outcome,
         feed,
-        wires,
+        sessions,
         &unpacker,
         (sender, happenings),
     )
     .run(cancel)
-    .await?;
-    if let Err(error) = make_durable(&target.config).await {
-        shared.warn(format!(
-            "everything is restored, but the server did not say that it is on disk yet: {error}"
-        ));
-    }
-    Ok(outcome.finish(&shared, name))
+    .await
 }
 
 /// The sessions commit without waiting for the disk. One commit that waits, behind all of theirs in
@@ -508,29 +586,69 @@ fn announce_rows(shared: &Shared, archive: &ArchiveReader) {
     });
 }
 
+/// What a journal must know.
+struct Keeping<'a> {
+    setup: &'a Setup,
+    /// What the target has of what would have been pulled in.
+    present: &'a BTreeSet<EntryId>,
+    /// Whether there can be another run with the same rows.
+    resumable: bool,
+}
+
 /// All that one session does before there are others.
 async fn prepare(
-    wire: &mut Wire,
+    session: &mut Session,
     target: &Target<'_>,
     shared: &mut Shared,
+    keeping: Keeping<'_>,
     outcome: &mut Outcome,
 ) -> Result<()> {
     let (options, cancel) = (target.options, target.cancel);
     if shared.transactions == Transactions::One {
-        wire.execute("BEGIN").await.context_with(|| "begin")?;
+        session
+            .wire
+            .execute("BEGIN")
+            .await
+            .context_with(|| "begin")?;
     }
     if !shared.plan.drops.is_empty() {
         outcome.phase("clean");
-        if !options.if_exists {
-            refuse_absent(wire, shared, cancel, outcome).await?;
+        // Of what an interrupted run has dropped, nothing is there.
+        if !options.if_exists && target.standing.resumed().is_none() {
+            refuse_absent(&mut session.wire, shared, cancel, outcome).await?;
         }
-        let canceller = wire.canceller();
-        let looking = cascade::refuse_strangers(wire, shared);
-        unless_cancelled(canceller, cancel, looking).await??;
-        drop_objects(wire, shared, cancel, outcome).await?;
+        let reach = session.reach();
+        let looking = cascade::refuse_strangers(&mut session.wire, shared);
+        unless_cancelled(reach, cancel, looking).await??;
+    }
+    if matches!(target.standing, Standing::Replaced) {
+        journal::drop_it(&mut session.wire).await?;
+    }
+    if shared.transactions != Transactions::One && !options.no_journal {
+        let run = Run {
+            archive: target.archive,
+            options,
+            present: keeping.present,
+            resumable: keeping.resumable,
+            opener: Opener {
+                config: target.config.clone(),
+                setup: keeping.setup.clone(),
+                role: options.role.clone(),
+                patience: options.reconnect_timeout,
+                cancel: cancel.clone(),
+            },
+            crashed: Arc::clone(target.crashed),
+        };
+        let reach = session.reach();
+        let beginning = Journal::begin(session, shared, &target.standing, run);
+        shared.journal = unless_cancelled(reach, cancel, beginning).await??;
+    }
+    let is_clean = |journal: &Journal| journal.has(Unit::CLEAN);
+    if !shared.plan.drops.is_empty() && !shared.journal.as_ref().is_some_and(is_clean) {
+        drop_objects(session, shared, cancel, outcome).await?;
     }
     outcome.phase("pre-data");
-    make_definitions(wire, shared, cancel, outcome).await?;
+    make_definitions(session, shared, cancel, outcome).await?;
     if options.disable_triggers {
         let made: BTreeSet<EntryId> = shared
             .plan
@@ -546,13 +664,13 @@ async fn prepare(
         let entries = loaded
             .filter_map(|(_, id)| shared.entry(id))
             .filter(found_before);
-        let canceller = wire.canceller();
+        let reach = session.reach();
         let switcher = Switcher {
             superuser: options.superuser.as_deref(),
             role: options.role.as_deref(),
         };
-        let asking = triggers::ask(wire, entries, switcher);
-        let states = unless_cancelled(canceller, cancel, asking).await??;
+        let asking = triggers::ask(&mut session.wire, entries, switcher);
+        let states = unless_cancelled(reach, cancel, asking).await??;
         shared.triggers = states;
     }
     Ok(())
@@ -614,8 +732,15 @@ struct Source<'a> {
 struct Target<'a> {
     config: Config,
     options: &'a RestoreOptions,
+    archive: ArchiveId,
     encoding: String,
     cancel: &'a CancellationToken,
+    /// Set when the server is found to have lost what it had committed.
+    crashed: &'a Arc<AtomicBool>,
+    /// What an earlier restore has left there.
+    standing: Standing,
+    /// With `create`: the database is there already, and is taken if it is empty.
+    adopts: bool,
 }
 
 impl Target<'_> {
@@ -625,6 +750,14 @@ impl Target<'_> {
             () = self.cancel.cancelled() => Err(Error::new(Kind::Interrupted, "restore: interrupted")),
             wire = session::open(&self.config, part) => wire,
         }
+    }
+
+    /// Looks what an earlier restore has left in the database that is restored into.
+    async fn look(&mut self, wire: &mut Wire) -> Result<()> {
+        let canceller = wire.canceller();
+        let looking = journal::look(wire, self.archive, self.options);
+        self.standing = unless_cancelled(canceller, self.cancel, looking).await??;
+        Ok(())
     }
 
     /// The first session goes on in the database that is restored into; makes roles and that
@@ -668,13 +801,17 @@ impl Target<'_> {
         let Some(name) = name else {
             return Ok((wire, setup));
         };
+        if self.standing.resumed().is_some() {
+            wire.close().await;
+            return self.enter_made(&name).await;
+        }
         outcome.phase("database");
         shared.event(&Event::Phase {
             name: "database",
             steps: None,
         });
         let canceller = wire.canceller();
-        if self.options.adopt {
+        if self.adopts {
             let mut inside = self.config.with_database(&name).connect_wire().await?;
             self.refuse_unless_empty(&mut inside, shared).await?;
             inside.close().await;
@@ -692,13 +829,36 @@ impl Target<'_> {
         }
         set_up_database(&mut wire, shared, self.cancel, outcome).await?;
         wire.close().await;
-        self.config = self.config.with_database(&name);
+        self.enter_made(&name).await
+    }
+
+    /// Goes on in a database that was made for this restore.
+    async fn enter_made(&mut self, name: &str) -> Result<(Wire, Setup)> {
+        self.config = self.config.with_database(name);
         let wire = self.open("restore").await?;
         self.set_up(wire).await
     }
 
+    /// A database of the name that is to be made may be an earlier run's.
+    async fn look_inside(&mut self, wire: &mut Wire, name: &str) -> Result<()> {
+        let canceller = wire.canceller();
+        let looking = target::find_database(wire, name);
+        let found = unless_cancelled(canceller, self.cancel, looking).await??;
+        if found.is_none() {
+            return Ok(());
+        }
+        let mut inside = self.config.with_database(name).connect_wire().await?;
+        let looked = self.look(&mut inside).await;
+        inside.close().await;
+        looked?;
+        // Made by a run that came no further.
+        self.adopts |= self.standing.resumed().is_none() && !self.options.clean;
+        Ok(())
+    }
+
     async fn refuse_unless_empty(&self, wire: &mut Wire, shared: &Shared) -> Result<()> {
-        let must_be_empty = self.options.target == TargetState::Empty
+        let must_be_empty = self.standing.resumed().is_none()
+            && self.options.target == TargetState::Empty
             && !self.options.clean
             && shared.plan.makes_definitions();
         if must_be_empty {
@@ -712,7 +872,7 @@ impl Target<'_> {
     /// The name of the database that is to be made, and its statements worded for this server.
     /// Refuses a name that is taken, unless the database is dropped first or taken as it is.
     async fn name_database(
-        &self,
+        &mut self,
         wire: &mut Wire,
         shared: &mut Shared,
         source: &Source<'_>,
@@ -737,7 +897,10 @@ impl Target<'_> {
             )
             .with_hint("make the database yourself and restore without --create"));
         }
-        if !self.options.clean && !self.options.adopt {
+        if self.options.resume {
+            self.look_inside(wire, &name).await?;
+        }
+        if self.standing.resumed().is_none() && !self.options.clean && !self.adopts {
             let canceller = wire.canceller();
             let looking = target::refuse_existing_database(wire, &name);
             unless_cancelled(canceller, self.cancel, looking).await??;
@@ -761,29 +924,34 @@ impl Target<'_> {
     }
 
     /// The other sessions; fewer than asked for when the server has no room for all.
-    async fn more_sessions(&self, shared: &Shared, setup: &Setup) -> Result<Vec<Wire>> {
+    async fn more_sessions(&self, shared: &Arc<Shared>, setup: &Setup) -> Result<Vec<Session>> {
         let mut opening = JoinSet::new();
         let is_done_before = |work: Work| work == Work::Barrier(Barrier::Definitions);
         let steps = &shared.plan.steps;
         let later = steps.iter().skip_while(|step| !is_done_before(step.work));
         let useful = later.filter(|step| step.entry.is_some()).count();
-        for number in 2..=self.options.jobs.min(self.useful_sessions(useful, shared)) {
+        let jobs = self.options.jobs.min(self.useful_sessions(useful, shared));
+        for seat in 2..=u32::try_from(jobs).unwrap_or(u32::MAX) {
             let (config, setup) = (self.config.clone(), setup.clone());
+            let shared = Arc::clone(shared);
             opening.spawn(async move {
-                let part = format!("restore worker {number}");
-                let mut wire = session::open(&config, &part).await?;
-                setup.apply(&mut wire).await?;
-                Ok::<Wire, Error>(wire)
+                let wire = session::open(&config, &session::part(seat)).await?;
+                let mut session = Session::new(wire, seat);
+                setup.apply(&mut session.wire).await?;
+                if let Some(journal) = &shared.journal {
+                    journal.seat(&mut session).await?;
+                }
+                Ok::<Session, Error>(session)
             });
         }
-        let mut wires = Vec::new();
+        let mut sessions = Vec::new();
         let mut refused = 0;
         while let Some(opened) = opening.join_next().await {
             let opened = opened.unwrap_or_else(|error| {
                 Err(Error::new(Kind::Failed, format!("open a session: {error}")))
             });
             match opened {
-                Ok(wire) => wires.push(wire),
+                Ok(session) => sessions.push(session),
                 Err(error) if error.sqlstate() == Some(&SqlState::TOO_MANY_CONNECTIONS) => {
                     refused += 1;
                 }
@@ -793,10 +961,10 @@ impl Target<'_> {
         if refused > 0 {
             shared.warn(format!(
                 "the server has room for {} of {} sessions",
-                wires.len() + 1,
+                sessions.len() + 1,
                 self.options.jobs
             ));
         }
-        Ok(wires)
+        Ok(sessions)
     }
 }

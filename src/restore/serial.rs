@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::failure::{interrupted, is_fatal, of_drop};
+use super::journal::{Journal, Unit};
 use super::options::{OnError, RestoreOptions};
 use super::outcome::Outcome;
 use super::present;
+use super::session::{Reach, Session};
 use super::shared::{Shared, Transactions};
-use super::statements::{count, pass_on_notices, run_apart, run_together};
+use super::statements::{count, pass_on_notices, run_again, run_apart, run_together};
 use crate::archive::Entry;
-use crate::connect::{Canceller, Wire};
+use crate::connect::Wire;
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Barrier, StepId, Work};
 use crate::report::Event;
@@ -32,10 +34,11 @@ pub(super) const CANCEL_AGAIN: Duration = Duration::from_millis(500);
 
 /// Waits for work on a session; when `cancel` fires first, has the server end it.
 pub(super) async fn unless_cancelled<T>(
-    canceller: Canceller,
+    canceller: impl Into<Reach>,
     cancel: &CancellationToken,
     work: impl Future<Output = T>,
 ) -> Result<T> {
+    let canceller = canceller.into();
     tokio::pin!(work);
     tokio::select! {
         biased;
@@ -121,7 +124,7 @@ pub(super) async fn refuse_absent(
 
 /// Drops what will be made, backwards.
 pub(super) async fn drop_objects(
-    wire: &mut Wire,
+    session: &mut Session,
     shared: &Shared,
     cancel: &CancellationToken,
     outcome: &mut Outcome,
@@ -136,21 +139,24 @@ pub(super) async fn drop_objects(
         .collect();
     for batch in statements.chunks(BATCH_STATEMENTS) {
         let texts: Vec<&str> = batch.iter().map(|(_, sql)| *sql).collect();
-        let canceller = wire.canceller();
-        let dropped = unless_cancelled(canceller, cancel, wire.execute_all(&texts)).await?;
+        let reach = session.reach();
+        let dropping = run_again(session, shared, &texts);
+        let dropped = unless_cancelled(reach, cancel, dropping).await?;
         // What is not there is no news.
-        wire.take_notices();
+        session.wire.take_notices();
         let Err(failed) = dropped else { continue };
         if shared.on_error == OnError::Exit || is_fatal(&failed.error) {
             let (entry, statement) = batch[failed.index.min(batch.len() - 1)];
             return Err(of_drop(failed.error, entry, statement));
         }
         for (entry, statement) in batch {
-            let canceller = wire.canceller();
-            let dropped = unless_cancelled(canceller, cancel, wire.execute(statement)).await?;
-            wire.take_notices();
-            if let Err(error) = dropped {
-                let error = of_drop(error, entry, statement);
+            let statements = [*statement];
+            let reach = session.reach();
+            let dropping = run_again(session, shared, &statements);
+            let dropped = unless_cancelled(reach, cancel, dropping).await?;
+            session.wire.take_notices();
+            if let Err(failed) = dropped {
+                let error = of_drop(failed.error, entry, statement);
                 if is_fatal(&error) {
                     return Err(error);
                 }
@@ -158,12 +164,19 @@ pub(super) async fn drop_objects(
             }
         }
     }
+    if let Some(record) = Journal::record([Unit::CLEAN]).filter(|_| shared.journal.is_some()) {
+        let reach = session.reach();
+        let statements = [record.as_str()];
+        let recording = run_again(session, shared, &statements);
+        let recorded = unless_cancelled(reach, cancel, recording).await?;
+        recorded.map_err(|failed| failed.error.context("record what was dropped"))?;
+    }
     Ok(())
 }
 
 /// Makes all definitions.
 pub(super) async fn make_definitions(
-    wire: &mut Wire,
+    session: &mut Session,
     shared: &Shared,
     cancel: &CancellationToken,
     outcome: &mut Outcome,
@@ -174,6 +187,7 @@ pub(super) async fn make_definitions(
         .iter()
         .take_while(|step| step.work != Work::Barrier(Barrier::Definitions))
         .map(|step| step.id)
+        .filter(|&step| !outcome.was_done(shared, step))
         .collect();
     shared.event(&Event::Phase {
         name: "pre-data",
@@ -184,12 +198,12 @@ pub(super) async fn make_definitions(
             return Err(interrupted());
         }
         let began = Instant::now();
-        let canceller = wire.canceller();
-        let made = unless_cancelled(canceller, cancel, run_together(wire, shared, batch)).await?;
+        let reach = session.reach();
+        let made = unless_cancelled(reach, cancel, run_together(session, shared, batch)).await?;
         match made {
             Ok(()) => {
                 let name = shared.step(batch[0]).map(|step| step.name.clone());
-                pass_on_notices(wire, shared, &name.unwrap_or_default());
+                pass_on_notices(&mut session.wire, shared, &name.unwrap_or_default());
                 let seconds = began.elapsed().as_secs_f64() / batch.len() as f64;
                 for &step in batch {
                     outcome.done(shared, step, seconds);
@@ -198,7 +212,7 @@ pub(super) async fn make_definitions(
             Err((_, error)) if shared.on_error == OnError::Exit || is_fatal(&error) => {
                 return Err(error);
             }
-            Err(_) => apart(wire, shared, batch, cancel, outcome).await?,
+            Err(_) => apart(session, shared, batch, cancel, outcome).await?,
         }
     }
     Ok(())
@@ -206,7 +220,7 @@ pub(super) async fn make_definitions(
 
 /// One by one, so that each failure is known and only what needs it is left out.
 async fn apart(
-    wire: &mut Wire,
+    session: &mut Session,
     shared: &Shared,
     batch: &[StepId],
     cancel: &CancellationToken,
@@ -217,10 +231,10 @@ async fn apart(
             continue;
         }
         let began = Instant::now();
-        let canceller = wire.canceller();
-        let made = unless_cancelled(canceller, cancel, run_apart(wire, shared, step)).await?;
+        let reach = session.reach();
+        let made = unless_cancelled(reach, cancel, run_apart(session, shared, step)).await?;
         let name = shared.step(step).map(|step| step.name.clone());
-        pass_on_notices(wire, shared, &name.unwrap_or_default());
+        pass_on_notices(&mut session.wire, shared, &name.unwrap_or_default());
         outcome.apart(shared, step, made, began.elapsed().as_secs_f64())?;
     }
     Ok(())

@@ -1,7 +1,9 @@
 //! What every session of a restore is set to.
 
-use crate::connect::{Config, Wire};
-use crate::error::{Context, Result};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::connect::{Canceller, Config, Wire};
+use crate::error::{Context, Error, Kind, Result};
 use crate::sql::{ident, literal};
 
 /// Memory for building indexes that all sessions share, in kilobytes, when the server's own
@@ -110,4 +112,70 @@ pub(super) async fn open(config: &Config, part: &str) -> Result<Wire> {
         .with_application_name_suffix(part)
         .connect_wire()
         .await
+}
+
+/// The part of the session on this seat, as the server shows it.
+pub(super) fn part(seat: u32) -> String {
+    match seat {
+        1 => "restore".to_owned(),
+        number => format!("restore worker {number}"),
+    }
+}
+
+/// Cancels what a session runs, even when another one has come into its place meanwhile.
+#[derive(Clone)]
+pub(super) struct Reach(Arc<Mutex<Canceller>>);
+
+impl Reach {
+    /// As [`Canceller::cancel`].
+    pub(super) async fn cancel(&self) -> Result<()> {
+        let canceller = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        canceller.cancel().await
+    }
+}
+
+impl From<Canceller> for Reach {
+    fn from(canceller: Canceller) -> Self {
+        Self(Arc::new(Mutex::new(canceller)))
+    }
+}
+
+/// A session at work, which can be opened again when it is lost.
+pub(super) struct Session {
+    pub(super) wire: Wire,
+    /// Its number, from 1: the one that makes the definitions.
+    pub(super) seat: u32,
+    /// How often it was lost during the work that it does now.
+    pub(super) losses: u32,
+    reach: Reach,
+}
+
+impl Session {
+    pub(super) fn new(wire: Wire, seat: u32) -> Self {
+        Self {
+            reach: wire.canceller().into(),
+            wire,
+            seat,
+            losses: 0,
+        }
+    }
+
+    pub(super) fn reach(&self) -> Reach {
+        self.reach.clone()
+    }
+
+    /// Goes on with a new connection.
+    pub(super) fn replace(&mut self, wire: Wire) {
+        *self.reach.0.lock().unwrap_or_else(PoisonError::into_inner) = wire.canceller();
+        self.wire = wire;
+    }
+
+    /// Whether the connection has ended with this error, and not by our own doing.
+    pub(super) fn is_lost(&self, error: &Error) -> bool {
+        self.wire.is_broken() && matches!(error.kind(), Kind::ConnectionLost | Kind::Server)
+    }
 }

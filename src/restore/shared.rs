@@ -6,9 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
+use super::journal::{Fate, Journal, Unit};
 use super::options::OnError;
+use super::session::Session;
 use super::triggers::TriggerStates;
 use crate::archive::{Entry, EntryId};
+use crate::error::{Error, Result};
 use crate::plan::{LeaveOut, Plan, Step, StepId};
 use crate::report::{Event, Observer};
 
@@ -45,6 +48,8 @@ pub(super) struct Shared {
     pub(super) database_is_worded: bool,
     /// Whether the target takes planner statistics.
     pub(super) takes_statistics: bool,
+    /// Where the run writes down what it does; none when it is one transaction, or may not.
+    pub(super) journal: Option<Journal>,
 }
 
 impl Shared {
@@ -58,6 +63,19 @@ impl Shared {
 
     pub(super) fn entry_of_step(&self, id: StepId) -> Option<&Entry> {
         self.entry(self.step(id)?.entry?)
+    }
+
+    /// Goes on after a lost session: see [`Journal::survive`]. Without a journal nobody could.
+    pub(super) async fn survive(
+        &self,
+        session: &mut Session,
+        error: Error,
+        unit: Option<Unit>,
+    ) -> Result<Fate> {
+        match &self.journal {
+            Some(journal) => journal.survive(self, session, error, unit).await,
+            None => Err(error),
+        }
     }
 
     pub(super) fn warn(&self, text: impl Into<String>) {

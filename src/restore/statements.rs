@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 
 use super::failure::{is_fatal, is_missing, lost_a_race, of_statement};
+use super::journal::{Fate, Journal, Unit};
+use super::session::Session;
 use super::shared::{Shared, Transactions};
 use crate::archive::{Entry, Pass};
 use crate::connect::{BatchError, Wire};
@@ -136,24 +138,31 @@ impl<'a> Script<'a> {
         }
     }
 
-    /// Runs all of it as one transaction.
-    async fn run(mut self, wire: &mut Wire, shared: &Shared) -> Result<(), (StepId, Error)> {
+    /// Runs all of it as one transaction, which records these units of work, if a journal is kept.
+    async fn run(
+        mut self,
+        session: &mut Session,
+        shared: &Shared,
+        units: &[Unit],
+    ) -> Result<(), (StepId, Error)> {
         self.end();
-        let texts: Vec<&str> = self
-            .statements
-            .iter()
-            .map(|(_, sql)| sql.as_ref())
-            .collect();
-        if texts.is_empty() {
+        if self.statements.is_empty() {
             return Ok(());
         }
+        let record = Journal::record(units.iter().copied());
+        let record = record.filter(|_| shared.journal.is_some());
+        let texts = record.as_deref().into_iter();
+        let texts: Vec<&str> = texts
+            .chain(self.statements.iter().map(|(_, sql)| sql.as_ref()))
+            .collect();
         // A transaction that holds everything else cannot be begun again.
         let mut races = match shared.transactions {
             Transactions::Many { .. } => 0,
             Transactions::One => RACES,
         };
+        session.losses = 0;
         loop {
-            let BatchError { index, error } = match wire.execute_all(&texts).await {
+            let BatchError { index, error } = match session.wire.execute_all(&texts).await {
                 Ok(()) => return Ok(()),
                 Err(batch) => batch,
             };
@@ -161,6 +170,13 @@ impl<'a> Script<'a> {
                 races += 1;
                 continue;
             }
+            let unit = units.first().copied();
+            let error = match shared.survive(session, error, unit).await {
+                Ok(Fate::Done) => return Ok(()),
+                Ok(Fate::Undone) => continue,
+                Err(error) => error,
+            };
+            let index = index.saturating_sub(usize::from(record.is_some()));
             let at = index.min(self.statements.len() - 1);
             let (step, statement) = &self.statements[at];
             let error = match shared.entry_of_step(*step) {
@@ -172,12 +188,63 @@ impl<'a> Script<'a> {
     }
 }
 
+/// Runs statements that bear being run twice, in one transaction; again when the session is lost.
+pub(super) async fn run_again(
+    session: &mut Session,
+    shared: &Shared,
+    statements: &[&str],
+) -> Result<(), BatchError> {
+    session.losses = 0;
+    loop {
+        let BatchError { index, error } = match session.wire.execute_all(statements).await {
+            Ok(()) => return Ok(()),
+            Err(batch) => batch,
+        };
+        if let Err(error) = shared.survive(session, error, None).await {
+            return Err(BatchError { index, error });
+        }
+    }
+}
+
+/// Records that a step is done whose statements were not one transaction.
+pub(super) async fn record(
+    session: &mut Session,
+    shared: &Shared,
+    step: StepId,
+) -> Result<(), Error> {
+    let journal = shared.journal.as_ref();
+    match journal.and_then(|journal| journal.of_step(step)) {
+        Some(unit) => record_unit(session, shared, unit).await,
+        None => Ok(()),
+    }
+}
+
+/// Records that something is done which was not one transaction.
+pub(super) async fn record_unit(
+    session: &mut Session,
+    shared: &Shared,
+    unit: Unit,
+) -> Result<(), Error> {
+    let Some(statement) = Journal::record([unit]) else {
+        return Ok(());
+    };
+    session.losses = 0;
+    loop {
+        let Err(error) = session.wire.execute(&statement).await else {
+            return Ok(());
+        };
+        if shared.survive(session, error, Some(unit)).await? == Fate::Done {
+            return Ok(());
+        }
+    }
+}
+
 /// Runs the statements of several steps as one transaction.
 ///
 /// # Errors
 /// The step that failed, and why; nothing of any of them was done then.
 pub(super) async fn run_together(
-    wire: &mut Wire,
+    session: &mut Session,
     shared: &Shared,
     steps: &[StepId],
 ) -> Result<(), (StepId, Error)> {
@@ -186,18 +253,27 @@ pub(super) async fn run_together(
     loop {
         let mut script = Script::new();
         let mut optional = Vec::new();
+        let mut units = Vec::new();
         for &id in steps.iter().filter(|id| !left_out.contains(id)) {
             if let (Some(step), Some(entry)) = (shared.step(id), shared.entry_of_step(id)) {
-                let Parts { make, adorn } = parts(shared, step.work, entry);
+                let Parts { mut make, adorn } = parts(shared, step.work, entry);
                 if entry.is_remark() || (!alone && is_only_privileges(entry)) {
                     optional.push((id, entry, adorn));
                     continue;
+                }
+                if let Some(journal) = &shared.journal
+                    && let Some(unit) = journal.of_step(id)
+                {
+                    units.push(unit);
+                    if journal.has(unit.made()) {
+                        make.clear();
+                    }
                 }
                 script.make(shared, id, entry, &make);
                 script.add(id, &adorn);
             }
         }
-        match script.run(wire, shared).await {
+        match script.run(session, shared, &units).await {
             Ok(()) => {}
             Err((id, error)) if alone && lacks(shared.entry_of_step(id), &error) => {
                 if let Some(entry) = shared.entry_of_step(id) {
@@ -209,7 +285,10 @@ pub(super) async fn run_together(
             Err(failed) => return Err(failed),
         }
         for (id, entry, adorn) in optional {
-            run_optional(wire, shared, entry, &adorn)
+            run_optional(session, shared, entry, &adorn)
+                .await
+                .map_err(|error| (id, error))?;
+            record(session, shared, id)
                 .await
                 .map_err(|error| (id, error))?;
         }
@@ -242,7 +321,7 @@ fn warn_of_missing(shared: &Shared, entry: &Entry) {
 /// Runs what is no part of the archive's own objects: what the target does not take of it, because
 /// it has no such object or (of comments and labels) gives no right to it, is a warning.
 async fn run_optional(
-    wire: &mut Wire,
+    session: &mut Session,
     shared: &Shared,
     entry: &Entry,
     statements: &[&str],
@@ -256,15 +335,17 @@ async fn run_optional(
         }
         let told = |error| of_statement(error, entry, statement);
         if savepoint {
-            wire.execute("SAVEPOINT optional").await.map_err(told)?;
+            let savepoint = "SAVEPOINT optional";
+            session.wire.execute(savepoint).await.map_err(told)?;
         }
-        if let Err(error) = wire.execute(statement).await {
+        let run = run_again(session, shared, &[statement]).await;
+        if let Err(BatchError { error, .. }) = run {
             if is_fatal(&error) || !(entry.is_remark() || lacks(Some(entry), &error)) {
                 return Err(told(error));
             }
             if savepoint {
                 let back = "ROLLBACK TO SAVEPOINT optional";
-                wire.execute(back).await.map_err(told)?;
+                session.wire.execute(back).await.map_err(told)?;
             }
             if entry.is_remark() {
                 shared.warn(format!("left out {}: {error}", entry.describe()));
@@ -275,7 +356,7 @@ async fn run_optional(
         }
         if savepoint {
             let release = "RELEASE SAVEPOINT optional";
-            wire.execute(release).await.map_err(told)?;
+            session.wire.execute(release).await.map_err(told)?;
         }
     }
     Ok(())
@@ -292,7 +373,7 @@ pub(super) struct Apart {
 
 /// Runs the statements of one step so that as much of it stands as can: what makes the object in
 /// one transaction, then owner, comments and the like each in its own.
-pub(super) async fn run_apart(wire: &mut Wire, shared: &Shared, id: StepId) -> Apart {
+pub(super) async fn run_apart(session: &mut Session, shared: &Shared, id: StepId) -> Apart {
     let mut outcome = Apart {
         made: true,
         errors: Vec::new(),
@@ -300,16 +381,27 @@ pub(super) async fn run_apart(wire: &mut Wire, shared: &Shared, id: StepId) -> A
     let (Some(step), Some(entry)) = (shared.step(id), shared.entry_of_step(id)) else {
         return outcome;
     };
-    let Parts { make, adorn } = parts(shared, step.work, entry);
+    let Parts { mut make, adorn } = parts(shared, step.work, entry);
     if entry.is_remark() {
-        outcome
-            .errors
-            .extend(run_optional(wire, shared, entry, &adorn).await.err());
+        let told = match run_optional(session, shared, entry, &adorn).await {
+            Ok(()) => record(session, shared, id).await,
+            told => told,
+        };
+        outcome.errors.extend(told.err());
         return outcome;
+    }
+    let mut units = Vec::new();
+    if let Some(journal) = &shared.journal
+        && let Some(unit) = journal.of_step(id)
+    {
+        units.push(unit.made());
+        if journal.has(unit.made()) {
+            make.clear();
+        }
     }
     let mut script = Script::new();
     script.make(shared, id, entry, &make);
-    if let Err((_, error)) = script.run(wire, shared).await {
+    if let Err((_, error)) = script.run(session, shared, &units).await {
         outcome.made = false;
         outcome.errors.push(error);
         return outcome;
@@ -326,7 +418,7 @@ pub(super) async fn run_apart(wire: &mut Wire, shared: &Shared, id: StepId) -> A
         if missing && !ours {
             continue;
         }
-        if let Err(error) = wire.execute(statement).await {
+        if let Err(BatchError { error, .. }) = run_again(session, shared, &[statement]).await {
             if lacks(Some(entry), &error) {
                 warn_of_missing(shared, entry);
                 missing = true;
@@ -339,6 +431,12 @@ pub(super) async fn run_apart(wire: &mut Wire, shared: &Shared, id: StepId) -> A
                 break;
             }
         }
+    }
+    // What failed is tried again by a run that goes on with this one.
+    if outcome.errors.is_empty() {
+        outcome
+            .errors
+            .extend(record(session, shared, id).await.err());
     }
     outcome
 }

@@ -181,7 +181,7 @@ pub(super) struct Making<'a> {
 }
 
 /// Whether there is a database of this name, and whether it is a template.
-async fn find_database(wire: &mut Wire, name: &str) -> Result<Option<bool>> {
+pub(super) async fn find_database(wire: &mut Wire, name: &str) -> Result<Option<bool>> {
     let rows = wire
         .query(&format!(
             "SELECT datistemplate FROM pg_catalog.pg_database WHERE datname = {}",

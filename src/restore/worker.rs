@@ -8,11 +8,13 @@ use tokio::sync::mpsc;
 use super::failure::{interrupted, lost_a_race, of_entry, of_statement};
 use super::feed::Happening;
 use super::frame::{Payload, ReadyFrame, Unpacker};
+use super::journal::{Fate, Journal};
 use super::outcome::Moved;
+use super::session::Session;
 use super::shared::{Shared, Transactions};
-use super::statements::{Apart, pass_on_notices, run_apart, run_together};
+use super::statements::{Apart, pass_on_notices, record, record_unit, run_apart, run_together};
 use super::statistics::{self, Applied};
-use crate::archive::{DataSpec, Entry, EntryId};
+use crate::archive::{DataSpec, Entry, EntryId, RelationStatistics};
 use crate::connect::{Param, TransactionStatus, Wire};
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::{StepId, Work};
@@ -73,7 +75,7 @@ pub(super) enum Report {
 /// Takes jobs until there are no more.
 pub(super) async fn work(
     id: usize,
-    mut wire: Wire,
+    mut session: Session,
     shared: Arc<Shared>,
     unpacker: Arc<Unpacker>,
     mut jobs: mpsc::Receiver<Job>,
@@ -83,9 +85,9 @@ pub(super) async fn work(
         let began = Instant::now();
         let report = match job {
             Job::Together(steps) => {
-                let outcome = run_together(&mut wire, &shared, &steps).await;
+                let outcome = run_together(&mut session, &shared, &steps).await;
                 let name = name_of(&shared, steps.first());
-                pass_on_notices(&mut wire, &shared, &name);
+                pass_on_notices(&mut session.wire, &shared, &name);
                 Report::Together {
                     steps,
                     outcome,
@@ -93,8 +95,8 @@ pub(super) async fn work(
                 }
             }
             Job::Apart(step) => {
-                let outcome = run_apart(&mut wire, &shared, step).await;
-                pass_on_notices(&mut wire, &shared, &name_of(&shared, Some(&step)));
+                let outcome = run_apart(&mut session, &shared, step).await;
+                pass_on_notices(&mut session.wire, &shared, &name_of(&shared, Some(&step)));
                 Report::Apart {
                     step,
                     outcome,
@@ -102,7 +104,7 @@ pub(super) async fn work(
                 }
             }
             Job::Commit => Report::Commit {
-                outcome: commit(&mut wire).await,
+                outcome: commit(&mut session.wire).await,
             },
             Job::Frame(frame) => {
                 let entry = frame.entry;
@@ -116,9 +118,9 @@ pub(super) async fn work(
                     raw_bytes: frame.raw_bytes(),
                     objects: frame.objects(),
                 };
-                let outcome = load_frame(&mut wire, &shared, &frame).await;
+                let outcome = load_frame(&mut session, &shared, &frame).await;
                 // What triggers of the target say while rows are loaded can quote rows.
-                wire.take_notices();
+                session.wire.take_notices();
                 if let Payload::Copy(buffer) = frame.payload {
                     unpacker.give_back(buffer);
                 }
@@ -133,13 +135,13 @@ pub(super) async fn work(
                     Payload::Statistics { relations, .. } => relations.as_slice(),
                     Payload::Copy(_) | Payload::LargeObjects { .. } => &[],
                 };
-                let outcome = statistics::apply(&mut wire, relations).await;
+                let outcome = apply(&mut session, &shared, &frame, relations).await;
                 let entry = frame.entry;
                 Report::Statistics { entry, outcome }
             }
             Job::Analyze(step) => {
-                let outcome = analyze(&mut wire, &shared, step).await;
-                pass_on_notices(&mut wire, &shared, &name_of(&shared, Some(&step)));
+                let outcome = analyze(&mut session, &shared, step).await;
+                pass_on_notices(&mut session.wire, &shared, &name_of(&shared, Some(&step)));
                 Report::Analyze {
                     step,
                     outcome,
@@ -154,7 +156,7 @@ pub(super) async fn work(
             break;
         }
     }
-    wire.close().await;
+    session.wire.close().await;
 }
 
 fn name_of(shared: &Shared, step: Option<&StepId>) -> String {
@@ -171,34 +173,66 @@ async fn commit(wire: &mut Wire) -> Result<()> {
     Ok(())
 }
 
-async fn analyze(wire: &mut Wire, shared: &Shared, step: StepId) -> Result<()> {
-    let (Some(step), Some(entry)) = (shared.step(step), shared.entry_of_step(step)) else {
+async fn analyze(session: &mut Session, shared: &Shared, id: StepId) -> Result<()> {
+    let (Some(step), Some(entry)) = (shared.step(id), shared.entry_of_step(id)) else {
         return Ok(());
     };
     let Work::Analyze(analyzed) = step.work else {
         return Ok(());
     };
-    match statistics::analyze(entry, analyzed, wire.server_version())? {
-        Some(statement) => statistics::run_analyze(wire, &statement).await,
-        None => Ok(()),
+    let version = session.wire.server_version();
+    let Some(statement) = statistics::analyze(entry, analyzed, version)? else {
+        return Ok(());
+    };
+    session.losses = 0;
+    while let Err(error) = statistics::run_analyze(&mut session.wire, &statement).await {
+        shared.survive(session, error, None).await?;
     }
+    record(session, shared, id).await
+}
+
+/// Hands statistics over, each relation's by itself; doing it once more does no harm.
+async fn apply(
+    session: &mut Session,
+    shared: &Shared,
+    frame: &ReadyFrame,
+    relations: &[RelationStatistics],
+) -> Result<Applied> {
+    session.losses = 0;
+    let applied = loop {
+        match statistics::apply(&mut session.wire, relations).await {
+            Ok(applied) => break applied,
+            Err(error) => shared.survive(session, error, None).await?,
+        };
+    };
+    if shared.journal.is_some() {
+        record_unit(session, shared, frame.unit).await?;
+    }
+    Ok(applied)
 }
 
 /// Loads one frame in a transaction of its own, which is committed only when the server took as
 /// many rows as the frame has.
-async fn load_frame(wire: &mut Wire, shared: &Shared, frame: &ReadyFrame) -> Result<()> {
+async fn load_frame(session: &mut Session, shared: &Shared, frame: &ReadyFrame) -> Result<()> {
     let entry = shared
         .entry(frame.entry)
         .ok_or_else(|| Error::new(Kind::Archive, "a frame of an unknown entry"))?;
     let mut races = 0;
+    session.losses = 0;
     loop {
         if shared.stop.is_cancelled() {
             return Err(interrupted());
         }
-        let error = match try_frame(wire, shared, entry, frame).await {
+        let error = match try_frame(&mut session.wire, shared, entry, frame).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
+        let error = match shared.survive(session, error, Some(frame.unit)).await {
+            Ok(Fate::Done) => return Ok(()),
+            Ok(Fate::Undone) => continue,
+            Err(error) => error,
+        };
+        let wire = &mut session.wire;
         if shared.transactions == Transactions::One {
             return Err(error);
         }
@@ -224,6 +258,8 @@ async fn try_frame(
     let triggers = shared.triggers.get(&entry.id);
     let alone = shared.transactions != Transactions::One;
     let mut before: Vec<&str> = alone.then_some("BEGIN").into_iter().collect();
+    let record = Journal::record([frame.unit]).filter(|_| shared.journal.is_some());
+    before.extend(record.as_deref());
     let disable = triggers.into_iter().flat_map(|states| &states.disable);
     before.extend(disable.map(String::as_str));
     batch(wire, entry, &before).await?;

@@ -17,3 +17,8 @@ pub use filter::{Action, Rule, Subject};
 pub use globals::Globals;
 pub use leave_out::LeaveOut;
 pub use pattern::{NamePattern, Pattern};
+
+/// The schema in a target of a restore that tells how far the restore has come. It is there only as
+/// long as that is not done. No server allows names that begin with `pg_` to anybody; this one is
+/// merely a name that nobody gives.
+pub const JOURNAL_SCHEMA: &str = "pgstow restore journal";

@@ -381,6 +381,12 @@ pub struct Into {
     /// At most so many entries of definitions and privileges in one transaction
     #[arg(long, value_name = "N", help_heading = "How")]
     pub transaction_size: Option<String>,
+    /// Keep no journal in the target: no lost session is survived, nothing is resumed
+    #[arg(long, help_heading = "How")]
+    pub no_journal: bool,
+    /// How long to wait for a server that went away, e.g. 30s or 10min [default: 1min]
+    #[arg(long, value_name = "TIME", help_heading = "How")]
+    pub reconnect_timeout: Option<String>,
     /// Have the server compute the statistics of all restored tables, at the end
     #[arg(long, help_heading = "How")]
     pub analyze: bool,
@@ -511,6 +517,9 @@ pub struct Restore {
     /// Rows of partitions go through the root of their tree
     #[arg(long, help_heading = "How")]
     pub load_via_partition_root: bool,
+    /// Go on with a restore of the same archive, with the same options, that was interrupted
+    #[arg(long, help_heading = "How")]
+    pub resume: bool,
     /// No rows for tables that could not be made (always so)
     #[arg(long, help_heading = "How")]
     pub no_data_for_failed_tables: bool,

@@ -181,6 +181,7 @@ impl Restore {
             role: args.server.role.clone(),
             extension_versions: args.extension_versions,
             load_via_partition_root: args.load_via_partition_root,
+            resume: args.resume,
             filter: filter(args.what, args.pick, &args.file)?,
             ..filled
         };
@@ -482,6 +483,11 @@ fn filling(
             OnError::Exit
         },
         skip_impossible: into.skip_impossible,
+        no_journal: into.no_journal,
+        reconnect_timeout: match &into.reconnect_timeout {
+            Some(text) => duration(text)?,
+            None => RestoreOptions::default().reconnect_timeout,
+        },
         ..RestoreOptions::default()
     })
 }
@@ -521,6 +527,7 @@ fn all_databases(args: &args::Restore) -> Result<Option<Vec<String>>> {
         (args.into.single_transaction, "-1/--single-transaction"),
         (args.dry_run, "--dry-run"),
         (args.into.force, "--force"),
+        (args.resume, "--resume"),
         (selects, "-n and -t"),
         (what.data_only, "-a/--data-only"),
         (!what.section.is_empty(), "--section"),
