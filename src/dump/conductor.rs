@@ -152,6 +152,11 @@ impl<'a> Dump<'a> {
         self.cancellers.add(canceller);
     }
 
+    /// Ends what runs there.
+    pub async fn end_work(&self) {
+        self.cancellers.cancel_all().await;
+    }
+
     pub fn phase(&self, name: &'static str, steps: Option<u64>) {
         self.observer.event(&Event::Phase { name, steps });
     }

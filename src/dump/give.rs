@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -117,7 +118,11 @@ impl Dump<'_> {
         let (offer, asked) = Offer::new(manifest, entries, globals, bytes);
         // Whoever does not wait for it any more does not want it either.
         drop(offered.send(offer));
-        let Some((wanted, giver)) = asked.wanted().await else {
+        let asked = tokio::select! {
+            wanted = asked.wanted() => wanted,
+            error = lost(&leader) => return Err(error),
+        };
+        let Some((wanted, giver)) = asked else {
             leader.close().await;
             return Ok(None);
         };
@@ -139,9 +144,14 @@ impl Dump<'_> {
         };
 
         let work = Arc::new(Work::new(tables, large_objects, statistics, first));
-        let written = self
-            .copy_rows(&config, Outlet::Relay(giver), Arc::clone(&work), &snapshot)
-            .await?;
+        let outlet = Outlet::Relay(giver);
+        let written = tokio::select! {
+            written = self.copy_rows(&config, outlet, Arc::clone(&work), &snapshot) => written?,
+            error = lost(&leader) => {
+                self.end_work().await;
+                return Err(error);
+            }
+        };
         work.unread.warn(&*self.observer);
         self.end(&leader).await?;
         if let Outlet::Relay(giver) = written.outlet {
@@ -173,6 +183,21 @@ impl Dump<'_> {
         leader.close().await;
         Ok(fingerprints)
     }
+}
+
+/// How often it is looked whether the leader is still there.
+const LOOKING: Duration = Duration::from_secs(1);
+
+/// Waits until the leader's connection is lost, and with it the snapshot and the locks. Sessions that
+/// read notice nothing as long as the target takes no rows.
+async fn lost(leader: &Session) -> Error {
+    while !leader.client().is_closed() {
+        tokio::time::sleep(LOOKING).await;
+    }
+    Error::new(
+        Kind::ConnectionLost,
+        "the session that held the snapshot and the locks was lost",
+    )
 }
 
 /// The fingerprints of rows where they are now.
