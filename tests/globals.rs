@@ -325,7 +325,7 @@ fn all_databases_there_and_back() {
             assert_same_data(&source.db(name), &target.db(name));
         }
         // What is there already fails by name, and hides nothing of the others.
-        target.psql("drop database \"globals\"");
+        target.psql("drop database \"globals\"; grant carol to erin with admin option");
         let partial = restore(&target, &["--all-databases"], &all).expect_code(3);
         assert!(
             partial.stderr.contains("failed: postgres"),
@@ -333,6 +333,25 @@ fn all_databases_there_and_back() {
             partial.stderr
         );
         assert_same_data(&source.db("globals"), &target.db("globals"));
+        let other = "membership erin in carol exists already, with ADMIN TRUE instead of FALSE";
+        assert!(partial.stderr.contains(other), "{}", partial.stderr);
+        // A standing database is cleaned, and gets its properties; what cannot be changed is told.
+        target.db("template1").psql(
+            "drop database postgres; create database postgres template template0
+                 lc_ctype 'C'",
+        );
+        target.psql(
+            "create table in_postgres (other int); revoke connect on database postgres from public",
+        );
+        let cleaned = restore(&target, &["--all-databases", "--clean"], &all).success();
+        let unlike =
+            "warning: database postgres stands already, with LC_CTYPE 'C' instead of 'C.UTF-8'";
+        assert!(cleaned.stderr.contains(unlike), "{}", cleaned.stderr);
+        let comment = "select shobj_description(oid, 'pg_database') from pg_database where datname = 'postgres'";
+        assert_eq!(target.db("postgres").query_one(comment), "ours");
+        for name in [DATABASE, "postgres", "globals", "template1"] {
+            assert_same_data(&source.db(name), &target.db(name));
+        }
         // A dump that did not end is none.
         std::fs::remove_file(all.join("cluster.json")).unwrap();
         restore(&target, &["--all-databases"], &all).expect_code(5);

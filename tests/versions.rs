@@ -522,6 +522,33 @@ fn a_newer_server_is_told_what_it_cannot_have() {
     }
 }
 
+/// What the server does not offer is known before the old database is dropped.
+#[test]
+fn a_version_that_is_not_offered_leaves_the_old_database() {
+    let source = Server::start(18).create_db("source");
+    source.psql("CREATE EXTENSION pg_stat_statements VERSION '1.12'; CREATE TABLE new (i int)");
+    let archived = Archived::new(source, &[]);
+    let old = target(17);
+    old.psql("CREATE TABLE old (i int)");
+    let options = [
+        "restore",
+        "--create",
+        "--clean",
+        "--extension-versions",
+        "--create-as",
+    ];
+    let mut restore = pgstow();
+    old.server().point_at(&mut restore);
+    let refused = run(restore
+        .args(options)
+        .args([old.name(), "-d", "postgres"])
+        .arg(archived.path()))
+    .expect_code(6);
+    let told = "does not offer EXTENSION pg_stat_statements in version 1.12";
+    assert!(refused.stderr.contains(told), "{}", refused.stderr);
+    assert_eq!(old.query_one("SELECT count(*) FROM old"), "0");
+}
+
 #[test]
 fn versions_that_make_no_sense_are_usage_errors() {
     let missing = fixture_path("no such archive");

@@ -2,7 +2,7 @@
 
 use crate::graph::GrantOrder;
 use crate::model::{Acl, Globals, Membership, Role, Tablespace};
-use crate::sql::{ServerVersion, ident, literal};
+use crate::sql::{Quoting, ServerVersion, ident, literal};
 
 use super::privileges::{self, GrantKind};
 use super::settings::{assignment, storage_parameters};
@@ -141,6 +141,30 @@ fn password(role: &Role) -> Option<Global> {
 
 /// What the role made by initdb granted is granted without saying so: that role may have another
 /// name on the target.
+/// What a membership's statement gives: `ADMIN`, and where they are said (since 16) `INHERIT` and
+/// `SET`. None for a statement that this module did not write.
+pub fn granted(statement: &str, role: &str, member: &str) -> Option<[Option<bool>; 3]> {
+    let rest = [Quoting::WhereNeeded, Quoting::Always]
+        .iter()
+        .find_map(|quoting| {
+            let names = || format!("GRANT {} TO {}", ident(role), ident(member));
+            statement.strip_prefix(&quoting.scope(names))
+        })?;
+    let options = match rest.split_once(" GRANTED BY ") {
+        Some((options, _)) => options,
+        None => rest,
+    };
+    let says = |option: &str| {
+        let at = |word: &str| options.contains(&format!("{option} {word}"));
+        match (at("TRUE"), at("FALSE")) {
+            (false, false) => None,
+            (on, _) => Some(on),
+        }
+    };
+    let admin = says("ADMIN").or(Some(options.contains("ADMIN OPTION")));
+    Some([admin, says("INHERIT"), says("SET")])
+}
+
 fn membership(grant: &Membership, bootstrap: &str, with_grantor: bool) -> Global {
     let (role, member) = (&grant.role, &grant.member);
     let mut text = format!("GRANT {} TO {}", ident(role), ident(member));

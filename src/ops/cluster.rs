@@ -246,17 +246,13 @@ pub async fn restore_all(
         let mut one = options.clone();
         one.globals = Globals::No;
         let standing = STANDING.contains(&name.as_str());
-        one.create = !(standing && one.clean);
-        one.adopt = standing && !one.clean;
+        one.create = true;
+        one.adopt = standing;
         one.if_exists = one.clean;
-        let config = match one.create {
-            true => config.clone(),
-            false => config.with_database(&name),
-        };
         let restored = async {
             let input = open(directory, &file_of(&name), &archive_id).await?;
             let (observer, cancel) = (Arc::clone(&observer), cancel.clone());
-            super::restore(&config, input, &one, observer, cancel).await
+            super::restore(config, input, &one, observer, cancel).await
         };
         match restored.await {
             Ok(restored) if restored.is_complete() => report.databases.push(name),

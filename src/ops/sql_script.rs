@@ -95,6 +95,7 @@ impl SqlOptions {
 
     fn choices(&self) -> Choices {
         Choices {
+            adopt: false,
             filter: self.filter.clone(),
             sections: self.sections,
             parts: match self.content {

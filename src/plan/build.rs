@@ -54,7 +54,7 @@ pub fn build(
     // What was not selected is not dropped; what is missing is not there to be dropped.
     let came_along: BTreeSet<EntryId> = pulled.iter().map(|pulled| pulled.entry).collect();
     // With the database itself dropped, nothing is left to drop in it.
-    let drops = if choices.clean && !choices.create {
+    let drops = if choices.clean && (choices.adopt || !choices.create) {
         let droppable = restored.iter().rev().filter(|entry| !entry.drop.is_empty());
         let droppable = droppable.filter(|entry| !came_along.contains(&entry.id));
         droppable.map(|entry| entry.id).collect()

@@ -43,6 +43,8 @@ pub struct Choices {
     pub parts: Parts,
     /// Makes the database too.
     pub create: bool,
+    /// With `create`: the database stands already and stays.
+    pub adopt: bool,
     /// Drops first what will be made.
     pub clean: bool,
     /// Triggers, those of foreign keys too, are off while rows are loaded.

@@ -1,10 +1,12 @@
 //! The database itself, worded for the server that is to make it.
 
 use crate::archive::{AclRecord, DatabaseRecord, Entry, Manifest};
+use crate::connect::Wire;
 use crate::ddl::database;
+use crate::error::{Context, Result};
 use crate::model::{Acl, AclItem, Address, Class, DatabaseProperties, Header, Privilege};
 use crate::plan::LeaveOut;
-use crate::sql::{ServerVersion, ident};
+use crate::sql::{ServerVersion, ident, literal};
 
 /// What becomes of the archive's own statements.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -118,6 +120,68 @@ fn item(record: &AclRecord) -> AclItem {
         grantor: record.grantor.clone(),
         privileges,
     }
+}
+
+/// How the database of a session differs from the archive's in what it cannot be given any more.
+///
+/// # Errors
+/// The server's.
+pub(super) async fn unlike(wire: &mut Wire, manifest: &Manifest) -> Result<Vec<String>> {
+    let version = wire.server_version();
+    let provider = match version.at_least(15) {
+        true => "CASE datlocprovider WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' ELSE 'libc' END",
+        false => "'libc'",
+    };
+    let locale = match version.major() {
+        ..15 => "NULL",
+        15 | 16 => "daticulocale",
+        _ => "datlocale",
+    };
+    let rows = wire
+        .query(&format!(
+            "SELECT pg_catalog.pg_encoding_to_char(encoding), datcollate, datctype, {provider}, \
+             {locale}, datname FROM pg_catalog.pg_database \
+             WHERE datname = pg_catalog.current_database()"
+        ))
+        .await
+        .context_with(|| "ask for the encoding and locale of the database")?;
+    let Some(row) = rows.into_iter().next() else {
+        return Ok(Vec::new());
+    };
+    let here = |at: usize| row.get(at).and_then(Option::as_deref);
+    let archived = [
+        ("encoding", &manifest.database_encoding),
+        ("LC_COLLATE", &manifest.collate),
+        ("LC_CTYPE", &manifest.ctype),
+        ("locale provider", &manifest.locale_provider),
+        ("locale", &manifest.locale),
+    ];
+    let differs = |(at, (what, archived)): (usize, (&str, &Option<String>))| {
+        let archived = archived.as_deref();
+        // A manifest from before 15 has no word for a provider.
+        if archived == here(at) || archived.is_none() && at >= 3 {
+            return None;
+        }
+        let name = |value: Option<&str>| value.map_or("none".to_owned(), literal);
+        Some(format!(
+            "{what} {} instead of {}",
+            name(here(at)),
+            name(archived)
+        ))
+    };
+    let unlike: Vec<String> = archived
+        .into_iter()
+        .enumerate()
+        .filter_map(differs)
+        .collect();
+    if unlike.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(vec![format!(
+        "database {} stands already, with {}: texts may sort in another order, or not fit",
+        ident(here(5).unwrap_or_default()),
+        unlike.join(", ")
+    )])
 }
 
 fn losses(properties: &DatabaseProperties, target: ServerVersion) -> Vec<String> {

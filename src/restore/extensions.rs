@@ -1,10 +1,10 @@
 //! Extensions that the target offers in other versions than the source had, or not at all.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::options::{OnError, RestoreOptions};
 use super::shared::Shared;
-use crate::archive::Entry;
+use crate::archive::{Entry, EntryId};
 use crate::connect::Wire;
 use crate::error::{Context, Error, Kind, Result};
 use crate::sql::literal;
@@ -14,39 +14,73 @@ fn wanted(shared: &Shared) -> Vec<(&Entry, &str)> {
     let steps = shared.plan.steps.iter();
     steps
         .filter_map(|step| shared.entry(step.entry?))
-        .filter(|entry| entry.kind == "EXTENSION" && !entry.create.is_empty())
+        .filter(|entry| is_made(entry))
         .filter_map(|entry| Some((entry, entry.version.as_deref()?)))
         .collect()
 }
 
-/// What the server has of these extensions: name, default version, one of the versions, and the
-/// version that this database has.
-async fn ask(wire: &mut Wire, wanted: &[(&Entry, &str)]) -> Result<Vec<Vec<Option<String>>>> {
-    if wanted.is_empty() {
-        return Ok(Vec::new());
-    }
-    let names: Vec<String> = wanted.iter().map(|(e, _)| literal(&e.name)).collect();
-    wire.query(&format!(
-        "SELECT x.name, x.default_version, v.version, x.installed_version \
-         FROM pg_catalog.pg_available_extensions x \
-         LEFT JOIN pg_catalog.pg_available_extension_versions v ON v.name = x.name \
-         WHERE x.name IN ({})",
-        names.join(", ")
-    ))
-    .await
-    .context_with(|| "ask which extensions there are")
+fn is_made(entry: &Entry) -> bool {
+    entry.kind == "EXTENSION" && !entry.create.is_empty()
 }
 
-fn offers(rows: &[Vec<Option<String>>]) -> HashMap<&str, Offer<'_>> {
-    let mut offered: HashMap<&str, Offer> = HashMap::new();
-    for row in rows {
-        let field = |at: usize| row.get(at).and_then(|field| field.as_deref());
-        let offer = offered.entry(field(0).unwrap_or_default()).or_default();
-        offer.default = field(1).unwrap_or_default();
-        offer.installed = field(3);
-        offer.versions.extend(field(2));
+/// What the server has of these extensions, by name.
+async fn ask(
+    wire: &mut Wire,
+    wanted: impl Iterator<Item = &Entry>,
+) -> Result<HashMap<String, Offer>> {
+    let names: Vec<String> = wanted.map(|entry| literal(&entry.name)).collect();
+    let mut offered: HashMap<String, Offer> = HashMap::new();
+    if names.is_empty() {
+        return Ok(offered);
     }
-    offered
+    let rows = wire
+        .query(&format!(
+            "SELECT x.name, x.default_version, x.installed_version, \
+             coalesce(d.description, x.comment), v.version \
+             FROM pg_catalog.pg_available_extensions x \
+             LEFT JOIN pg_catalog.pg_available_extension_versions v ON v.name = x.name \
+             LEFT JOIN pg_catalog.pg_extension e ON e.extname = x.name \
+             LEFT JOIN pg_catalog.pg_description d \
+             ON d.classoid = 3079 AND d.objoid = e.oid AND d.objsubid = 0 \
+             WHERE x.name IN ({})",
+            names.join(", ")
+        ))
+        .await
+        .context_with(|| "ask which extensions the target's server has")?;
+    for row in rows {
+        let mut fields = row.into_iter();
+        let mut next = || fields.next().flatten();
+        let offer = offered.entry(next().unwrap_or_default()).or_default();
+        offer.default = next().unwrap_or_default();
+        offer.installed = next();
+        offer.comment = next();
+        offer.versions.extend(next());
+    }
+    Ok(offered)
+}
+
+/// The entries whose extension the server does not have to install. From the others a comment is
+/// taken away that they have anyway: only an extension's owner may set it, and where a service
+/// installs extensions that is not who restores.
+pub(super) async fn unavailable(
+    wire: &mut Wire,
+    entries: &mut [Entry],
+) -> Result<BTreeSet<EntryId>> {
+    let offered = ask(wire, entries.iter().filter(|entry| is_made(entry))).await?;
+    let mut unavailable = BTreeSet::new();
+    for entry in entries.iter_mut().filter(|entry| is_made(entry)) {
+        let Some(offer) = offered.get(&entry.name) else {
+            unavailable.insert(entry.id);
+            continue;
+        };
+        if let Some(comment) = &offer.comment {
+            let set = format!(" IS {}", literal(comment));
+            entry
+                .comments
+                .retain(|statement| !statement.ends_with(&set));
+        }
+    }
+    Ok(unavailable)
 }
 
 /// Before a database is made, from another one of its server: what a server offers is the same in
@@ -60,10 +94,9 @@ pub(super) async fn check_offers(
     options: &RestoreOptions,
 ) -> Result<()> {
     let wanted = wanted(shared);
-    let rows = ask(wire, &wanted).await?;
-    let offered = offers(&rows);
+    let offered = ask(wire, wanted.iter().map(|(entry, _)| *entry)).await?;
     let missing = wanted.into_iter().filter_map(|(entry, version)| {
-        let offer = offered.get(entry.name.as_str());
+        let offer = offered.get(&entry.name);
         missing(entry, version, offer)
     });
     refuse(missing.collect(), options)
@@ -80,18 +113,18 @@ pub(super) async fn check(
     options: &RestoreOptions,
 ) -> Result<()> {
     let wanted = wanted(shared);
-    let rows = ask(wire, &wanted).await?;
-    let offered = offers(&rows);
+    let offered = ask(wire, wanted.iter().map(|(entry, _)| *entry)).await?;
     let mut lacking = Vec::new();
     for (entry, version) in wanted {
         let name = entry.describe();
-        match offered.get(entry.name.as_str()) {
+        match offered.get(&entry.name) {
             // One that is there stays as it is.
             Some(offer) if offer.installed.is_some() => {
-                if offer.installed != Some(version) {
+                let installed = offer.installed.as_deref().unwrap_or_default();
+                if installed != version {
                     shared.warn(format!(
-                        "{name} is there already in version {}, on the source it was {version}",
-                        offer.installed.unwrap_or_default()
+                        "{name} is there already in version {installed}, on the source it was \
+                         {version}"
                     ));
                 }
             }
@@ -110,11 +143,14 @@ pub(super) async fn check(
 }
 
 /// What the server does not offer of an extension that is to be made.
-fn missing(entry: &Entry, version: &str, offer: Option<&Offer<'_>>) -> Option<String> {
+fn missing(entry: &Entry, version: &str, offer: Option<&Offer>) -> Option<String> {
     let name = entry.describe();
     match offer {
         None => Some(name),
-        Some(offer) if pinned(entry, version) && !offer.versions.contains(&version) => {
+        Some(offer)
+            if pinned(entry, version)
+                && !offer.versions.iter().any(|offered| offered == version) =>
+        {
             Some(format!("{name} in version {version}"))
         }
         Some(_) => None,
@@ -138,10 +174,13 @@ fn refuse(missing: Vec<String>, options: &RestoreOptions) -> Result<()> {
 
 /// What the target's server has of an extension.
 #[derive(Default)]
-struct Offer<'a> {
-    default: &'a str,
-    installed: Option<&'a str>,
-    versions: Vec<&'a str>,
+struct Offer {
+    default: String,
+    /// What this database has.
+    installed: Option<String>,
+    /// The comment that it has, or would have.
+    comment: Option<String>,
+    versions: Vec<String>,
 }
 
 /// Whether the statement names the version.

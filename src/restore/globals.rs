@@ -1,6 +1,6 @@
 //! Roles, tablespaces and the like: made before the database, what is there already left alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 use tokio_util::sync::CancellationToken;
@@ -12,6 +12,7 @@ use super::serial::unless_cancelled;
 use super::shared::Shared;
 use crate::archive::Entry;
 use crate::connect::Wire;
+use crate::ddl::globals::granted;
 use crate::error::{Context, Error, Result};
 use crate::report::Event;
 use crate::sql::RESET_ROLE;
@@ -24,14 +25,15 @@ const BATCH: usize = 2000;
 pub(super) struct Found {
     pub(super) roles: BTreeSet<String>,
     pub(super) tablespaces: BTreeSet<String>,
-    /// Role and member.
-    memberships: BTreeSet<(String, String)>,
+    /// By role and member: `ADMIN`, `INHERIT` and `SET`, all grants together.
+    memberships: BTreeMap<(String, String), [Option<bool>; 3]>,
     settings_of_all: bool,
 }
 
 impl Found {
     pub(super) async fn ask(wire: &mut Wire) -> Result<Self> {
         let context = || "look which roles and tablespaces the target has";
+        let version = wire.server_version();
         let mut found = Self::default();
         let mut names = async |sql: &str| wire.query(sql).await.context_with(context);
         let value = |field: &Option<String>| field.clone().unwrap_or_default();
@@ -39,12 +41,19 @@ impl Found {
         found.roles = roles.iter().map(|row| value(&row[0])).collect();
         let tablespaces = names("SELECT spcname FROM pg_catalog.pg_tablespace").await?;
         found.tablespaces = tablespaces.iter().map(|row| value(&row[0])).collect();
-        let memberships = names(
-            "SELECT pg_catalog.pg_get_userbyid(roleid), pg_catalog.pg_get_userbyid(member) \
-             FROM pg_catalog.pg_auth_members",
+        let since_16 = ", inherit_option, set_option";
+        let options = match version.at_least(16) {
+            true => since_16,
+            false => "",
+        };
+        let memberships = format!(
+            "SELECT pg_catalog.pg_get_userbyid(roleid), pg_catalog.pg_get_userbyid(member), \
+             admin_option{options} FROM pg_catalog.pg_auth_members"
         );
-        for row in &memberships.await? {
-            found.memberships.insert((value(&row[0]), value(&row[1])));
+        for row in &names(&memberships).await? {
+            let on = |at: usize| Some(row.get(at)?.as_deref()? == "t");
+            let pair = (value(&row[0]), value(&row[1]));
+            add(&mut found.memberships, pair, [on(2), on(3), on(4)]);
         }
         let of_all = names(
             "SELECT 1 FROM pg_catalog.pg_db_role_setting WHERE setdatabase = 0 AND setrole = 0",
@@ -66,13 +75,62 @@ impl Found {
             ("ROLE SETTINGS", _) => self.roles.contains(name).then(|| format!("role {name}")),
             ("ROLE MEMBERSHIP", [role, member, ..]) => self
                 .memberships
-                .contains(&(role.clone(), member.clone()))
+                .contains_key(&(role.clone(), member.clone()))
                 .then(|| format!("membership {name}")),
             ("TABLESPACE", _) => {
                 let there = self.tablespaces.contains(name);
                 there.then(|| format!("tablespace {name}"))
             }
             _ => None,
+        }
+    }
+}
+
+/// Several grants of one membership give what any of them gives.
+fn add(
+    memberships: &mut BTreeMap<(String, String), [Option<bool>; 3]>,
+    pair: (String, String),
+    options: [Option<bool>; 3],
+) {
+    let all = memberships.entry(pair).or_insert(options);
+    for (all, option) in all.iter_mut().zip(options) {
+        *all = match (*all, option) {
+            (Some(a), Some(b)) => Some(a || b),
+            (a, b) => a.or(b),
+        };
+    }
+}
+
+/// Says which memberships are there with other options than in the archive.
+fn tell_of_memberships(shared: &Shared, globals: &[Entry], found: &Found) {
+    let mut archived = BTreeMap::new();
+    for entry in globals.iter().filter(|it| it.kind == "ROLE MEMBERSHIP") {
+        if let ([role, member, ..], [statement]) = (&*entry.roles, &*entry.create)
+            && let Some(options) = granted(statement, role, member)
+        {
+            add(&mut archived, (role.clone(), member.clone()), options);
+        }
+    }
+    for ((role, member), wanted) in &archived {
+        let Some(there) = found.memberships.get(&(role.clone(), member.clone())) else {
+            continue;
+        };
+        let options = ["ADMIN", "INHERIT", "SET"]
+            .iter()
+            .zip(wanted.iter().zip(there));
+        let differing: Vec<String> = options
+            .filter_map(|(name, (wanted, there))| {
+                let (wanted, there) = ((*wanted)?, (*there)?);
+                let word = |on| if on { "TRUE" } else { "FALSE" };
+                (wanted != there)
+                    .then(|| format!("{name} {} instead of {}", word(there), word(wanted)))
+            })
+            .collect();
+        if !differing.is_empty() {
+            shared.warn(format!(
+                "membership {member} in {role} exists already, with {}: left as it is",
+                differing.join(", ")
+            ));
         }
     }
 }
@@ -96,6 +154,7 @@ pub(super) async fn make(
         name: "globals",
         steps: Some(globals.len() as u64),
     });
+    tell_of_memberships(shared, globals, found);
     let mut told = BTreeSet::new();
     let mut wanted = Vec::new();
     for entry in globals {

@@ -192,8 +192,8 @@ impl RestoreOptions {
         if self.force_drop && !(self.clean && self.create) {
             return refuse("option --force requires options --clean and --create");
         }
-        if self.adopt && (!self.create || self.clean) {
-            return refuse("a database is taken as it is only with --create, and without --clean");
+        if self.adopt && !self.create {
+            return refuse("a database is taken as it is only with --create");
         }
         if self.globals == Globals::Alone {
             let of_database = self.create
@@ -298,6 +298,7 @@ impl RestoreOptions {
                 Content::StatisticsOnly => Parts::Statistics,
             },
             create: self.create,
+            adopt: self.adopt,
             clean: self.clean,
             disable_triggers: self.disable_triggers,
             row_order: RowOrder::Free,

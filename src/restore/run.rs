@@ -206,7 +206,7 @@ impl Known {
         Ok(Self {
             version: Some(wire.server_version()),
             present: BTreeSet::new(),
-            unavailable: versions::unavailable_extensions(wire, entries).await?,
+            unavailable: extensions::unavailable(wire, entries).await?,
         })
     }
 }
@@ -814,6 +814,9 @@ impl Target<'_> {
         if self.adopts {
             let mut inside = self.config.with_database(&name).connect_wire().await?;
             self.refuse_unless_empty(&mut inside, shared).await?;
+            for unlike in database::unlike(&mut inside, source.manifest).await? {
+                shared.warn(unlike);
+            }
             inside.close().await;
         } else {
             let how = target::Making {

@@ -1,56 +1,14 @@
 //! A target of another version than the source: what is told, and what is refused.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 
 use super::options::{OnError, RestoreOptions};
 use super::outcome::Outcome;
 use super::shared::Shared;
-use crate::archive::{Entry, EntryId};
+use crate::archive::Entry;
 use crate::connect::Wire;
-use crate::error::{Context, Error, Kind, Result};
-use crate::sql::{ServerVersion, literal};
-
-/// What the server can install, and the comment that each has or would have.
-const AVAILABLE: &str = "\
-SELECT a.name, coalesce(d.description, a.comment)
-FROM pg_catalog.pg_available_extensions a
-LEFT JOIN pg_catalog.pg_extension e ON e.extname = a.name
-LEFT JOIN pg_catalog.pg_description d ON d.classoid = 3079 AND d.objoid = e.oid AND d.objsubid = 0";
-
-/// The entries whose extension the server does not have to install. From the others a comment is
-/// taken away that they have anyway: only an extension's owner may set it, and where a service
-/// installs extensions that is not who restores.
-pub(super) async fn unavailable_extensions(
-    wire: &mut Wire,
-    entries: &mut [Entry],
-) -> Result<BTreeSet<EntryId>> {
-    let is_wanted = |entry: &Entry| entry.kind == "EXTENSION" && !entry.create.is_empty();
-    if !entries.iter().any(is_wanted) {
-        return Ok(BTreeSet::new());
-    }
-    let rows = wire
-        .query(AVAILABLE)
-        .await
-        .context_with(|| "ask which extensions the target's server has")?;
-    let available: HashMap<&str, Option<&str>> = rows
-        .iter()
-        .filter_map(|row| Some((row[0].as_deref()?, row[1].as_deref())))
-        .collect();
-    let mut unavailable = BTreeSet::new();
-    for entry in entries.iter_mut().filter(|entry| is_wanted(entry)) {
-        let Some(comment) = available.get(entry.name.as_str()) else {
-            unavailable.insert(entry.id);
-            continue;
-        };
-        if let Some(comment) = comment {
-            let set = format!(" IS {}", literal(comment));
-            entry
-                .comments
-                .retain(|statement| !statement.ends_with(&set));
-        }
-    }
-    Ok(unavailable)
-}
+use crate::error::{Error, Kind, Result};
+use crate::sql::ServerVersion;
 
 /// Most names that are told with one note.
 const TOLD: usize = 5;
