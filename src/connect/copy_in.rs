@@ -6,19 +6,22 @@ use bytes::{BufMut, BytesMut};
 use postgres_protocol::message::{backend, frontend};
 
 use crate::connect::frames::{HEADER_BYTES, garbled};
+use crate::connect::link::Link;
 use crate::connect::server_message::{Content, ServerMessage};
 use crate::connect::wire::{Replies, Wire};
 use crate::error::{Error, Kind, Result};
 
 /// Slices shorter than this are gathered, which costs a copy; longer ones are sent as they are.
-const SMALL_BYTES: usize = 32 * 1024;
+pub(super) const SMALL_BYTES: usize = 32 * 1024;
 /// The payload of one CopyData message at most. The server keeps a whole message in memory and copies
 /// out of it, so messages that fit its processor's caches are better than very large ones.
 const MESSAGE_BYTES: usize = 256 * 1024;
 /// Messages handed to the operating system in one call.
 const MESSAGES_AT_ONCE: usize = 8;
+/// What they carry.
+pub(super) const GROUP_BYTES: usize = MESSAGE_BYTES * MESSAGES_AT_ONCE;
 
-const COPY_DATA: u8 = b'd';
+pub(super) const COPY_DATA: u8 = b'd';
 
 /// A COPY in under way. Only [`CopyIn::finish`] makes its rows count; dropped before, it leaves the
 /// session broken and the server takes nothing.
@@ -67,20 +70,9 @@ impl<'a> CopyIn<'a> {
             return Ok(());
         }
         self.send_pending().await?;
-        for group in data.chunks(MESSAGE_BYTES * MESSAGES_AT_ONCE) {
-            let mut headers = [[COPY_DATA, 0, 0, 0, 0]; MESSAGES_AT_ONCE];
-            for (header, chunk) in headers.iter_mut().zip(group.chunks(MESSAGE_BYTES)) {
-                header[1..].copy_from_slice(&length_field(chunk.len()));
-            }
-            let mut slices = [IoSlice::new(&[]); 2 * MESSAGES_AT_ONCE];
-            let mut count = 0;
-            for (header, chunk) in headers.iter().zip(group.chunks(MESSAGE_BYTES)) {
-                slices[count] = IoSlice::new(header);
-                slices[count + 1] = IoSlice::new(chunk);
-                count += 2;
-            }
+        for group in data.chunks(GROUP_BYTES) {
             self.torn = true;
-            self.wire.link.send(&mut slices[..count]).await?;
+            send_group(&mut self.wire.link, group).await?;
             self.torn = false;
             self.look_for_error().await?;
         }
@@ -184,10 +176,26 @@ impl<'a> CopyIn<'a> {
     }
 }
 
+/// Sends at most [`GROUP_BYTES`] as CopyData messages, from where they lie.
+pub(super) async fn send_group(link: &mut Link, group: &[u8]) -> Result<()> {
+    let mut headers = [[COPY_DATA, 0, 0, 0, 0]; MESSAGES_AT_ONCE];
+    for (header, chunk) in headers.iter_mut().zip(group.chunks(MESSAGE_BYTES)) {
+        header[1..].copy_from_slice(&length_field(chunk.len()));
+    }
+    let mut slices = [IoSlice::new(&[]); 2 * MESSAGES_AT_ONCE];
+    let mut count = 0;
+    for (header, chunk) in headers.iter().zip(group.chunks(MESSAGE_BYTES)) {
+        slices[count] = IoSlice::new(header);
+        slices[count + 1] = IoSlice::new(chunk);
+        count += 2;
+    }
+    link.send(&mut slices[..count]).await
+}
+
 #[expect(
     clippy::cast_possible_truncation,
     reason = "a message's payload is at most MESSAGE_BYTES long"
 )]
-fn length_field(payload: usize) -> [u8; 4] {
+pub(super) fn length_field(payload: usize) -> [u8; 4] {
     (payload as u32 + 4).to_be_bytes()
 }

@@ -334,7 +334,7 @@ impl Wire {
     }
 
     /// Refuses to go on with a broken session; marks this one as busy.
-    fn begin(&mut self) -> Result<()> {
+    pub(super) fn begin(&mut self) -> Result<()> {
         if self.broken {
             return Err(Error::new(
                 Kind::ConnectionLost,
@@ -466,11 +466,11 @@ impl fmt::Debug for Wire {
     }
 }
 
-fn encode_error(error: std::io::Error) -> Error {
+pub(super) fn encode_error(error: std::io::Error) -> Error {
     Error::new(Kind::Failed, format!("encode statement: {error}")).with_source(error)
 }
 
-fn bind(link: &mut Link, parameters: Option<&[Param]>) -> Result<()> {
+pub(super) fn bind(link: &mut Link, parameters: Option<&[Param]>) -> Result<()> {
     let formats: &[i16] = match parameters {
         Some(_) => &[1],
         None => &[],
@@ -500,14 +500,14 @@ fn bind(link: &mut Link, parameters: Option<&[Param]>) -> Result<()> {
     })
 }
 
-fn execute(link: &mut Link) -> Result<()> {
+pub(super) fn execute(link: &mut Link) -> Result<()> {
     frontend::execute("", 0, &mut link.outbox).map_err(encode_error)
 }
 
 /// What has been answered of a batch so far.
 pub(super) struct Replies {
     content: Content,
-    completed: usize,
+    pub(super) completed: usize,
     pub(super) rows: u64,
     pub(super) failed: Option<BatchError>,
     pub(super) ready: Option<TransactionStatus>,

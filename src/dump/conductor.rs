@@ -13,9 +13,9 @@ use crate::connect::{Canceller, Config, Session};
 use crate::ddl;
 use crate::error::{Context, Error, Kind, Result, SqlState};
 use crate::graph;
-use crate::model::{Components, Database, Oid, Relation};
+use crate::model::{Components, Database, Oid, Relation, Schema};
 use crate::report::{Event, Observer};
-use crate::select::Globals;
+use crate::select::{Globals, JOURNAL_SCHEMA};
 use crate::storage::Sink;
 
 use super::database::{database_entries, database_record};
@@ -185,6 +185,22 @@ impl<'a> Dump<'a> {
         );
     }
 
+    /// What an interrupted restore has left is a part of a database.
+    fn warn_of_unfinished_restore(&self, database: &Database) {
+        let is_journal = |schema: &Schema| {
+            schema.header.name == JOURNAL_SCHEMA && schema.header.wanted.has(Components::DEFINITION)
+        };
+        if database.schemas.iter().any(is_journal) {
+            self.observer.warning_with_hint(
+                format!(
+                    "the schema \"{JOURNAL_SCHEMA}\" is the journal of an unfinished restore: what is \
+                     dumped is a part of what was restored"
+                ),
+                "end that restore first: pgstow restore --resume",
+            );
+        }
+    }
+
     /// A partition without the table that it belongs to is dumped as a table of its own.
     fn warn_of_lone_partitions(&self, database: &Database) {
         let defined = |relation: &Relation| relation.header.wanted.has(Components::DEFINITION);
@@ -307,6 +323,7 @@ impl<'a> Dump<'a> {
             self.warn_of_circle(&database, circle);
         }
         self.warn_of_lone_partitions(&database);
+        self.warn_of_unfinished_restore(&database);
         let empty = &order.splits.left_empty;
         for relation in &database.relations {
             if empty.contains(&relation.header.address.oid) {

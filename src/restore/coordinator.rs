@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::failure::{interrupted, is_fatal};
-use super::feed::{Feed, Happening};
+use super::feed::{Feed, Happening, SMALL_BYTES, SMALL_FRAMES};
 use super::frame::{Payload, ReadyFrame, Unpacker};
 use super::options::OnError;
 use super::outcome::{Loading, Moved, Outcome, Progress};
@@ -18,7 +18,7 @@ use super::serial::{CANCEL_AGAIN, PATIENCE, batches};
 use super::session::{Reach, Session};
 use super::shared::{Shared, Transactions};
 use super::statistics;
-use super::worker::{Job, Report, work};
+use super::worker::{Job, Loaded, Report, work};
 use crate::archive::EntryId;
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Barrier, Schedule, Step, StepId, Work};
@@ -77,6 +77,11 @@ const PHASES: [(&str, Option<Barrier>); 5] = [
 /// Whether what is done needs frames of the archive.
 fn has_frames(work: Work) -> bool {
     matches!(work, Work::Rows | Work::LargeObjects | Work::Statistics)
+}
+
+/// Whether a frame may be loaded together with others.
+fn is_small(frame: &ReadyFrame) -> bool {
+    matches!(frame.payload, Payload::Copy(_)) && frame.raw_bytes() <= SMALL_BYTES
 }
 
 impl<'s> Coordinator<'s> {
@@ -254,11 +259,17 @@ impl<'s> Coordinator<'s> {
             self.loading.insert(entry, Progress::of(expected, loaded));
             self.end_if_over(entry);
         }
-        let waiting = self.ready.len();
-        if let Feed::File(feed) = &mut self.feed {
-            feed.pump(waiting);
-        }
+        self.read_on();
         Ok(())
+    }
+
+    /// Has a file read ahead.
+    fn read_on(&mut self) {
+        let Feed::File(feed) = &mut self.feed else {
+            return;
+        };
+        let small = self.ready.iter().filter(|frame| is_small(frame)).count();
+        feed.pump(self.ready.len() - small + small.div_ceil(SMALL_FRAMES));
     }
 
     fn table_name(&self, entry: EntryId) -> String {
@@ -379,10 +390,7 @@ impl<'s> Coordinator<'s> {
                 ));
             }
         }
-        let waiting = self.ready.len();
-        if let Feed::File(feed) = &mut self.feed {
-            feed.pump(waiting);
-        }
+        self.read_on();
         Ok(())
     }
 
@@ -423,9 +431,12 @@ impl<'s> Coordinator<'s> {
     }
 
     /// What is done with a frame.
-    fn job_of(&self, mut frame: ReadyFrame) -> Job {
+    fn job_of(&mut self, mut frame: ReadyFrame) -> Job {
         let Payload::Statistics { relations, .. } = &mut frame.payload else {
-            return Job::Frame(frame);
+            return match frame.payload {
+                Payload::LargeObjects { .. } => Job::LargeObjects(frame),
+                _ => Job::Rows(self.with_more_frames(frame)),
+            };
         };
         if let Some(unwanted) = self.unwanted_statistics.get(&frame.entry) {
             relations.retain(|relation| {
@@ -433,6 +444,31 @@ impl<'s> Coordinator<'s> {
             });
         }
         Job::Statistics(frame)
+    }
+
+    /// A frame, and if it is small, others that are, for one transaction; as many as leave the same
+    /// to each session. Where triggers are switched, each table is for itself.
+    fn with_more_frames(&mut self, first: ReadyFrame) -> Vec<ReadyFrame> {
+        let mut frames = vec![first];
+        if !frames.iter().all(is_small) || !self.shared.triggers.is_empty() {
+            return frames;
+        }
+        let share = 1 + self.ready.len() / self.workers.len().max(1);
+        while frames.len() < share.min(SMALL_FRAMES) && self.ready.front().is_some_and(is_small) {
+            match self.next_frame() {
+                Some(frame) if is_small(&frame) => frames.push(frame),
+                Some(frame) => {
+                    // The first was not wanted yet, and this one stands behind it.
+                    if let Some(progress) = self.loading.get_mut(&frame.entry) {
+                        progress.under_way -= 1;
+                    }
+                    self.ready.push_front(frame);
+                    break;
+                }
+                None => break,
+            }
+        }
+        frames
     }
 
     /// Whether the table of a step is there, with its rows.
@@ -531,15 +567,16 @@ impl<'s> Coordinator<'s> {
                 }
                 self.take_report(report)
             }
-            Happening::Unpacked(frame) => {
-                let frame = frame?;
-                let unwanted = match self.loading.get(&frame.entry) {
-                    Some(progress) => progress.failed,
-                    // Not begun yet, or already given up.
-                    None => !self.is_expected(frame.entry),
-                };
-                if !unwanted {
-                    self.ready.push_back(frame);
+            Happening::Unpacked(frames) => {
+                for frame in frames? {
+                    let unwanted = match self.loading.get(&frame.entry) {
+                        Some(progress) => progress.failed,
+                        // Not begun yet, or already given up.
+                        None => !self.is_expected(frame.entry),
+                    };
+                    if !unwanted {
+                        self.ready.push_back(frame);
+                    }
                 }
                 Ok(())
             }
@@ -590,11 +627,17 @@ impl<'s> Coordinator<'s> {
                 self.schedule.finish(step);
                 Ok(())
             }
-            Report::Frame {
-                entry,
-                moved,
-                outcome,
-            } => self.take_frame(entry, moved, outcome),
+            Report::Frames(frames) => {
+                for Loaded {
+                    entry,
+                    moved,
+                    outcome,
+                } in frames
+                {
+                    self.take_frame(entry, moved, outcome)?;
+                }
+                Ok(())
+            }
             Report::Commit { outcome } => outcome,
             Report::Statistics { entry, outcome } => {
                 let applied = outcome?;

@@ -23,8 +23,8 @@ use crate::task::{ByteBudget, Permit};
 pub(super) enum Happening {
     /// A session is free again.
     Worked { worker: usize, report: Report },
-    /// A frame was read, checked and unpacked; or could not be.
-    Unpacked(Result<ReadyFrame>),
+    /// Frames were read, checked and unpacked; or could not be.
+    Unpacked(Result<Vec<ReadyFrame>>),
     /// The pipe holds no more frames of an entry: so many have come.
     Complete { entry: EntryId, frames: u64 },
     /// The pipe has ended, whole.
@@ -32,6 +32,12 @@ pub(super) enum Happening {
     /// The pipe failed.
     Broken(Error),
 }
+
+/// A frame of at most so many bytes is small: it is read and loaded together with others.
+pub(super) const SMALL_BYTES: u64 = 64 << 10;
+/// Most small frames that are read together, and that are loaded in one transaction: each table
+/// takes a place in the server's lock table.
+pub(super) const SMALL_FRAMES: usize = 64;
 
 /// A stream of any kind.
 pub(super) type Stream = Box<dyn AsyncRead + Send + Unpin>;
@@ -62,21 +68,25 @@ pub(super) struct Conveyor {
 }
 
 impl Conveyor {
-    /// Unpacks a frame on a blocking thread.
-    async fn unpack(&self, stored: StoredFrame, permit: Permit) -> Result<ReadyFrame> {
+    /// Unpacks frames on a blocking thread.
+    async fn unpack(&self, stored: Vec<StoredFrame>, permit: Permit) -> Result<Vec<ReadyFrame>> {
         let (shared, unpacker) = (Arc::clone(&self.shared), Arc::clone(&self.unpacker));
+        let permit = Arc::new(permit);
         let unpacked = tokio::task::spawn_blocking(move || {
-            let entry = shared
-                .entry(stored.entry)
-                .ok_or_else(|| Error::new(Kind::Archive, "a frame of an unknown entry"))?;
-            let (rows, payload) = unpacker.unpack(&stored, entry)?;
-            Ok(ReadyFrame {
-                entry: stored.entry,
-                unit: Unit::frame(stored.entry, stored.chunk, stored.frame),
-                rows,
-                payload,
-                _permit: permit,
-            })
+            let unpack = |stored: StoredFrame| {
+                let entry = shared
+                    .entry(stored.entry)
+                    .ok_or_else(|| Error::new(Kind::Archive, "a frame of an unknown entry"))?;
+                let (rows, payload) = unpacker.unpack(&stored, entry)?;
+                Ok(ReadyFrame {
+                    entry: stored.entry,
+                    unit: Unit::frame(stored.entry, stored.chunk, stored.frame),
+                    rows,
+                    payload,
+                    _permit: Arc::clone(&permit),
+                })
+            };
+            stored.into_iter().map(unpack).collect()
         });
         unpacked.await.unwrap_or_else(|error| {
             Err(Error::new(Kind::Failed, format!("unpack a frame: {error}")).with_source(error))
@@ -95,7 +105,7 @@ impl Conveyor {
             unit: Unit::frame(frame.entry, frame.chunk, frame.frame),
             rows,
             payload,
-            _permit: permit,
+            _permit: Arc::new(permit),
         })
     }
 
@@ -183,17 +193,43 @@ impl FileFeed {
         Some(frame)
     }
 
-    /// Reads on as long as there are fewer than a few frames under way; `waiting` are ready.
+    /// The next frame; if that is small, others that are.
+    fn next_group(&mut self) -> Vec<FrameIndex> {
+        let mut group: Vec<FrameIndex> = self.next().into_iter().collect();
+        let is_small = |frame: &FrameIndex| frame.raw_bytes <= SMALL_BYTES;
+        if !group.iter().all(is_small) {
+            return group;
+        }
+        while group.len() < SMALL_FRAMES {
+            // What is left of the next table is at least its next frame.
+            match self.by_size.first() {
+                Some((Reverse(left), _)) if *left <= SMALL_BYTES => group.extend(self.next()),
+                _ => break,
+            }
+        }
+        group
+    }
+
+    /// Reads on as long as there is little under way; `waiting` groups of frames are ready.
     pub(super) fn pump(&mut self, waiting: usize) {
         while self.tasks.try_join_next().is_some() {}
         while self.tasks.len() + waiting < self.ahead {
-            let Some(frame) = self.next() else { return };
+            let group = self.next_group();
+            if group.is_empty() {
+                return;
+            }
             let (archive, conveyor) = (Arc::clone(&self.archive), self.conveyor.clone());
             self.tasks.spawn(async move {
                 let unpacked = async {
-                    let bytes = frame.raw_bytes.saturating_add(frame.stored_bytes);
+                    let sizes = group.iter();
+                    let sizes =
+                        sizes.map(|frame| frame.raw_bytes.saturating_add(frame.stored_bytes));
+                    let bytes = sizes.fold(0, u64::saturating_add);
                     let permit = conveyor.budget.acquire(bytes).await?;
-                    let stored = archive.read_frame(&frame).await?;
+                    let mut stored = Vec::with_capacity(group.len());
+                    for frame in &group {
+                        stored.push(archive.read_frame(frame).await?);
+                    }
                     conveyor.unpack(stored, permit).await
                 };
                 let unpacked = unpacked.await;
@@ -233,7 +269,8 @@ impl PipeFeed {
             loop {
                 let happening = match taker.next().await {
                     Ok(Item::Frame { frame, permit }) => {
-                        Happening::Unpacked(conveyor.unpacked(frame, permit))
+                        let unpacked = conveyor.unpacked(frame, permit);
+                        Happening::Unpacked(unpacked.map(|frame| vec![frame]))
                     }
                     Ok(Item::Complete { entry, frames }) => Happening::Complete { entry, frames },
                     Ok(Item::End) => Happening::End,
@@ -272,7 +309,7 @@ async fn read_pipe(
                 let permit = conveyor.budget.acquire(bytes).await?;
                 let conveyor = conveyor.clone();
                 unpacking.spawn(async move {
-                    let unpacked = conveyor.unpack(stored, permit).await;
+                    let unpacked = conveyor.unpack(vec![stored], permit).await;
                     conveyor.say(Happening::Unpacked(unpacked));
                 });
             }

@@ -1,6 +1,6 @@
 //! Frames on their way from the archive to a session.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
@@ -23,8 +23,8 @@ pub(super) struct ReadyFrame {
     pub(super) unit: Unit,
     pub(super) rows: u64,
     pub(super) payload: Payload,
-    /// Its share of the memory budget, given back with it.
-    pub(super) _permit: Permit,
+    /// Its share of the memory budget, or that of all that were read with it; given back with the last.
+    pub(super) _permit: Arc<Permit>,
 }
 
 impl ReadyFrame {

@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use super::failure::{interrupted, lost_a_race, of_entry, of_statement};
+use super::failure::{interrupted, is_fatal, lost_a_race, of_entry, of_statement};
 use super::feed::Happening;
 use super::frame::{Payload, ReadyFrame, Unpacker};
 use super::journal::{Fate, Journal};
+use super::options::OnError;
 use super::outcome::Moved;
 use super::session::Session;
 use super::shared::{Shared, Transactions};
@@ -31,8 +32,10 @@ pub(super) enum Job {
     Together(Vec<StepId>),
     /// One step, as much of it as can be done.
     Apart(StepId),
-    /// Rows.
-    Frame(ReadyFrame),
+    /// Rows of tables, in one transaction.
+    Rows(Vec<ReadyFrame>),
+    /// Pieces of large objects.
+    LargeObjects(ReadyFrame),
     /// The end of the transaction that holds everything.
     Commit,
     /// Planner statistics.
@@ -53,11 +56,8 @@ pub(super) enum Report {
         outcome: Apart,
         seconds: f64,
     },
-    Frame {
-        entry: EntryId,
-        moved: Moved,
-        outcome: Result<()>,
-    },
+    /// Of each frame.
+    Frames(Vec<Loaded>),
     Commit {
         outcome: Result<()>,
     },
@@ -70,6 +70,32 @@ pub(super) enum Report {
         outcome: Result<()>,
         seconds: f64,
     },
+}
+
+/// What came of a frame.
+pub(super) struct Loaded {
+    pub(super) entry: EntryId,
+    pub(super) moved: Moved,
+    pub(super) outcome: Result<()>,
+}
+
+impl Loaded {
+    fn of(frame: &ReadyFrame, outcome: Result<()>) -> Self {
+        Self {
+            entry: frame.entry,
+            moved: Moved {
+                work: match frame.payload {
+                    Payload::Copy(_) => Work::Rows,
+                    Payload::LargeObjects { .. } => Work::LargeObjects,
+                    Payload::Statistics { .. } => Work::Statistics,
+                },
+                rows: frame.rows,
+                raw_bytes: frame.raw_bytes(),
+                objects: frame.objects(),
+            },
+            outcome,
+        }
+    }
 }
 
 /// Takes jobs until there are no more.
@@ -106,29 +132,21 @@ pub(super) async fn work(
             Job::Commit => Report::Commit {
                 outcome: commit(&mut session.wire).await,
             },
-            Job::Frame(frame) => {
-                let entry = frame.entry;
-                let moved = Moved {
-                    work: match frame.payload {
-                        Payload::Copy(_) => Work::Rows,
-                        Payload::LargeObjects { .. } => Work::LargeObjects,
-                        Payload::Statistics { .. } => Work::Statistics,
-                    },
-                    rows: frame.rows,
-                    raw_bytes: frame.raw_bytes(),
-                    objects: frame.objects(),
-                };
-                let outcome = load_frame(&mut session, &shared, &frame).await;
+            Job::Rows(frames) => {
+                let loaded = load_rows(&mut session, &shared, &frames).await;
                 // What triggers of the target say while rows are loaded can quote rows.
                 session.wire.take_notices();
-                if let Payload::Copy(buffer) = frame.payload {
-                    unpacker.give_back(buffer);
+                for frame in frames {
+                    if let Payload::Copy(buffer) = frame.payload {
+                        unpacker.give_back(buffer);
+                    }
                 }
-                Report::Frame {
-                    entry,
-                    moved,
-                    outcome,
-                }
+                Report::Frames(loaded)
+            }
+            Job::LargeObjects(frame) => {
+                let outcome = load_objects(&mut session, &shared, &frame).await;
+                session.wire.take_notices();
+                Report::Frames(vec![Loaded::of(&frame, outcome)])
             }
             Job::Statistics(frame) => {
                 let relations = match &frame.payload {
@@ -211,106 +229,225 @@ async fn apply(
     Ok(applied)
 }
 
-/// Loads one frame in a transaction of its own, which is committed only when the server took as
-/// many rows as the frame has.
-async fn load_frame(session: &mut Session, shared: &Shared, frame: &ReadyFrame) -> Result<()> {
-    let entry = shared
-        .entry(frame.entry)
-        .ok_or_else(|| Error::new(Kind::Archive, "a frame of an unknown entry"))?;
+/// Loads frames of tables in one transaction, which is committed only when the server took as many
+/// rows of each as it has. When failures are passed over, one that fails does not keep the others
+/// out.
+async fn load_rows(session: &mut Session, shared: &Shared, frames: &[ReadyFrame]) -> Vec<Loaded> {
+    let outcome = load(session, shared, frames).await;
+    let Err(error) = outcome else {
+        let loaded = frames.iter().map(|frame| Loaded::of(frame, Ok(())));
+        return loaded.collect();
+    };
+    let Failure { at, error } = error;
+    if frames.len() > 1 && shared.on_error == OnError::Continue && !is_fatal(&error) {
+        let mut loaded = Vec::new();
+        for frame in frames {
+            let outcome = load(session, shared, std::slice::from_ref(frame)).await;
+            loaded.push(Loaded::of(frame, outcome.map_err(|failure| failure.error)));
+        }
+        return loaded;
+    }
+    // The run ends with it, so that nobody asks what became of the others.
+    let failed = frames.get(at).or(frames.first());
+    failed
+        .map(|frame| Loaded::of(frame, Err(error)))
+        .into_iter()
+        .collect()
+}
+
+/// One of several frames failed, or all with it.
+struct Failure {
+    at: usize,
+    error: Error,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { at: 0, error }
+    }
+}
+
+/// Runs one transaction that loads something, again when it lost a race or its session.
+async fn load(
+    session: &mut Session,
+    shared: &Shared,
+    frames: &[ReadyFrame],
+) -> Result<(), Failure> {
     let mut races = 0;
     session.losses = 0;
     loop {
         if shared.stop.is_cancelled() {
-            return Err(interrupted());
+            return Err(interrupted().into());
         }
-        let error = match try_frame(&mut session.wire, shared, entry, frame).await {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
+        let tried = match frames {
+            [frame] if matches!(frame.payload, Payload::LargeObjects { .. }) => {
+                let tried = try_objects(&mut session.wire, shared, frame).await;
+                tried.map_err(Failure::from)
+            }
+            _ => try_rows(&mut session.wire, shared, frames).await,
         };
-        let error = match shared.survive(session, error, Some(frame.unit)).await {
+        let Err(Failure { at, error }) = tried else {
+            return Ok(());
+        };
+        let unit = frames.first().map(|frame| frame.unit);
+        let error = match shared.survive(session, error, unit).await {
             Ok(Fate::Done) => return Ok(()),
             Ok(Fate::Undone) => continue,
             Err(error) => error,
         };
-        let wire = &mut session.wire;
+        let failure = Failure { at, error };
         if shared.transactions == Transactions::One {
-            return Err(error);
+            return Err(failure);
         }
+        let wire = &mut session.wire;
         if !wire.is_broken() && wire.transaction_status() != TransactionStatus::Idle {
             // The first error is the one to tell; what a rollback fails with is a lost session.
             if wire.execute("ROLLBACK").await.is_err() {
-                return Err(error);
+                return Err(failure);
             }
         }
         races += 1;
-        if !lost_a_race(&error) || races > RACES {
-            return Err(error);
+        if !lost_a_race(&failure.error) || races > RACES {
+            return Err(failure);
         }
     }
 }
 
-async fn try_frame(
-    wire: &mut Wire,
-    shared: &Shared,
-    entry: &Entry,
-    frame: &ReadyFrame,
-) -> Result<()> {
-    let triggers = shared.triggers.get(&entry.id);
+/// What a transaction begins with: itself, and the record of what it does.
+fn beginning(shared: &Shared, frames: &[ReadyFrame]) -> Vec<String> {
     let alone = shared.transactions != Transactions::One;
-    let mut before: Vec<&str> = alone.then_some("BEGIN").into_iter().collect();
-    let record = Journal::record([frame.unit]).filter(|_| shared.journal.is_some());
-    before.extend(record.as_deref());
-    let disable = triggers.into_iter().flat_map(|states| &states.disable);
-    before.extend(disable.map(String::as_str));
-    batch(wire, entry, &before).await?;
-
-    let rows = match (&frame.payload, &entry.data) {
-        (Payload::Copy(raw), Some(DataSpec::Table { copy_in, .. })) => {
-            copy(wire, shared, copy_in, raw)
-                .await
-                .map_err(|error| match error.kind() {
-                    Kind::Interrupted => error,
-                    _ => of_statement(error, entry, copy_in),
-                })?
-        }
-        (Payload::LargeObjects { pieces, .. }, _) => {
-            let statement = "SELECT pg_catalog.lo_put($1, $2, $3)";
-            let parameters = pieces
-                .iter()
-                .map(|piece| -> Vec<Param> { piece.iter().cloned().map(Some).collect() });
-            wire.execute_params(statement, parameters)
-                .await
-                .map_err(|error| of_statement(error, entry, statement))?
-        }
-        (Payload::Copy(_) | Payload::Statistics { .. }, _) => {
-            return Err(Error::new(
-                Kind::Archive,
-                "rows of an entry without a table",
-            ));
-        }
-    };
-    if rows != frame.rows {
-        return Err(of_entry(
-            Error::new(
-                Kind::Failed,
-                format!(
-                    "the server took {rows} rows of a frame of {}: nothing of it was kept",
-                    frame.rows
-                ),
-            )
-            .with_hint("a trigger or rule of the target may have swallowed rows"),
-            entry,
-        ));
-    }
-    let mut after: Vec<&str> = Vec::new();
-    if let Some(states) = triggers {
-        after.extend(states.restore.iter().map(String::as_str));
-    }
-    after.extend(alone.then_some("COMMIT"));
-    batch(wire, entry, &after).await
+    let record = Journal::record(frames.iter().map(|frame| frame.unit));
+    let begin = alone.then(|| "BEGIN".to_owned()).into_iter();
+    begin
+        .chain(record.filter(|_| shared.journal.is_some()))
+        .collect()
 }
 
-async fn batch(wire: &mut Wire, entry: &Entry, statements: &[&str]) -> Result<()> {
+/// One round trip up to the last row, and one for the COMMIT.
+async fn try_rows(wire: &mut Wire, shared: &Shared, frames: &[ReadyFrame]) -> Result<(), Failure> {
+    // Of each statement: the frame that it is for, and its text.
+    let mut said: Vec<(usize, &str)> = Vec::new();
+    let beginning = beginning(shared, frames);
+    let mut batch = wire.copy_batch()?;
+    for statement in &beginning {
+        said.push((0, statement));
+        batch.statement(statement)?;
+    }
+    // Where among the statements the COPY of each frame is.
+    let mut copies = Vec::with_capacity(frames.len());
+    let mut stopped = false;
+    'frames: for (at, frame) in frames.iter().enumerate() {
+        let entry = entry_of(shared, frame)?;
+        let (Payload::Copy(raw), Some(DataSpec::Table { copy_in, .. })) =
+            (&frame.payload, &entry.data)
+        else {
+            return Err(without_table().into());
+        };
+        let triggers = shared.triggers.get(&entry.id);
+        for statement in triggers.into_iter().flat_map(|states| &states.disable) {
+            said.push((at, statement));
+            batch.statement(statement)?;
+        }
+        copies.push(said.len());
+        said.push((at, copy_in));
+        batch.begin_copy(copy_in)?;
+        for piece in raw.chunks(PIECE_BYTES) {
+            stopped = shared.stop.is_cancelled();
+            if stopped {
+                break 'frames;
+            }
+            let refused = batch.send(piece).await.map_err(|error| Failure {
+                at,
+                error: of_entry(error, entry),
+            })?;
+            if refused {
+                break 'frames;
+            }
+        }
+        batch.end_copy();
+        for statement in triggers.into_iter().flat_map(|states| &states.restore) {
+            said.push((at, statement));
+            batch.statement(statement)?;
+        }
+    }
+    if stopped {
+        batch.abort("the restore was stopped").await?;
+        return Err(interrupted().into());
+    }
+    let rows = batch.finish().await.map_err(|failed| {
+        let (at, statement) = said.get(failed.index).copied().unwrap_or_default();
+        let entry = frames.get(at).and_then(|frame| shared.entry(frame.entry));
+        let error = match entry {
+            Some(entry) => of_statement(failed.error, entry, statement),
+            None => failed.error,
+        };
+        Failure { at, error }
+    })?;
+    for (at, (frame, &copy)) in frames.iter().zip(&copies).enumerate() {
+        let taken = rows.get(copy).copied().unwrap_or_default();
+        if taken != frame.rows {
+            let error = of_entry(taken_other(taken, frame), entry_of(shared, frame)?);
+            return Err(Failure { at, error });
+        }
+    }
+    if let (true, Some(frame)) = (shared.transactions != Transactions::One, frames.first()) {
+        statements(wire, entry_of(shared, frame)?, &["COMMIT"]).await?;
+    }
+    Ok(())
+}
+
+fn entry_of<'a>(shared: &'a Shared, frame: &ReadyFrame) -> Result<&'a Entry> {
+    let entry = shared.entry(frame.entry);
+    entry.ok_or_else(|| Error::new(Kind::Archive, "a frame of an unknown entry"))
+}
+
+fn without_table() -> Error {
+    Error::new(Kind::Archive, "rows of an entry without a table")
+}
+
+fn taken_other(taken: u64, frame: &ReadyFrame) -> Error {
+    Error::new(
+        Kind::Failed,
+        format!(
+            "the server took {taken} rows of a frame of {}: nothing of it was kept",
+            frame.rows
+        ),
+    )
+    .with_hint("a trigger or rule of the target may have swallowed rows")
+}
+
+/// Writes pieces of large objects.
+async fn load_objects(session: &mut Session, shared: &Shared, frame: &ReadyFrame) -> Result<()> {
+    let loaded = load(session, shared, std::slice::from_ref(frame)).await;
+    loaded.map_err(|failure| failure.error)
+}
+
+async fn try_objects(wire: &mut Wire, shared: &Shared, frame: &ReadyFrame) -> Result<()> {
+    let entry = entry_of(shared, frame)?;
+    let Payload::LargeObjects { pieces, .. } = &frame.payload else {
+        return Err(without_table());
+    };
+    let beginning = beginning(shared, std::slice::from_ref(frame));
+    let beginning: Vec<&str> = beginning.iter().map(String::as_str).collect();
+    statements(wire, entry, &beginning).await?;
+    let statement = "SELECT pg_catalog.lo_put($1, $2, $3)";
+    let parameters = pieces
+        .iter()
+        .map(|piece| -> Vec<Param> { piece.iter().cloned().map(Some).collect() });
+    let taken = wire
+        .execute_params(statement, parameters)
+        .await
+        .map_err(|error| of_statement(error, entry, statement))?;
+    if taken != frame.rows {
+        return Err(of_entry(taken_other(taken, frame), entry));
+    }
+    match shared.transactions {
+        Transactions::Many { .. } => statements(wire, entry, &["COMMIT"]).await,
+        Transactions::One => Ok(()),
+    }
+}
+
+async fn statements(wire: &mut Wire, entry: &Entry, statements: &[&str]) -> Result<()> {
     if statements.is_empty() {
         return Ok(());
     }
@@ -318,16 +455,4 @@ async fn batch(wire: &mut Wire, entry: &Entry, statements: &[&str]) -> Result<()
         let statement = statements.get(batch.index).copied().unwrap_or_default();
         of_statement(batch.error, entry, statement)
     })
-}
-
-async fn copy(wire: &mut Wire, shared: &Shared, copy_in: &str, raw: &[u8]) -> Result<u64> {
-    let mut copy = wire.copy_in(copy_in).await?;
-    for piece in raw.chunks(PIECE_BYTES) {
-        if shared.stop.is_cancelled() {
-            copy.abort("the restore was stopped").await?;
-            return Err(interrupted());
-        }
-        copy.send(piece).await?;
-    }
-    copy.finish().await
 }

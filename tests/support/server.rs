@@ -362,6 +362,19 @@ impl Server {
             .args(["-m", "immediate", "-w", "stop"]);
         run(&mut stop).success();
     }
+
+    /// Stops the server at once, as a crash would, and starts it again where it was.
+    #[track_caller]
+    pub fn crash_and_return(&self) {
+        let mut restart = server_program(self.major, "pg_ctl");
+        restart
+            .arg("-D")
+            .arg(self.data_dir())
+            .arg("-l")
+            .arg(self.log.as_ref().expect("a server of our own has a log"))
+            .args(["-m", "immediate", "-w", "-t", "60", "restart"]);
+        run(&mut restart).success();
+    }
 }
 
 impl Drop for Server {
