@@ -163,7 +163,7 @@ fn small(server: &Arc<Server>) -> Db {
     let db = server.create_db("small");
     db.psql(
         "create schema s;
-         create table s.numbers (id int primary key, v text);
+         create table s.numbers (id int primary key, v text, at timestamptz default now());
          insert into s.numbers select i, 'value ' || i from generate_series(1, 3000) i;
          create table public.named (o regclass, r regproc);
          insert into public.named values ('s.numbers', 'now'), (null, null);

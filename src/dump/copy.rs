@@ -6,6 +6,7 @@ use crate::model::{Column, Relation, RelationKind};
 use crate::sql::{Quoting, ident, literal, qualified};
 
 use super::CopyFormatChoice;
+use super::format::binary_pays;
 
 /// How one table's rows travel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,10 +52,12 @@ impl TableCopy {
         let utf8 = encoding == "UTF8";
         let format = match choice {
             CopyFormatChoice::Text => CopyFormat::Text,
-            CopyFormatChoice::Auto if unsafe_column.is_some() || !utf8 || columns.is_empty() => {
-                CopyFormat::Text
+            CopyFormatChoice::Auto
+                if unsafe_column.is_none() && utf8 && binary_pays(relation, &columns) =>
+            {
+                CopyFormat::Binary
             }
-            CopyFormatChoice::Auto => CopyFormat::Binary,
+            CopyFormatChoice::Auto => CopyFormat::Text,
             CopyFormatChoice::Binary => {
                 if let Some(column) = unsafe_column {
                     return Err(Error::new(

@@ -15,6 +15,7 @@ mod conductor;
 mod copy;
 mod database;
 mod entries;
+mod format;
 mod give;
 mod globals;
 mod options;
