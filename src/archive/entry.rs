@@ -51,6 +51,16 @@ pub struct Lock {
     pub mode: LockMode,
 }
 
+/// One transaction of those that make an entry together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Piece {
+    /// Its statements.
+    pub create: Vec<String>,
+    /// Locks that they take on other entries' relations.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<Lock>,
+}
+
 /// Format of COPY data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -223,6 +233,10 @@ pub struct Entry {
     /// Statements that make the object.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub create: Vec<String>,
+    /// Another way to make it than `create` in one transaction: so many transactions in this order, of
+    /// which the long ones take weaker locks than `locks` says. Empty when there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub split: Vec<Piece>,
     /// Statements that drop it, written with `IF EXISTS` wherever SQL has it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drop: Vec<String>,
@@ -275,6 +289,7 @@ impl Entry {
             tablespace: None,
             access_method: None,
             create: Vec::new(),
+            split: Vec::new(),
             drop: Vec::new(),
             set_owner: Vec::new(),
             privileges: Vec::new(),
@@ -285,6 +300,12 @@ impl Entry {
             data: None,
             forms: Vec::new(),
         }
+    }
+
+    /// Every lock that any way to make it takes.
+    pub fn all_locks(&self) -> impl Iterator<Item = &Lock> {
+        let pieces = self.split.iter().flat_map(|piece| &piece.locks);
+        self.locks.iter().chain(pieces)
     }
 
     /// Whether this is nothing but comments or security labels on something that the archive does

@@ -489,8 +489,7 @@ fn check_references(entries: &[Entry], count: u64) -> Result<()> {
         let known = |id: &EntryId| (1..=count).contains(&u64::from(*id)) && *id != entry.id;
         if entry.depends_on.iter().any(|id| !known(id))
             || entry
-                .locks
-                .iter()
+                .all_locks()
                 .any(|lock| !(1..=count).contains(&u64::from(lock.on)))
         {
             return Err(damaged(&format!(

@@ -8,7 +8,7 @@ use crate::sql::{LockMode, ident};
 use super::context::Context;
 use super::rendered::Rendered;
 use super::words::has_words;
-use super::{column, comment};
+use super::{column, comment, split};
 
 pub(super) fn render(context: &Context<'_>, node: Node, key: &ForeignKey) -> Result<Rendered> {
     let header = &key.header;
@@ -47,6 +47,9 @@ pub(super) fn render(context: &Context<'_>, node: Node, key: &ForeignKey) -> Res
             for partition in context.partitions(side) {
                 rendered.lock(partition, LockMode::ShareRowExclusive);
             }
+        }
+        if let Ok(referenced) = context.relation(key.referenced) {
+            rendered.split = split::foreign_key(key, table, referenced);
         }
     }
     rendered.comments = comment::of(header, &format!("CONSTRAINT {name} ON {table_name}"));

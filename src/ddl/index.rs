@@ -12,7 +12,7 @@ use super::context::Context;
 use super::rendered::Rendered;
 use super::target::Target;
 use super::words::{has_words, outside_quotes};
-use super::{comment, label};
+use super::{comment, label, split};
 
 /// An index's node. Where its constraint has a node of its own, nothing is left here but the
 /// comment on the index.
@@ -101,7 +101,9 @@ fn constraint_alone(
             ));
         }
         rendered.lock(index.table, LockMode::AccessExclusive);
+        let made = rendered.create.len();
         follow_ups(index, table, &mut rendered);
+        rendered.split = split::key(index, constraint, table, &rendered.create[made..]);
     }
     if header.wanted.has(Components::COMMENT)
         && let Some(text) = &constraint.comment

@@ -42,6 +42,7 @@ mod schema;
 pub mod script;
 mod sequence;
 mod settings;
+mod split;
 mod statistics;
 mod subscription;
 mod table;
@@ -54,5 +55,5 @@ mod view;
 mod words;
 
 pub use render::render;
-pub use rendered::{Form, Locked, Options, Rendered};
+pub use rendered::{Form, Locked, Options, Piece, Rendered};
 pub use target::Target;

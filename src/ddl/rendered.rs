@@ -18,6 +18,15 @@ pub struct Locked {
     pub mode: LockMode,
 }
 
+/// One transaction of those that make a node together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Its statements.
+    pub create: Vec<String>,
+    /// Locks that they take, each relation once.
+    pub locks: Vec<Locked>,
+}
+
 /// A node's statements, kept apart by purpose; each element is one statement without semicolon.
 #[derive(Clone, Debug)]
 pub struct Rendered {
@@ -53,6 +62,9 @@ pub struct Rendered {
     pub labels: Vec<String>,
     /// Locks that `create` takes on relations other than the one it makes.
     pub locks: Vec<Locked>,
+    /// Another way to `create`, in several transactions of which the long ones take weaker locks; empty
+    /// when there is none.
+    pub split: Vec<Piece>,
     /// How it is made on servers of other majors, where that differs; ranges do not overlap.
     pub forms: Vec<Form>,
 }
@@ -186,6 +198,7 @@ impl Rendered {
             comments: Vec::new(),
             labels: Vec::new(),
             locks: Vec::new(),
+            split: Vec::new(),
             forms: Vec::new(),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::archive::{
-    CopyFormat, DataSpec, Entry, EntryId, Form, Lock, Pass, Section, StatisticsOf,
+    CopyFormat, DataSpec, Entry, EntryId, Form, Lock, Pass, Piece, Section, StatisticsOf,
 };
 use crate::ddl::{self, Rendered};
 use crate::error::{Error, Kind, Result};
@@ -116,19 +116,12 @@ pub(super) fn contents(
             .collect();
         depends_on.sort_unstable();
         depends_on.dedup();
-        let mut locks: Vec<Lock> = rendered
-            .locks
-            .iter()
-            .filter_map(|lock| {
-                let on = *relation_entries.get(&lock.relation)?;
-                Some(Lock {
-                    on,
-                    mode: lock.mode,
-                })
-            })
-            .collect();
-        locks.sort_unstable_by_key(|lock| (lock.on, lock.mode));
-        locks.dedup();
+        let locks = locks(&rendered.locks, &relation_entries);
+        let split = rendered.split.into_iter().map(|piece| Piece {
+            create: piece.create,
+            locks: self::locks(&piece.locks, &relation_entries),
+        });
+        let split = split.collect();
         let leave_out = options.leave_out;
         // Those of privileges that are left out do not count.
         let roles = if rendered.privileges.is_empty() || !leave_out.privileges {
@@ -152,6 +145,7 @@ pub(super) fn contents(
                 .access_method
                 .filter(|_| !leave_out.table_access_methods),
             create: rendered.create,
+            split,
             drop: rendered.drop,
             set_owner: unless(leave_out.owners, rendered.set_owner),
             privileges: unless(leave_out.privileges, rendered.privileges),
@@ -188,6 +182,23 @@ pub(super) fn contents(
         }
     }
     Ok(contents)
+}
+
+/// Locks on relations that the archive makes.
+fn locks(of: &[ddl::Locked], entries: &HashMap<Oid, EntryId>) -> Vec<Lock> {
+    let mut locks: Vec<Lock> = of
+        .iter()
+        .filter_map(|lock| {
+            let on = *entries.get(&lock.relation)?;
+            Some(Lock {
+                on,
+                mode: lock.mode,
+            })
+        })
+        .collect();
+    locks.sort_unstable_by_key(|lock| (lock.on, lock.mode));
+    locks.dedup();
+    locks
 }
 
 /// A form without the lists that are left out; none if only those are different.
@@ -272,6 +283,7 @@ fn statistics_entry(
         locks: Vec::new(),
         tablespace: None,
         access_method: None,
+        split: Vec::new(),
         create: Vec::new(),
         drop: Vec::new(),
         set_owner: Vec::new(),

@@ -16,7 +16,7 @@ use crate::archive::{
 use crate::ddl::script;
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::{
-    Barrier, Cause, Choices, LeaveOut, Parts, Plan, RowOrder, Step, Work, adapt, build,
+    Barrier, Cause, Choices, InPieces, LeaveOut, Parts, Plan, RowOrder, Step, Work, adapt, build,
 };
 use crate::report::Observer;
 use crate::restore::{statistics_statements, unwanted_statistics};
@@ -116,6 +116,8 @@ impl SqlOptions {
             },
             analyze: false,
             target: self.target_version,
+            sessions: 1,
+            in_pieces: InPieces::Nothing,
         }
     }
 }

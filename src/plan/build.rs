@@ -1,14 +1,17 @@
 //! From entries to steps.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::arrange::{TargetNeeds, arrange, target_needs};
-use super::choices::{Choices, Parts};
+use super::choices::{Choices, InPieces, Parts};
 use super::relations::{Relations, is_relation};
 use super::select::{Selected, entry_of, is_database, select};
 use super::step::{Analyzed, Barrier, Plan, Step, StepId, Work};
 use super::versions::adapted;
-use crate::archive::{DataSpec, Entry, EntryId, Lock, LockMode, Pass, Section, StatisticsOf};
+use crate::archive::{
+    DataSpec, Entry, EntryId, Lock, LockMode, Pass, Piece, Section, StatisticsOf,
+};
 use crate::error::{Error, Kind, Result};
 
 /// Makes a plan of an archive's entries, which were [adapted](super::adapt) to
@@ -62,6 +65,11 @@ pub fn build(
         Vec::new()
     };
 
+    let restored_relations: Vec<EntryId> = restored
+        .iter()
+        .filter(|entry| is_index(entry))
+        .filter_map(|entry| relations.relation_of(entry))
+        .collect();
     let mut builder = Builder {
         relations,
         raw_bytes: entries
@@ -73,8 +81,11 @@ pub fn build(
         target_needs,
         steps: Vec::new(),
         last_step: HashMap::new(),
+        first_piece: HashMap::new(),
+        indexed: indexed(&restored_relations),
         stages: HashMap::new(),
         barriers: BTreeMap::new(),
+        sessions: choices.sessions.max(1) as u64,
         from_nothing: choices.sections.pre_data && choices.parts != Parts::Rows,
     };
     builder.stage(Stage::Definitions, &restored, choices);
@@ -129,7 +140,7 @@ fn check(entries: &[Entry]) -> Result<()> {
             Some(DataSpec::Statistics { relations }) => relations.as_slice(),
             _ => &[],
         };
-        let locks = entry.locks.iter().map(|lock| lock.on);
+        let locks = entry.all_locks().map(|lock| lock.on);
         let locks = locks.chain(statistics.iter().filter_map(|of| match of {
             StatisticsOf::Entry(id) => Some(*id),
             StatisticsOf::Named { .. } => None,
@@ -202,8 +213,13 @@ struct Builder<'a> {
     steps: Vec<Step>,
     /// The step after which an entry is there, and its stage.
     last_step: HashMap<EntryId, (StepId, Stage)>,
+    /// Of what is made in pieces, the first.
+    first_piece: HashMap<EntryId, StepId>,
+    /// Relations that get more than one index.
+    indexed: BTreeSet<EntryId>,
     stages: HashMap<Stage, Vec<StepId>>,
     barriers: BTreeMap<Barrier, StepId>,
+    sessions: u64,
     /// Whether the definitions of tables are made, so that their rows are those of the archive.
     from_nothing: bool,
 }
@@ -253,6 +269,7 @@ impl Builder<'_> {
             id: self.next_id(),
             work: Work::Barrier(barrier),
             entry: None,
+            piece: None,
             name: String::new(),
             section,
             pass,
@@ -270,13 +287,20 @@ impl Builder<'_> {
         let entries: Vec<&Entry> = restored.iter().filter(of_stage).copied().collect();
         for entry in entries {
             let mut before = self.before(entry, stage);
-            let locks = self.locks(entry, stage);
+            let locks = self.locks(entry, &entry.locks, stage);
             let looks_at = self.looks_at(entry, stage);
             let is_known = looks_at.iter().all(|id| self.raw_bytes.contains_key(id));
-            let cost = looks_at.iter().filter_map(|id| self.raw_bytes.get(id));
-            let cost = cost.max().copied().unwrap_or(0);
-            let is_quick =
-                self.from_nothing && stage == Stage::AfterRows && is_known && cost <= QUICK_BYTES;
+            let largest = looks_at.iter().filter_map(|id| self.raw_bytes.get(id));
+            let largest = largest.max().copied().unwrap_or(0);
+            let cost = self.cost(entry, stage, largest);
+            let is_quick = self.from_nothing
+                && stage == Stage::AfterRows
+                && is_known
+                && largest <= QUICK_BYTES;
+            if stage == Stage::AfterRows && self.in_pieces(entry, choices) {
+                self.pieces(entry, cost, before);
+                continue;
+            }
             if has_statements(entry, stage, choices) || entry.data.is_none() {
                 let id = self.push(entry, Work::Statements, stage, cost, before, locks.clone());
                 self.steps[id as usize].is_quick = is_quick;
@@ -290,6 +314,77 @@ impl Builder<'_> {
             };
             let cost = self.raw_bytes.get(&entry.id).copied().unwrap_or(0);
             self.push(entry, work, stage, cost, before, locks);
+        }
+    }
+
+    /// What a step costs. `largest` is the size of the largest table that it could look at.
+    fn cost(&self, entry: &Entry, stage: Stage, largest: u64) -> u64 {
+        let size_of = |relations: BTreeSet<EntryId>| -> u64 {
+            let rows = relations
+                .iter()
+                .flat_map(|&relation| self.relations.rows_of(relation));
+            let rows: BTreeSet<&EntryId> = rows.collect();
+            let sizes = rows.into_iter().filter_map(|id| self.raw_bytes.get(id));
+            sizes.sum()
+        };
+        if stage != Stage::AfterRows {
+            return largest;
+        }
+        match entry.kind.as_str() {
+            // Of a partitioned table nothing is read; its partitions have their own.
+            "INDEX" | "CONSTRAINT" => {
+                let relation = self.relations.relation_of(entry);
+                size_of(relation.into_iter().collect())
+            }
+            // The rows of one tree, looked up in those of the other.
+            "FK CONSTRAINT" => {
+                let own = self.relations.relation_of(entry);
+                let own = self.relations.with_descendants(own);
+                let others = self.relations.touched(entry);
+                let others = others.into_iter().filter(|id| !own.contains(id));
+                let others = self.relations.with_descendants(others);
+                size_of(own).max(size_of(others))
+            }
+            // Nothing but the catalogs.
+            "INDEX ATTACH" | "POLICY" | "PUBLICATION TABLE" | "ROW SECURITY" | "RULE"
+            | "STATISTICS" | "TRIGGER" => 0,
+            _ => largest,
+        }
+    }
+
+    /// Whether an entry is made in pieces: where it has some, and another can use the time. A restore
+    /// that goes on with an earlier one must decide as that did, so neither sizes nor the number of
+    /// sessions count.
+    fn in_pieces(&self, entry: &Entry, choices: &Choices) -> bool {
+        if entry.split.is_empty() {
+            return false;
+        }
+        match (entry.kind.as_str(), choices.in_pieces) {
+            (_, InPieces::Nothing) | ("FK CONSTRAINT", InPieces::Keys) => false,
+            ("FK CONSTRAINT", InPieces::All) => true,
+            // The only index of its table has nothing beside it.
+            (_, InPieces::Keys | InPieces::All) => {
+                let relation = self.relations.relation_of(entry);
+                relation.is_some_and(|relation| self.indexed.contains(&relation))
+            }
+        }
+    }
+
+    /// The pieces of an entry, one behind the other. The longest is the one with the weakest locks.
+    fn pieces(&mut self, entry: &Entry, cost: u64, mut before: Vec<StepId>) {
+        let strongest = |piece: &Piece| piece.locks.iter().map(|lock| lock.mode).max();
+        let weakest = entry.split.iter().map(strongest).min().flatten();
+        let count = entry.split.len();
+        for (number, piece) in (0..).zip(&entry.split) {
+            let cost = if strongest(piece) == weakest { cost } else { 0 };
+            let locks = self.locks(entry, &piece.locks, Stage::AfterRows);
+            let (work, stage) = (Work::Statements, Stage::AfterRows);
+            let id = self.push(entry, work, stage, cost, before, locks);
+            let step = &mut self.steps[id as usize];
+            step.piece = Some(number);
+            step.name = format!("{} ({} of {count})", step.name, number + 1);
+            self.first_piece.entry(entry.id).or_insert(id);
+            before = vec![id];
         }
     }
 
@@ -307,6 +402,7 @@ impl Builder<'_> {
             id,
             work,
             entry: Some(entry.id),
+            piece: None,
             name: entry.describe(),
             section: entry.section,
             pass: match stage {
@@ -348,7 +444,10 @@ impl Builder<'_> {
                 Some(&(_, other))
                     if other != stage && (other, stage) != (Stage::Rows, Stage::AfterRows) => {}
                 Some(&(step, _)) => {
-                    before.insert(step);
+                    // A foreign key needs the unique index, not the constraint on it.
+                    let index = self.first_piece.get(id);
+                    let index = index.filter(|_| entry.kind == "FK CONSTRAINT");
+                    before.insert(index.copied().unwrap_or(step));
                 }
                 None => {}
             }
@@ -393,7 +492,7 @@ impl Builder<'_> {
 
     /// Locks with those that are implied: on the table that is loaded, on the relation it hangs
     /// on, on partitions and children.
-    fn locks(&self, entry: &Entry, stage: Stage) -> Vec<Lock> {
+    fn locks(&self, entry: &Entry, own: &[Lock], stage: Stage) -> Vec<Lock> {
         let mut strongest: BTreeMap<EntryId, LockMode> = BTreeMap::new();
         let mut take = |on: EntryId, mode: LockMode| {
             let held = strongest.entry(on).or_insert(mode);
@@ -404,16 +503,16 @@ impl Builder<'_> {
                 for table in self.relations.written_by(entry) {
                     take(table, LockMode::RowExclusive);
                 }
-                for lock in &entry.locks {
+                for lock in own {
                     take(lock.on, lock.mode);
                 }
             }
             Stage::AfterRows | Stage::Last => {
-                let own = is_relation(entry).then_some(entry.id);
-                let hangs_on = self.relations.relation_of(entry).or(own);
-                let named = entry.locks.iter().map(|lock| (lock.on, lock.mode));
+                let itself = is_relation(entry).then_some(entry.id);
+                let hangs_on = self.relations.relation_of(entry).or(itself);
+                let named = own.iter().map(|lock| (lock.on, lock.mode));
                 let implied = hangs_on
-                    .filter(|&relation| entry.locks.iter().all(|lock| lock.on != relation))
+                    .filter(|&relation| own.iter().all(|lock| lock.on != relation))
                     .map(|relation| (relation, implied_mode(&entry.kind)));
                 for (on, mode) in named.chain(implied) {
                     for relation in self.relations.with_descendants([on]) {
@@ -520,9 +619,41 @@ impl Builder<'_> {
         }
     }
 
+    /// For each step what its locks keep from running beside it: the other long steps that need a table
+    /// for themselves, smaller ones, and then what can share it, shared out to all sessions. That way
+    /// foreign keys of one table, which can only be checked one after the other, come before its
+    /// indexes, which can be built side by side at the end.
+    fn kept_back(&self) -> Vec<u64> {
+        let mut shared: HashMap<EntryId, u64> = HashMap::new();
+        let mut alone: BTreeMap<EntryId, Vec<(Reverse<u64>, StepId)>> = BTreeMap::new();
+        let long = |step: &&Step| step.work == Work::Statements && step.cost > 0;
+        for step in self.steps.iter().filter(long) {
+            for lock in &step.locks {
+                if lock.mode.conflicts(lock.mode) {
+                    let steps = alone.entry(lock.on).or_default();
+                    steps.push((Reverse(step.cost), step.id));
+                } else if lock.mode >= LockMode::ShareUpdateExclusive {
+                    let shared = shared.entry(lock.on).or_default();
+                    *shared = shared.saturating_add(step.cost);
+                }
+            }
+        }
+        let mut kept_back = vec![0u64; self.steps.len()];
+        for (relation, mut steps) in alone {
+            steps.sort_unstable();
+            let mut rest = shared.get(&relation).map_or(0, |cost| cost / self.sessions);
+            for (Reverse(cost), id) in steps.into_iter().rev() {
+                let kept = &mut kept_back[id as usize];
+                *kept = (*kept).max(rest);
+                rest = rest.saturating_add(cost);
+            }
+        }
+        kept_back
+    }
+
     fn finish(mut self) -> Vec<Step> {
         // Dependants come after, so one walk from the end sees all of them first.
-        let mut behind = vec![0u64; self.steps.len()];
+        let mut behind = self.kept_back();
         for at in (0..self.steps.len()).rev() {
             let step = &mut self.steps[at];
             step.priority = step.cost.saturating_add(behind[at]);
@@ -538,6 +669,18 @@ impl Builder<'_> {
         }
         self.steps
     }
+}
+
+/// Whether an entry makes an index, by itself or with a constraint.
+fn is_index(entry: &Entry) -> bool {
+    entry.section == Section::PostData && ["INDEX", "CONSTRAINT"].contains(&entry.kind.as_str())
+}
+
+/// Those that are there more than once.
+fn indexed(relations: &[EntryId]) -> BTreeSet<EntryId> {
+    let mut seen = BTreeSet::new();
+    let again = relations.iter().filter(|&&relation| !seen.insert(relation));
+    again.copied().collect()
 }
 
 /// Whether there is anything to run before rows.

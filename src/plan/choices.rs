@@ -32,6 +32,41 @@ pub enum RowOrder {
     AsTheyCome,
 }
 
+/// What is made in pieces, where the archive has pieces: transactions of their own, so that others can
+/// look at the same table meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InPieces {
+    /// Nothing: there is one session, or all is one transaction.
+    #[default]
+    Nothing,
+    /// Keys. What fails leaves nothing behind.
+    Keys,
+    /// Foreign keys too. One whose rows are refused is left behind without being validated.
+    All,
+}
+
+impl InPieces {
+    const NAMES: [(Self, &'static str); 3] = [
+        (Self::Nothing, "nothing"),
+        (Self::Keys, "keys"),
+        (Self::All, "all"),
+    ];
+
+    /// A word for it, to be written down.
+    pub fn name(self) -> &'static str {
+        let mut names = Self::NAMES.into_iter();
+        names
+            .find_map(|(it, name)| (it == self).then_some(name))
+            .unwrap_or_default()
+    }
+
+    /// What a word stands for.
+    pub fn named(name: &str) -> Option<Self> {
+        let mut names = Self::NAMES.into_iter();
+        names.find_map(|(it, known)| (known == name).then_some(it))
+    }
+}
+
 /// Which entries of an archive are restored, and how much of each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choices {
@@ -62,4 +97,8 @@ pub struct Choices {
     pub target: Option<ServerVersion>,
     /// Has the server compute statistics of all restored tables at the end.
     pub analyze: bool,
+    /// How many sessions there will be; none counts as one.
+    pub sessions: usize,
+    /// What is made in pieces.
+    pub in_pieces: InPieces,
 }

@@ -32,7 +32,7 @@ mod via_root;
 
 pub use crate::select::LeaveOut;
 pub use build::build;
-pub use choices::{Choices, Parts, RowOrder};
+pub use choices::{Choices, InPieces, Parts, RowOrder};
 pub use filter::{EntryFilter, Needs};
 pub use key::keys;
 pub use pattern::Pattern;

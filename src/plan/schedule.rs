@@ -1,10 +1,11 @@
 //! Walks a plan: what may start now.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 
 use super::step::{Analyzed, Barrier, Plan, Step, StepId, Work};
-use crate::archive::{EntryId, LockMode};
+use crate::archive::{EntryId, Lock, LockMode};
 
 /// The sorts of work that somebody does; barriers are passed by themselves.
 const SORTS: [Work; 6] = [
@@ -28,21 +29,48 @@ fn sort_of(work: Work) -> usize {
     }
 }
 
+/// A step in its place: the one with the longest work behind it first.
+type Place = (Reverse<u64>, StepId);
+
+/// How many steps that are free are passed over for one that keeps nobody more urgent waiting.
+const LOOK_AHEAD: usize = 32;
+
+/// The locks on one relation: how many steps hold each mode.
+#[derive(Default)]
+struct Held([u32; LockMode::ALL.len()]);
+
+impl Held {
+    fn allows(&self, mode: LockMode) -> bool {
+        let held = LockMode::ALL.iter().zip(self.0);
+        held.into_iter()
+            .all(|(held, count)| count == 0 || !held.conflicts(mode))
+    }
+}
+
 /// The state of a walk through a plan: hands out steps whose dependencies are done and whose locks
 /// conflict with none of the steps that run, those with the longest work behind them first.
+///
+/// A step whose locks are taken is put aside, at one relation that it waits for, and comes back when
+/// something changes there; however many wait for one relation, only the first of each sort is
+/// looked at again. So the work of a walk grows with the number of steps and their locks.
 pub struct Schedule<'p> {
     plan: &'p Plan,
     /// Number of steps each one still waits for.
     waits_for: Vec<u32>,
     dependants: Vec<Vec<StepId>>,
-    /// What waits for nothing but its locks, by the sort of work: each sort is asked for by itself,
-    /// and there may be very many of another.
-    ready: [BTreeSet<(Reverse<u64>, StepId)>; SORTS.len()],
+    /// What waits for nothing but perhaps its locks, by the sort of work: each sort is asked for by
+    /// itself, and there may be very many of another.
+    ready: [BTreeSet<Place>; SORTS.len()],
+    /// What waits for a lock on a relation, by the mode and the sort of work.
+    aside: HashMap<EntryId, BTreeMap<(LockMode, usize), BTreeSet<Place>>>,
+    /// How many of each sort are ready or put aside.
+    waiting: [usize; SORTS.len()],
     running: BTreeSet<StepId>,
-    held: HashMap<EntryId, Vec<LockMode>>,
+    held: HashMap<EntryId, Held>,
     passed: BTreeSet<Barrier>,
     finished: Vec<bool>,
     unfinished: usize,
+    looks: u64,
 }
 
 impl<'p> Schedule<'p> {
@@ -61,11 +89,14 @@ impl<'p> Schedule<'p> {
             waits_for,
             dependants,
             ready: Default::default(),
+            aside: HashMap::new(),
+            waiting: Default::default(),
             running: BTreeSet::new(),
             held: HashMap::new(),
             passed: BTreeSet::new(),
             finished: vec![false; plan.steps.len()],
             unfinished: plan.steps.len(),
+            looks: 0,
         };
         let first: Vec<StepId> = plan
             .steps
@@ -89,13 +120,9 @@ impl<'p> Schedule<'p> {
         fits: impl FnOnce(&Step) -> bool,
     ) -> Option<&'p Step> {
         let plan = self.plan;
-        let first_of = |(work, ready): (&Work, &BTreeSet<(Reverse<u64>, StepId)>)| {
-            let mut ready = ready.iter().filter(|_| wanted(*work));
-            ready
-                .find(|(_, id)| self.is_free(&plan.steps[*id as usize]))
-                .copied()
-        };
-        let (_, id) = SORTS.iter().zip(&self.ready).filter_map(first_of).min()?;
+        let sorts = (0..SORTS.len()).filter(|&sort| wanted(SORTS[sort]));
+        let firsts: Vec<Place> = sorts.filter_map(|sort| self.first_free(sort)).collect();
+        let (_, id) = firsts.into_iter().min()?;
         let step = &plan.steps[id as usize];
         if !fits(step) {
             return None;
@@ -104,13 +131,91 @@ impl<'p> Schedule<'p> {
         Some(step)
     }
 
-    /// Starts a step if it may start.
+    /// The most urgent step of a sort that is free. One that would keep a more urgent step waiting that
+    /// waits already comes after those that would not: it is taken only for want of others.
+    fn first_free(&mut self, sort: usize) -> Option<Place> {
+        let mut in_the_way = None;
+        let mut passed_over = 0;
+        let mut after = None;
+        loop {
+            let mut ready = match after {
+                None => self.ready[sort].range(..),
+                Some(after) => self.ready[sort].range((Bound::Excluded(after), Bound::Unbounded)),
+            };
+            let Some(&place) = ready.next() else { break };
+            self.looks += 1;
+            let step = &self.plan.steps[place.1 as usize];
+            if let Some(lock) = step.locks.iter().find(|lock| !self.allows(lock)) {
+                self.put_aside(step, lock.on, lock.mode);
+            } else if self.is_in_the_way(step) {
+                in_the_way = in_the_way.or(Some(place));
+                after = Some(place);
+                passed_over += 1;
+                if passed_over == LOOK_AHEAD {
+                    break;
+                }
+            } else {
+                return Some(place);
+            }
+        }
+        in_the_way
+    }
+
+    fn allows(&self, lock: &Lock) -> bool {
+        let held = self.held.get(&lock.on);
+        held.is_none_or(|held| held.allows(lock.mode))
+    }
+
+    /// Whether a step of more urgency that was put aside would have to wait for this one.
+    fn is_in_the_way(&self, step: &Step) -> bool {
+        let place = (Reverse(step.priority), step.id);
+        step.locks.iter().any(|lock| {
+            let aside = self.aside.get(&lock.on).into_iter().flatten();
+            aside.into_iter().any(|(&(mode, _), places)| {
+                mode.conflicts(lock.mode) && places.first().is_some_and(|first| *first < place)
+            })
+        })
+    }
+
+    /// A step that is ready waits for a lock. It may have come back as the first of those that wait
+    /// for another one: the next of those takes its place.
+    fn put_aside(&mut self, step: &Step, on: EntryId, mode: LockMode) {
+        let (place, sort) = ((Reverse(step.priority), step.id), sort_of(step.work));
+        self.ready[sort].remove(&place);
+        let aside = self.aside.entry(on).or_default();
+        aside.entry((mode, sort)).or_default().insert(place);
+        for lock in step.locks.iter().filter(|lock| lock.on != on) {
+            self.bring_back(lock.on);
+        }
+    }
+
+    /// The first of every mode and sort that waits for a relation is ready again, if that mode can
+    /// be had now.
+    fn bring_back(&mut self, on: EntryId) {
+        let Some(aside) = self.aside.get_mut(&on) else {
+            return;
+        };
+        let held = self.held.get(&on);
+        for (&(mode, sort), places) in aside.iter_mut() {
+            if held.is_none_or(|held| held.allows(mode))
+                && let Some(place) = places.pop_first()
+            {
+                self.ready[sort].insert(place);
+            }
+        }
+        aside.retain(|_, places| !places.is_empty());
+        if aside.is_empty() {
+            self.aside.remove(&on);
+        }
+    }
+
+    /// Starts a step if it may start; one that was put aside for its locks must be brought back first.
     pub fn take_step(&mut self, id: StepId) -> Option<&'p Step> {
         let plan = self.plan;
         let step = plan.steps.get(id as usize)?;
         let place = (Reverse(step.priority), id);
         let is_ready = self.ready[sort_of(step.work)].contains(&place);
-        if !is_ready || !self.is_free(step) {
+        if !is_ready || !step.locks.iter().all(|lock| self.allows(lock)) {
             return None;
         }
         self.start(step);
@@ -118,10 +223,17 @@ impl<'p> Schedule<'p> {
     }
 
     fn start(&mut self, step: &Step) {
-        self.ready[sort_of(step.work)].remove(&(Reverse(step.priority), step.id));
+        let sort = sort_of(step.work);
+        self.ready[sort].remove(&(Reverse(step.priority), step.id));
+        self.waiting[sort] -= 1;
         self.running.insert(step.id);
         for lock in &step.locks {
-            self.held.entry(lock.on).or_default().push(lock.mode);
+            let held = self.held.entry(lock.on).or_default();
+            held.0[lock.mode as usize] += 1;
+        }
+        // Others may share what it took.
+        for lock in &step.locks {
+            self.bring_back(lock.on);
         }
     }
 
@@ -132,11 +244,16 @@ impl<'p> Schedule<'p> {
         }
         let step = &self.plan.steps[id as usize];
         for lock in &step.locks {
-            if let Some(modes) = self.held.get_mut(&lock.on)
-                && let Some(at) = modes.iter().position(|&mode| mode == lock.mode)
-            {
-                modes.swap_remove(at);
+            if let Some(held) = self.held.get_mut(&lock.on) {
+                let count = &mut held.0[lock.mode as usize];
+                *count = count.saturating_sub(1);
+                if held.0.iter().all(|&count| count == 0) {
+                    self.held.remove(&lock.on);
+                }
             }
+        }
+        for lock in &step.locks {
+            self.bring_back(lock.on);
         }
         self.done(id);
     }
@@ -163,14 +280,21 @@ impl<'p> Schedule<'p> {
                 self.passed.insert(barrier);
                 self.done(id);
             } else {
-                self.ready[sort_of(step.work)].insert((Reverse(step.priority), id));
+                let sort = sort_of(step.work);
+                self.waiting[sort] += 1;
+                self.ready[sort].insert((Reverse(step.priority), id));
             }
         }
     }
 
     /// Number of steps of a sort that wait for nothing but their locks.
     pub fn ready(&self, work: Work) -> usize {
-        self.ready[sort_of(work)].len()
+        self.waiting[sort_of(work)]
+    }
+
+    /// How often a step was looked at so far: what the walk itself costs.
+    pub fn looks(&self) -> u64 {
+        self.looks
     }
 
     /// Number of steps that are not done.
@@ -196,12 +320,5 @@ impl<'p> Schedule<'p> {
     /// Whether some step was started and is not finished.
     pub fn is_running(&self) -> bool {
         !self.running.is_empty()
-    }
-
-    fn is_free(&self, step: &Step) -> bool {
-        step.locks.iter().all(|lock| {
-            let held = self.held.get(&lock.on).into_iter().flatten();
-            held.into_iter().all(|mode| !mode.conflicts(lock.mode))
-        })
     }
 }

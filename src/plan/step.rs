@@ -70,7 +70,10 @@ pub struct Step {
     /// The entry that it is done for; none for a barrier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entry: Option<EntryId>,
-    /// The entry as `KIND schema.name`.
+    /// With [`Work::Statements`]: which of the entry's pieces, from 0; none when it is made at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub piece: Option<u32>,
+    /// The entry as `KIND schema.name`; a piece of it with its number.
     pub name: String,
     /// The entry's section.
     pub section: Section,
@@ -81,7 +84,8 @@ pub struct Step {
     /// Whether it is known to look at few rows, or none: such steps may share a transaction.
     #[serde(skip)]
     pub is_quick: bool,
-    /// Its cost and that of the longest chain of steps that wait for it.
+    /// Its cost and that of the longest chain of steps that wait for it, or that its locks keep
+    /// from running beside it.
     pub priority: u64,
     /// Steps that must be done before; all smaller than its own id.
     pub depends_on: Vec<StepId>,

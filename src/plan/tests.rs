@@ -6,7 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::archive::Sections;
-use crate::archive::{CopyFormat, DataSpec, Entry, EntryId, Form, Lock, LockMode, Pass, Section};
+use crate::archive::{
+    CopyFormat, DataSpec, Entry, EntryId, Form, Lock, LockMode, Pass, Piece, Section,
+};
 use crate::error::Kind;
 use crate::sql::{Quoting, ServerVersion, qualified};
 
@@ -39,6 +41,41 @@ fn on(mut entry: Entry, relation: &str, depends_on: &[EntryId]) -> Entry {
     entry.relation = Some(relation.to_owned());
     entry.depends_on = depends_on.to_vec();
     entry
+}
+
+/// A key or foreign key of a table in two pieces, as `ddl` gives them.
+fn in_pieces(of: &Entry, table: EntryId) -> Vec<Piece> {
+    let is_key = of.kind == "CONSTRAINT";
+    let modes = match is_key {
+        true => [(LockMode::Share, None), (LockMode::AccessExclusive, None)],
+        false => [
+            (
+                LockMode::ShareRowExclusive,
+                Some(LockMode::ShareRowExclusive),
+            ),
+            (LockMode::ShareUpdateExclusive, Some(LockMode::RowShare)),
+        ],
+    };
+    let others = of.locks.iter().filter(|lock| lock.on != table);
+    let pieces = modes.into_iter().map(|(own, other)| {
+        let others = others.clone().filter_map(|lock| {
+            Some(Lock {
+                on: lock.on,
+                mode: other?,
+            })
+        });
+        Piece {
+            create: vec![format!("{own:?}")],
+            locks: [Lock {
+                on: table,
+                mode: own,
+            }]
+            .into_iter()
+            .chain(others)
+            .collect(),
+        }
+    });
+    pieces.collect()
 }
 
 /// Two tables with rows, a key each, a foreign key from the second to the first, a view.
@@ -195,6 +232,125 @@ fn indexes_wait_for_their_rows_and_foreign_keys_for_both_sides() {
     assert_eq!(index.cost, 5000);
     assert_eq!(key.priority, 100 + fk.priority);
     assert_eq!(reason(&plan, 1), "only with --create");
+}
+
+/// A key whose table has another index, and a foreign key, are made in pieces: the long one takes the
+/// weaker lock, and the foreign key waits for the index of the key alone.
+#[test]
+fn keys_and_foreign_keys_are_made_in_pieces() {
+    let mut entries = shop();
+    entries[8].relation = Some("customers".to_owned());
+    entries[8].depends_on = vec![3];
+    entries[7].split = in_pieces(&entries[7], 3);
+    entries[9].split = in_pieces(&entries[9], 4);
+    let mut choices = Choices {
+        sessions: 2,
+        in_pieces: InPieces::All,
+        ..Choices::default()
+    };
+    let large = |_| Some(1 << 30);
+    let pieces = |plan: &Plan, entry: EntryId| -> Vec<Step> {
+        let steps = plan.steps_of(Work::Statements);
+        let steps = steps.filter(|(_, of)| *of == entry);
+        steps.map(|(step, _)| step.clone()).collect()
+    };
+    let plan = build(&entries, large, &choices).unwrap();
+    let [index, constraint] = &pieces(&plan, 8)[..] else {
+        panic!("{plan}")
+    };
+    assert_eq!((index.piece, constraint.piece), (Some(0), Some(1)));
+    assert_eq!((index.cost, constraint.cost), (1 << 30, 0));
+    assert_eq!(index.locks[0].mode, LockMode::Share);
+    assert!(constraint.depends_on.contains(&index.id));
+    let [added, validated] = &pieces(&plan, 10)[..] else {
+        panic!("{plan}")
+    };
+    assert_eq!((added.cost, validated.cost), (0, 1 << 30));
+    assert!(added.depends_on.contains(&index.id));
+    assert!(!added.depends_on.contains(&constraint.id));
+    assert_eq!(
+        validated.name,
+        "FK CONSTRAINT public.orders orders_fkey (2 of 2)"
+    );
+    // What comes behind it is behind the whole of it.
+    assert!(added.priority >= validated.priority && index.priority > added.priority);
+
+    // Where what fails must not stay, foreign keys are made at once; with one session all is.
+    choices.in_pieces = InPieces::Keys;
+    let plan = build(&entries, large, &choices).unwrap();
+    assert_eq!((pieces(&plan, 8).len(), pieces(&plan, 10).len()), (2, 1));
+    choices.in_pieces = InPieces::Nothing;
+    let plan = build(&entries, large, &choices).unwrap();
+    assert_eq!((pieces(&plan, 8).len(), pieces(&plan, 10).len()), (1, 1));
+
+    // The only index of its table is made with its constraint.
+    entries[8].relation = Some("orders".to_owned());
+    choices.in_pieces = InPieces::All;
+    let plan = build(&entries, large, &choices).unwrap();
+    assert_eq!((pieces(&plan, 8).len(), pieces(&plan, 10).len()), (1, 2));
+}
+
+/// Foreign keys of one table keep each other waiting, indexes do not: they come first.
+#[test]
+fn what_can_only_be_done_in_turn_comes_before_what_can_be_done_side_by_side() {
+    let mut entries = shop();
+    for name in ["a", "b", "c"] {
+        let id = EntryId::try_from(entries.len() + 1).unwrap();
+        entries.push(on(
+            entry(id, "INDEX", name, Section::PostData),
+            "orders",
+            &[4],
+        ));
+    }
+    let trigger = entry(16, "TRIGGER", "t", Section::PostData);
+    entries.push(on(trigger, "orders", &[4]));
+    entries[9].split = in_pieces(&entries[9], 4);
+    let choices = Choices {
+        sessions: 2,
+        in_pieces: InPieces::All,
+        ..Choices::default()
+    };
+    let plan = build(&entries, |_| Some(2 << 20), &choices).unwrap();
+    let fk = plan.steps.iter().find(|s| s.piece == Some(1)).unwrap();
+    let index = step_of(&plan, 13, Work::Statements);
+    // Itself, and half of four indexes.
+    assert_eq!(fk.priority, (2 << 20) + (4 << 20));
+    assert_eq!(index.priority, 2 << 20);
+    let trigger = step_of(&plan, 16, Work::Statements);
+    assert_eq!((trigger.cost, trigger.priority), (0, 0));
+}
+
+/// However many wait for one table, a walk looks at few of them.
+#[test]
+fn a_walk_does_not_look_again_and_again_at_what_waits() {
+    let count = 5_000;
+    let mut entries = vec![entry(1, "TABLE", "hub", Section::PreData)];
+    for n in 0..count {
+        let id = EntryId::try_from(entries.len() + 1).unwrap();
+        let table = format!("t{n}");
+        entries.push(entry(id, "TABLE", &table, Section::PreData));
+    }
+    for n in 0..count {
+        let id = EntryId::try_from(entries.len() + 1).unwrap();
+        let table = n + 2;
+        let key = entry(id, "FK CONSTRAINT", "key", Section::PostData);
+        let mut key = on(key, &format!("t{n}"), &[1, table]);
+        key.locks = [1, table]
+            .map(|on| Lock {
+                on,
+                mode: LockMode::ShareRowExclusive,
+            })
+            .to_vec();
+        entries.push(key);
+    }
+    let plan = build(&entries, |_| None, &Choices::default()).unwrap();
+    let mut schedule = Schedule::new(&plan);
+    while !schedule.is_done() {
+        let taken: Vec<&Step> = std::iter::from_fn(|| schedule.take(|_| true)).collect();
+        taken.iter().for_each(|step| schedule.finish(step.id));
+    }
+    let steps = plan.steps.len() as u64;
+    assert!(schedule.looks() <= 4 * steps, "{} looks", schedule.looks());
 }
 
 #[test]
@@ -1121,7 +1277,7 @@ fn archives() -> impl Strategy<Value = Vec<Entry>> {
     let tables = 1..8usize;
     let others = proptest::collection::vec(
         (
-            0..5u8,
+            0..7u8,
             any::<prop::sample::Index>(),
             proptest::collection::vec(any::<prop::sample::Index>(), 0..4),
             proptest::collection::vec((any::<prop::sample::Index>(), 0..8usize), 0..3),
@@ -1156,17 +1312,20 @@ fn archives() -> impl Strategy<Value = Vec<Entry>> {
         }
         for (kind, table, depends_on, locks) in others {
             let id = EntryId::try_from(entries.len() + 1).unwrap();
+            let is_split = kind > 4;
             let (kind, pass) = match kind {
                 0 => ("INDEX", Pass::Main),
                 1 => ("FK CONSTRAINT", Pass::Main),
                 2 => ("PUBLICATION", Pass::Main),
                 3 => ("DEFAULT ACL", Pass::Privileges),
+                5 => ("CONSTRAINT", Pass::Main),
+                6 => ("FK CONSTRAINT", Pass::Main),
                 _ => ("MATERIALIZED VIEW DATA", Pass::Last),
             };
             let known = entries.len();
             let table = table.index(tables);
             let mut new = entry(id, kind, &format!("e{id}"), Section::PostData);
-            let hangs = ["INDEX", "FK CONSTRAINT"].contains(&kind);
+            let hangs = ["INDEX", "CONSTRAINT", "FK CONSTRAINT"].contains(&kind);
             new.relation = hangs.then(|| format!("t{table}"));
             new.pass = pass;
             new.depends_on = depends_on
@@ -1180,6 +1339,9 @@ fn archives() -> impl Strategy<Value = Vec<Entry>> {
                     mode: MODES[*mode],
                 })
                 .collect();
+            if is_split {
+                new.split = in_pieces(&new, EntryId::try_from(table + 1).unwrap());
+            }
             entries.push(new);
         }
         entries
@@ -1256,6 +1418,11 @@ impl Wish {
             parts: [Parts::All, Parts::Definitions, Parts::Rows][usize::from(self.parts)],
             clean: is_set(2),
             disable_triggers: is_set(3),
+            sessions: 4,
+            in_pieces: match is_set(5) {
+                true => InPieces::All,
+                false => InPieces::Nothing,
+            },
             row_order: match is_set(4) {
                 true => RowOrder::AsTheyCome,
                 false => RowOrder::Free,
@@ -1358,6 +1525,16 @@ proptest! {
                 running.push(step);
             }
             prop_assert!(!running.is_empty(), "stuck");
+            // Nobody is left without work while there is some.
+            for step in plan.steps.iter().filter(|_| running.len() < workers) {
+                let is_over = done.contains(&step.id) || running.iter().any(|it| it.id == step.id);
+                let waits = step.depends_on.iter().any(|&before| !schedule.is_finished(before));
+                let is_barrier = matches!(step.work, Work::Barrier(_));
+                let is_kept = || running.iter().flat_map(|it| &it.locks).any(|held| {
+                    step.locks.iter().any(|l| l.on == held.on && l.mode.conflicts(held.mode))
+                });
+                prop_assert!(is_over || waits || is_barrier || is_kept(), "{}", step.name);
+            }
             let at = finishing.next().map_or(0, |index| index.index(running.len()));
             let step = running.swap_remove(at);
             schedule.finish(step.id);

@@ -16,6 +16,10 @@ pub fn adapt(entries: &mut [Entry], target: ServerVersion) {
         let Some(form) = entry.form_for(target).cloned() else {
             continue;
         };
+        // The pieces are those of the source's own statements.
+        if form.create.is_some() {
+            entry.split.clear();
+        }
         let lists = [
             (&mut entry.create, form.create),
             (&mut entry.drop, form.drop),

@@ -27,7 +27,7 @@ use super::shared::Shared;
 use crate::archive::{ArchiveId, Entry, EntryId};
 use crate::connect::{Config, Wire};
 use crate::error::{Context, Error, Kind, Result, SqlState};
-use crate::plan::{Plan, StepId, Work};
+use crate::plan::{InPieces, Plan, StepId, Work};
 use crate::select::JOURNAL_SCHEMA;
 use crate::sql::{ident, literal, qualified};
 
@@ -39,6 +39,9 @@ const EVICTION: Duration = Duration::from_secs(60);
 
 /// The first pause between two attempts, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(3));
+
+/// Beside the options: what is made in pieces, which is for the first run to decide.
+const IN_PIECES: &str = "in pieces";
 
 /// How often one piece of work may lose its session: work that kills every session is not tried
 /// for ever.
@@ -184,6 +187,15 @@ pub(super) struct Recorded {
     pub(super) present: BTreeSet<EntryId>,
     /// Number of things done.
     done: u64,
+}
+
+impl Recorded {
+    /// What the first run made in pieces, or was going to.
+    pub(super) fn in_pieces(&self) -> InPieces {
+        let name = self.options.get(IN_PIECES);
+        name.and_then(|name| InPieces::named(name))
+            .unwrap_or_default()
+    }
 }
 
 /// What is to become of a target, by the journal that is in it.
@@ -371,6 +383,7 @@ impl Recorded {
         let names: BTreeSet<&String> = self.options.keys().chain(now.keys()).collect();
         let other: Vec<&str> = names
             .into_iter()
+            .filter(|&name| name != IN_PIECES)
             .filter(|&name| self.options.get(name) != now.get(name))
             .map(String::as_str)
             .collect();
@@ -764,7 +777,10 @@ async fn may_begin(wire: &mut Wire, shared: &Shared) -> Result<bool> {
 
 async fn create(wire: &mut Wire, token: &str, run: &Run<'_>) -> Result<()> {
     let schema = ident(JOURNAL_SCHEMA);
-    let options = serde_json::to_string(&run.options.fingerprints())
+    let mut options = run.options.fingerprints();
+    let in_pieces = run.options.choices().in_pieces.name();
+    options.insert(IN_PIECES.to_owned(), in_pieces.to_owned());
+    let options = serde_json::to_string(&options)
         .map_err(|error| Error::new(Kind::Failed, format!("options: {error}")))?;
     let present: Vec<String> = run.present.iter().map(ToString::to_string).collect();
     let role = role(wire).await?;

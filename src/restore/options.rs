@@ -11,7 +11,7 @@ use super::refusal::Refusal;
 use crate::archive::{EntryId, Sections};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{
-    Adapted, Choices, EntryFilter, LeaveOut, Needed, Omitted, Parts, Pulled, RowOrder,
+    Adapted, Choices, EntryFilter, InPieces, LeaveOut, Needed, Omitted, Parts, Pulled, RowOrder,
 };
 use crate::select::{Content, Globals};
 use crate::sql::ServerVersion;
@@ -311,6 +311,13 @@ impl RestoreOptions {
             },
             target: self.target_version,
             analyze: self.analyze,
+            sessions: self.jobs,
+            in_pieces: match self.on_error {
+                _ if self.jobs == 1 => InPieces::Nothing,
+                // What fails is not to be there afterwards.
+                OnError::Continue => InPieces::Keys,
+                OnError::Exit => InPieces::All,
+            },
         }
     }
 }

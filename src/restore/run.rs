@@ -28,7 +28,7 @@ use crate::archive::{Archive, ArchiveId, Entry, EntryId, Manifest, StreamReader}
 use crate::connect::{Config, Wire};
 use crate::error::{Context, Error, Kind, Result, SqlState};
 use crate::plan::{
-    Barrier, Cause, Choices, Plan, RowOrder, Schedule, Work, adapt, build, load_via_root,
+    Barrier, Cause, Choices, InPieces, Plan, RowOrder, Schedule, Work, adapt, build, load_via_root,
 };
 use crate::relay::Offer;
 use crate::report::{Event, Observer};
@@ -142,6 +142,7 @@ impl ArchiveReader {
                 Self::File(_) => RowOrder::Free,
                 Self::Pipe(_) | Self::Relay(_) => RowOrder::AsTheyCome,
             },
+            in_pieces: known.in_pieces.unwrap_or(options.choices().in_pieces),
             ..options.choices()
         };
         if let Some(version) = known.version {
@@ -170,13 +171,14 @@ impl ArchiveReader {
         known: &mut Known,
         (plan, standing): (Plan, &Standing),
     ) -> Result<Plan> {
-        if plan.pulled.is_empty() {
-            return Ok(plan);
-        }
-        // What an earlier run has made is no reason not to go on with it.
+        // What an earlier run has made is no reason not to go on with it, and the same way.
         if let Some(recorded) = standing.resumed() {
             known.present.clone_from(&recorded.present);
+            known.in_pieces = Some(recorded.in_pieces());
             return self.plan_of(entries, options, known);
+        }
+        if plan.pulled.is_empty() {
+            return Ok(plan);
         }
         // Names in signatures are written as under an empty path.
         wire.execute("SELECT pg_catalog.set_config('search_path', '', false)")
@@ -199,6 +201,8 @@ struct Known {
     present: BTreeSet<EntryId>,
     /// Extensions that its server does not have.
     unavailable: BTreeSet<EntryId>,
+    /// What an earlier run makes in pieces, when this one goes on with it.
+    in_pieces: Option<InPieces>,
 }
 
 impl Known {
@@ -207,6 +211,7 @@ impl Known {
             version: Some(wire.server_version()),
             present: BTreeSet::new(),
             unavailable: extensions::unavailable(wire, entries).await?,
+            in_pieces: None,
         })
     }
 }

@@ -9,7 +9,7 @@ use super::shared::{Shared, Transactions};
 use crate::archive::{Entry, Pass};
 use crate::connect::{BatchError, Wire};
 use crate::error::{Error, Kind};
-use crate::plan::{StepId, Work};
+use crate::plan::{Step, StepId, Work};
 use crate::sql::{RESET_ROLE, ident};
 
 /// How often work that lost a race is tried again.
@@ -28,7 +28,12 @@ struct Parts<'a> {
     adorn: Vec<&'a str>,
 }
 
-fn parts<'a>(shared: &'a Shared, work: Work, entry: &'a Entry) -> Parts<'a> {
+fn parts<'a>(shared: &'a Shared, step: &Step, entry: &'a Entry) -> Parts<'a> {
+    let work = step.work;
+    let piece = step.piece.and_then(|at| entry.split.get(at as usize));
+    let is_last = step
+        .piece
+        .is_none_or(|at| at as usize + 1 == entry.split.len());
     let leave_out = shared.leave_out;
     let mut make = Vec::new();
     let mut adorn = Vec::new();
@@ -38,7 +43,11 @@ fn parts<'a>(shared: &'a Shared, work: Work, entry: &'a Entry) -> Parts<'a> {
     };
     let with_privileges = work == Work::Privileges || entry.pass == Pass::Last;
     if with_definition {
-        make.extend(entry.create.iter().map(String::as_str));
+        let create = piece.map_or(&entry.create, |piece| &piece.create);
+        make.extend(create.iter().map(String::as_str));
+    }
+    // What hangs on the object waits for the whole of it.
+    if with_definition && is_last {
         let kept = [
             (leave_out.owners || is_ours(shared, entry), &entry.set_owner),
             (leave_out.comments, &entry.comments),
@@ -256,7 +265,7 @@ pub(super) async fn run_together(
         let mut units = Vec::new();
         for &id in steps.iter().filter(|id| !left_out.contains(id)) {
             if let (Some(step), Some(entry)) = (shared.step(id), shared.entry_of_step(id)) {
-                let Parts { mut make, adorn } = parts(shared, step.work, entry);
+                let Parts { mut make, adorn } = parts(shared, step, entry);
                 if entry.is_remark() || (!alone && is_only_privileges(entry)) {
                     optional.push((id, entry, adorn));
                     continue;
@@ -381,7 +390,7 @@ pub(super) async fn run_apart(session: &mut Session, shared: &Shared, id: StepId
     let (Some(step), Some(entry)) = (shared.step(id), shared.entry_of_step(id)) else {
         return outcome;
     };
-    let Parts { mut make, adorn } = parts(shared, step.work, entry);
+    let Parts { mut make, adorn } = parts(shared, step, entry);
     if entry.is_remark() {
         let told = match run_optional(session, shared, entry, &adorn).await {
             Ok(()) => record(session, shared, id).await,
@@ -445,7 +454,7 @@ pub(super) async fn run_apart(session: &mut Session, shared: &Shared, id: StepId
 pub(super) fn count(shared: &Shared, id: StepId) -> usize {
     match (shared.step(id), shared.entry_of_step(id)) {
         (Some(step), Some(entry)) => {
-            let Parts { make, adorn } = parts(shared, step.work, entry);
+            let Parts { make, adorn } = parts(shared, step, entry);
             make.len() + adorn.len()
         }
         _ => 0,

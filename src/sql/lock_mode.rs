@@ -25,6 +25,18 @@ pub enum LockMode {
 }
 
 impl LockMode {
+    /// Every mode, weakest first.
+    pub const ALL: [Self; 8] = [
+        Self::AccessShare,
+        Self::RowShare,
+        Self::RowExclusive,
+        Self::ShareUpdateExclusive,
+        Self::Share,
+        Self::ShareRowExclusive,
+        Self::Exclusive,
+        Self::AccessExclusive,
+    ];
+
     /// The weakest mode that conflicts with all that either of two conflicts with: `SHARE` and
     /// `SHARE UPDATE EXCLUSIVE` make `SHARE ROW EXCLUSIVE`.
     #[must_use]
