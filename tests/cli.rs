@@ -15,7 +15,7 @@ use pgstow::archive::{
 use pgstow::storage::{LocalSink, Overwrite};
 use support::{Server, pgstow, run, run_with_input, tool};
 
-const COMMANDS: [&str; 5] = ["dump", "restore", "list", "verify", "sql"];
+const COMMANDS: [&str; 6] = ["dump", "restore", "copy", "list", "verify", "sql"];
 
 #[test]
 fn usage_errors_end_with_2_and_say_what_is_wrong() {
@@ -259,6 +259,10 @@ fn the_page_and_the_help_name_the_same_options() {
             "sql" => {
                 expected.extend(said.clone());
                 expected.insert("role".to_owned());
+            }
+            "copy" => {
+                expected.extend(said.clone());
+                expected.extend(["no-password".to_owned(), "password".to_owned()]);
             }
             _ => {
                 expected.extend(said.clone());

@@ -14,7 +14,7 @@ pub const TABLE: [(u8, &str); 9] = [
     (DONE, "done"),
     (
         1,
-        "failed, for a reason that has no code of its own; verify: a table differs",
+        "failed, for a reason that has no code of its own; verify, copy: a table differs",
     ),
     (USAGE, "usage: unknown option, impossible combination"),
     (
