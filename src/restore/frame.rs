@@ -14,7 +14,7 @@ use crate::relay::Buffers;
 use crate::task::Permit;
 
 /// A buffer larger than this was for a giant row and is not kept.
-const KEEP_BYTES: usize = 32 << 20;
+const KEEP_BYTES: usize = 12 << 20;
 
 /// A frame that was checked and unpacked.
 pub(super) struct ReadyFrame {

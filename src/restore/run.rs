@@ -289,6 +289,10 @@ pub async fn restore(
     })
 }
 
+/// How much of the memory frames may take; the rest is for buffers that wait to be used again, and
+/// for all else.
+const ROWS_EIGHTHS: u64 = 5;
+
 /// How often a run goes on by itself with a server that has crashed.
 const CRASHES: u32 = 5;
 
@@ -469,7 +473,7 @@ async fn load(
     let conveyor = Conveyor {
         shared: Arc::clone(shared),
         unpacker: Arc::clone(&unpacker),
-        budget: ByteBudget::new(target.options.memory_bytes),
+        budget: ByteBudget::new(target.options.memory_bytes / 8 * ROWS_EIGHTHS),
         happenings: sender.clone(),
     };
     let feed = match archive {
