@@ -2,11 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use postgres_protocol::message::backend;
+use postgres_protocol::message::{backend, frontend};
 
 use crate::connect::frames::{HEADER_BYTES, Stop};
 use crate::connect::server_message::Content;
-use crate::connect::wire::{Replies, Wire};
+use crate::connect::wire::{self, Replies, Wire};
 use crate::error::{Error, Kind, Result};
 
 /// How far [`CopyOut::rows`] came.
@@ -28,6 +28,81 @@ pub struct CopyOut<'a> {
     /// The answers so far; `None` once the stream has ended or failed.
     replies: Option<Replies>,
     outcome: Walk,
+    /// Others follow that were asked for together with this one.
+    in_batch: bool,
+}
+
+/// Several COPY out that were asked for together, under way one after the other. Dropped before
+/// [`CopyOuts::next`] gave `None`, it leaves the session broken.
+pub struct CopyOuts<'a> {
+    wire: &'a mut Wire,
+    /// Statements that have not been begun.
+    left: usize,
+}
+
+impl CopyOuts<'_> {
+    /// The next one, in the order of the statements; the one before must have been
+    /// [done](Walk::Done). `None` at the end, and the session is usable again.
+    ///
+    /// # Errors
+    /// As [`Wire::copy_out`]. When one is refused, those after it are not run; after an error of kind
+    /// [`Server`](Kind::Server) the session is usable again.
+    pub async fn next(&mut self) -> Result<Option<CopyOut<'_>>> {
+        let mut replies = Replies::new(Content::Statement);
+        if !self.wire.broken {
+            return Err(Error::new(Kind::Failed, "the copy before has failed"));
+        }
+        loop {
+            let frame = self.wire.link.next().await?;
+            if replies.completed > 0 {
+                // Its rows would be lost unseen.
+                let left = "the copy before was left before its end";
+                return Err(Error::new(Kind::Failed, left));
+            }
+            if frame.tag == backend::COPY_OUT_RESPONSE_TAG && self.left > 0 {
+                self.left -= 1;
+                return Ok(Some(CopyOut {
+                    in_batch: true,
+                    ..CopyOut::new(self.wire)
+                }));
+            }
+            replies.take(&self.wire.link, &frame, &mut |_| Ok(()))?;
+            let Some(status) = replies.ready else {
+                continue;
+            };
+            self.wire.status = status;
+            self.wire.broken = false;
+            return match replies.failed {
+                Some(failed) => Err(failed.error),
+                None if self.left > 0 => Err(Error::new(
+                    Kind::Failed,
+                    "one of the statements is not the COPY that was expected",
+                )),
+                None => Ok(None),
+            };
+        }
+    }
+}
+
+impl Wire {
+    /// Starts several `COPY … TO STDOUT`, sent all at once, so that they cost one round trip.
+    /// Without an open transaction they are one.
+    ///
+    /// # Errors
+    /// [`ConnectionLost`](Kind::ConnectionLost); what the server says to them comes with each.
+    pub async fn copy_outs<'a>(&'a mut self, statements: &[String]) -> Result<CopyOuts<'a>> {
+        self.begin()?;
+        for sql in statements {
+            let encoded = wire::encode_statement(&mut self.link, sql);
+            self.encoded(encoded)?;
+        }
+        frontend::sync(&mut self.link.outbox);
+        self.link.flush().await?;
+        Ok(CopyOuts {
+            wire: self,
+            left: statements.len(),
+        })
+    }
 }
 
 impl<'a> CopyOut<'a> {
@@ -36,6 +111,7 @@ impl<'a> CopyOut<'a> {
             wire,
             replies: Some(Replies::new(Content::Rows)),
             outcome: Walk::Paused,
+            in_batch: false,
         }
     }
 
@@ -102,6 +178,10 @@ impl<'a> CopyOut<'a> {
                 return Ok(());
             }
             replies.take(link, &frame, &mut |_| Ok(()))?;
+        }
+        if self.in_batch && replies.completed > 0 {
+            self.outcome = Walk::Done { rows: replies.rows };
+            return Ok(());
         }
         let Some(status) = replies.ready else {
             self.replies = Some(replies);

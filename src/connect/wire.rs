@@ -346,7 +346,7 @@ impl Wire {
     }
 
     /// Takes back what was encoded if some of it could not be; only before anything is sent.
-    fn encoded(&mut self, encoded: Result<()>) -> Result<()> {
+    pub(super) fn encoded(&mut self, encoded: Result<()>) -> Result<()> {
         if encoded.is_err() {
             self.link.outbox.clear();
             self.broken = false;
@@ -370,11 +370,7 @@ impl Wire {
             )));
         }
         for (index, sql) in statements.iter().enumerate() {
-            frontend::parse("", sql, [], &mut self.link.outbox)
-                .map_err(encode_error)
-                .and_then(|()| bind(&mut self.link, None))
-                .and_then(|()| execute(&mut self.link))
-                .map_err(at(index))?;
+            encode_statement(&mut self.link, sql).map_err(at(index))?;
             if self.link.outbox.len() >= SEND_BYTES {
                 self.link.flush().await.map_err(at(0))?;
             }
@@ -414,10 +410,7 @@ impl Wire {
 
     async fn start_copy(&mut self, sql: &str, wanted: u8) -> Result<()> {
         self.begin()?;
-        let encoded = frontend::parse("", sql, [], &mut self.link.outbox)
-            .map_err(encode_error)
-            .and_then(|()| bind(&mut self.link, None))
-            .and_then(|()| execute(&mut self.link));
+        let encoded = encode_statement(&mut self.link, sql);
         self.encoded(encoded)?;
         // A COPY in gets its one Sync at its end. Were there one here too, a statement that fails after
         // the server has asked for the stream but before it has read any of it would use up this one,
@@ -464,6 +457,13 @@ impl fmt::Debug for Wire {
             .field("broken", &self.broken)
             .finish_non_exhaustive()
     }
+}
+
+/// A statement without parameters, on its way out with what else is in the outbox.
+pub(super) fn encode_statement(link: &mut Link, sql: &str) -> Result<()> {
+    frontend::parse("", sql, [], &mut link.outbox).map_err(encode_error)?;
+    bind(link, None)?;
+    execute(link)
 }
 
 pub(super) fn encode_error(error: std::io::Error) -> Error {

@@ -1,9 +1,10 @@
 //! The dump from end to end: snapshot, locks, catalogs, table of contents, rows, trailer.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -22,8 +23,10 @@ use super::database::{database_entries, database_record};
 use super::entries::{Contents, contents};
 use super::outlet::Outlet;
 use super::pipeline::{Expected, Pipeline, Written};
+use super::snapshot::{CANCEL_INTERVAL, Cancellers, Snapshot, interrupted, leader_lost};
 use super::work::Work;
-use super::{DumpOptions, DumpReport, SnapshotMode, globals, scripts, session, work};
+use super::worker::{Shared, Worker};
+use super::{DumpOptions, DumpReport, SnapshotMode, globals, lead, scripts, session};
 
 /// Dumps the database of `config` into `sink`.
 ///
@@ -43,31 +46,6 @@ pub async fn run(
 
 /// How often server work is asked to end after an interrupt, and how long each time is given.
 const CANCEL_ATTEMPTS: usize = 10;
-const CANCEL_INTERVAL: Duration = Duration::from_millis(500);
-
-/// Ways to end what is running on the server, gathered as connections are made.
-#[derive(Clone, Default)]
-struct Cancellers(Arc<Mutex<Vec<Canceller>>>);
-
-impl Cancellers {
-    fn add(&self, canceller: Canceller) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(canceller);
-    }
-
-    async fn cancel_all(&self) {
-        let all = self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        // A session that has ended by itself in the meantime cannot be cancelled: no matter.
-        let requests = futures::future::join_all(all.iter().map(Canceller::cancel));
-        drop(tokio::time::timeout(CANCEL_INTERVAL, requests).await);
-    }
-}
 
 /// How often the catalogs are read before a schema that never stands still ends the dump.
 const ATTEMPTS: u32 = 3;
@@ -139,12 +117,12 @@ impl<'a> Dump<'a> {
             self.cancellers.cancel_all().await;
             if let Ok(result) = tokio::time::timeout(CANCEL_INTERVAL, &mut running).await {
                 // It may have been done a moment before.
-                return result.map_err(|_| Error::new(Kind::Interrupted, "dump interrupted"));
+                return result.map_err(|_| interrupted());
             }
         }
         // Whatever it still waits for (a reader of the pipe, perhaps) is given up; its tasks end and
         // the sink is aborted when it is dropped.
-        Err(Error::new(Kind::Interrupted, "dump interrupted"))
+        Err(interrupted())
     }
 
     /// Has what runs there end with the dump.
@@ -164,7 +142,7 @@ impl<'a> Dump<'a> {
     /// Ends the dump here when it was interrupted.
     pub fn checkpoint(&self) -> Result<()> {
         if self.stop.is_cancelled() {
-            return Err(Error::new(Kind::Interrupted, "dump interrupted"));
+            return Err(interrupted());
         }
         Ok(())
     }
@@ -230,7 +208,7 @@ impl<'a> Dump<'a> {
         self.stop
             .run_until_cancelled(connect)
             .await
-            .unwrap_or_else(|| Err(Error::new(Kind::Interrupted, "dump interrupted")))
+            .unwrap_or_else(|| Err(interrupted()))
     }
 
     /// Everything up to the point where the catalogs have been read: sessions, snapshot, locks.
@@ -395,7 +373,8 @@ impl<'a> Dump<'a> {
             tables,
             large_objects,
             statistics,
-            rows_first(&entries),
+            &rows_first(&entries),
+            self.options.jobs,
         ));
         let (table_count, bytes) = work.totals();
         self.observer.event(&Event::DataTotal {
@@ -408,7 +387,7 @@ impl<'a> Dump<'a> {
         let Written {
             outlet, table_rows, ..
         } = self
-            .copy_rows(&config, outlet, Arc::clone(&work), &snapshot)
+            .copy_rows(&config, outlet, Arc::clone(&work), &snapshot, &leader)
             .await?;
         work.unread.warn(&*self.observer);
         self.end(&leader).await?;
@@ -449,12 +428,13 @@ impl<'a> Dump<'a> {
         outlet: Outlet,
         work: Arc<Work>,
         snapshot: &str,
+        leader: &Session,
     ) -> Result<Written> {
         let (pipeline, receiver) =
             Pipeline::new(&outlet, self.options.codec, self.options.memory_bytes);
         let expected: HashMap<_, _> = work
-            .chunks()
-            .map(|(entry, table, chunks)| (entry, Expected { table, chunks }))
+            .entries()
+            .map(|(entry, table)| (entry, Expected { table }))
             .collect();
         let mut writing = JoinSet::new();
         writing.spawn({
@@ -462,46 +442,45 @@ impl<'a> Dump<'a> {
             let completed = move |entry| work.complete(entry);
             receiver.write(outlet, expected, completed, Arc::clone(&self.observer))
         });
-        let stop = self.stop.clone();
+        let shared = Shared {
+            snapshot: Arc::new(Snapshot {
+                config: config.clone(),
+                id: snapshot.to_owned(),
+                options: self.options.clone(),
+                cancellers: self.cancellers.clone(),
+                stop: self.stop.clone(),
+                lost: CancellationToken::new(),
+            }),
+            work,
+            pipeline,
+            observer: Arc::clone(&self.observer),
+        };
+        let (refused, for_leader) = mpsc::unbounded_channel();
         let mut workers = JoinSet::new();
-        let mut failure = None;
-        for number in 1..=work.sessions(self.options.jobs) {
-            let opened = self.open_worker(config, snapshot, number).await;
-            match opened {
-                Ok(wire) => {
-                    workers.spawn(work::run(
-                        wire,
-                        Arc::clone(&work),
-                        pipeline.clone(),
-                        Arc::clone(&self.observer),
-                        stop.clone(),
-                    ));
-                }
-                Err(error) => {
-                    failure = Some(error);
-                    stop.cancel();
-                    break;
-                }
+        for number in 1..=shared.work.sessions() {
+            workers.spawn(Worker::new(shared.clone(), number, refused.clone()).run());
+        }
+        drop(refused);
+        let lead = async {
+            let led = lead::lead(leader, for_leader, &shared).await;
+            if led.is_err() {
+                self.give_up().await;
             }
-        }
-        if failure.is_some() {
-            self.cancellers.cancel_all().await;
-        }
-        while let Some(joined) = workers.join_next().await {
-            let result = joined
-                .map_err(|error| Error::new(Kind::Failed, format!("worker failed: {error}")))
-                .and_then(|result| result);
-            if let Err(error) = result
-                && failure.is_none()
-            {
-                failure = Some(error);
-                stop.cancel();
-                // The others may sit in a long COPY: nothing of theirs is wanted any more.
-                self.cancellers.cancel_all().await;
+            led
+        };
+        let (worked, led) = tokio::join!(self.gather(workers), lead);
+        let failure = if shared.snapshot.lost.is_cancelled() {
+            Some(leader_lost())
+        } else {
+            // Whatever was interrupted was so because of the other one.
+            let (worked, led) = (worked.err(), led.err());
+            match (worked, led) {
+                (Some(error), Some(led)) if error.kind() == Kind::Interrupted => Some(led),
+                (worked, led) => worked.or(led),
             }
-        }
-        let writer_failed_first = pipeline.is_closed();
-        drop(pipeline);
+        };
+        let writer_failed_first = shared.pipeline.is_closed();
+        drop(shared);
         let written = match writing.join_next().await {
             Some(joined) => joined
                 .map_err(|error| Error::new(Kind::Failed, format!("writer failed: {error}")))
@@ -518,6 +497,29 @@ impl<'a> Dump<'a> {
         }
     }
 
+    /// Waits for the workers; the first error of one ends the others.
+    async fn gather(&self, mut workers: JoinSet<Result<()>>) -> Result<()> {
+        let mut failure = None;
+        while let Some(joined) = workers.join_next().await {
+            let result = joined
+                .map_err(|error| Error::new(Kind::Failed, format!("worker failed: {error}")))
+                .and_then(|result| result);
+            if let Err(error) = result
+                && failure.is_none()
+            {
+                failure = Some(error);
+                self.give_up().await;
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Ends what the others do: they may sit in a long COPY, and nothing of theirs is wanted any more.
+    async fn give_up(&self) {
+        self.stop.cancel();
+        self.cancellers.cancel_all().await;
+    }
+
     /// A session on the leader's snapshot that reads catalogs beside it.
     async fn open_beside(&self, config: &Config, snapshot: &str) -> Result<Session> {
         let open = async {
@@ -528,23 +530,6 @@ impl<'a> Dump<'a> {
         };
         open.await
             .map_err(|error: Error| error.context("connect a second session"))
-    }
-
-    async fn open_worker(
-        &self,
-        config: &Config,
-        snapshot: &str,
-        number: usize,
-    ) -> Result<crate::connect::Wire> {
-        let open = async {
-            let config = config.with_application_name_suffix(&format!("worker {number}"));
-            let mut wire = self.unless_stopped(config.connect_wire()).await?;
-            self.watch(wire.canceller());
-            session::begin_worker(&mut wire, snapshot, self.options).await?;
-            Ok(wire)
-        };
-        open.await
-            .map_err(|error: Error| error.context(format!("connect worker {number}")))
     }
 
     fn manifest(

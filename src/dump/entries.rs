@@ -12,8 +12,8 @@ use crate::model::{Address, Class, Database, Oid, PlannerStatistics, Relation};
 use crate::select::LeaveOut;
 
 use super::DumpOptions;
-use super::chunk;
-use super::copy::{PageRange, TableCopy};
+use super::chunk::{Chunk, Cursor};
+use super::copy::TableCopy;
 use super::roles::NamedRoles;
 use super::statistics::{RELATIONS_PER_ENTRY, StatisticsTask};
 
@@ -32,12 +32,13 @@ pub(super) struct TableTask {
     pub entry: EntryId,
     /// `schema.table` for messages, as the user would write it.
     pub label: String,
-    /// Quoted name for LOCK TABLE.
+    /// Quoted name.
     pub sql_name: String,
     pub copy: TableCopy,
     /// Heap and TOAST.
     pub bytes: u64,
-    pub ranges: Vec<PageRange>,
+    /// The heap alone, if ranges of its pages can be read.
+    pub heap_bytes: Option<u64>,
 }
 
 /// A group of large objects to be read.
@@ -384,16 +385,15 @@ fn table_task(
         options.copy_format,
         &database.properties.encoding,
     )?;
-    // Ranges of ctid are quick from 14 on (TID range scan), and mean pages only in the heap.
+    // Ranges of ctid are quick from 14 on (TID range scan), and mean pages only in the heap. Before,
+    // each would be a scan of the whole table. Ranges of a key would be read in the order of the key, page
+    // by page all over the table unless it was written in that order, and cost an index scan even so:
+    // one session reads the table from its beginning to its end faster than several would.
     let heap = relation
         .access_method
         .as_deref()
         .is_none_or(|am| am == "heap");
-    let ranges = if database.version.at_least(14) && heap && copy.can_be_cut() {
-        chunk::cut(relation.heap_bytes, relation.bytes, options.jobs)
-    } else {
-        vec![PageRange { from: 0, to: None }]
-    };
+    let can_be_cut = database.version.at_least(14) && heap && copy.can_be_cut();
     Ok(TableTask {
         entry,
         label: format!(
@@ -404,16 +404,21 @@ fn table_task(
         sql_name: relation.header.sql_name(),
         copy,
         bytes: relation.bytes,
-        ranges,
+        heap_bytes: can_be_cut.then_some(relation.heap_bytes),
     })
 }
 
 impl TableTask {
+    /// From where `jobs` workers take chunks, if it is worth cutting.
+    pub fn cursor(&self, jobs: usize) -> Option<Cursor> {
+        Cursor::new(self.heap_bytes?, self.bytes, jobs)
+    }
+
     /// The statement that reads one of its chunks.
-    pub fn statement(&self, chunk: usize) -> String {
-        match self.ranges.as_slice() {
-            [_] | [] => self.copy.copy_out(),
-            ranges => self.copy.copy_out_range(ranges[chunk]),
+    pub fn statement(&self, chunk: Chunk) -> String {
+        match chunk.range {
+            None => self.copy.copy_out(),
+            Some(range) => self.copy.copy_out_range(range),
         }
     }
 

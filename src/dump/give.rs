@@ -14,9 +14,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::relay::{Item, Offer};
 use crate::report::Observer;
 
-use super::chunk;
 use super::conductor::{Dump, Listed};
-use super::copy::PageRange;
 use super::entries::{Contents, LargeObjectTask, TableTask};
 use super::outlet::Outlet;
 use super::pipeline::Written;
@@ -143,10 +141,17 @@ impl Dump<'_> {
             large_objects: large_objects.clone(),
         };
 
-        let work = Arc::new(Work::new(tables, large_objects, statistics, first));
+        let work = Arc::new(Work::new(
+            tables,
+            large_objects,
+            statistics,
+            &first,
+            self.options.jobs,
+        ));
         let outlet = Outlet::Relay(giver);
+        let copied = self.copy_rows(&config, outlet, Arc::clone(&work), &snapshot, &leader);
         let written = tokio::select! {
-            written = self.copy_rows(&config, outlet, Arc::clone(&work), &snapshot) => written?,
+            written = copied => written?,
             error = lost(&leader) => {
                 self.end_work().await;
                 return Err(error);
@@ -174,10 +179,16 @@ impl Dump<'_> {
             mut tables,
             large_objects,
         } = again;
-        cut_again(&leader, &mut tables, self.options.jobs).await?;
-        let work = Work::new(tables, large_objects, Vec::new(), BTreeMap::new());
+        measure_again(&leader, &mut tables).await?;
+        let work = Work::new(
+            tables,
+            large_objects,
+            Vec::new(),
+            &BTreeMap::new(),
+            self.options.jobs,
+        );
         let Written { fingerprints, .. } = self
-            .copy_rows(&config, Outlet::Nowhere, Arc::new(work), &snapshot)
+            .copy_rows(&config, Outlet::Nowhere, Arc::new(work), &snapshot, &leader)
             .await?;
         self.end(&leader).await?;
         leader.close().await;
@@ -215,8 +226,8 @@ pub(crate) async fn read_again(
     dump.unless(cancel, dump.read_again(again)).await
 }
 
-/// Cuts tables by the sizes that they have on this server.
-async fn cut_again(leader: &Session, tables: &mut [TableTask], jobs: usize) -> Result<()> {
+/// Gives tables the sizes that they have on this server.
+async fn measure_again(leader: &Session, tables: &mut [TableTask]) -> Result<()> {
     let names: Vec<&str> = tables.iter().map(|task| task.sql_name.as_str()).collect();
     let rows = leader
         .client()
@@ -232,7 +243,7 @@ async fn cut_again(leader: &Session, tables: &mut [TableTask], jobs: usize) -> R
         .context_with(|| "ask for the sizes of tables")?;
     let has_tid_scans = leader.server_version().at_least(14);
     for task in tables.iter_mut() {
-        task.ranges = vec![PageRange { from: 0, to: None }];
+        task.heap_bytes = None;
     }
     for row in rows {
         let at: i64 = row.try_get(0)?;
@@ -245,7 +256,7 @@ async fn cut_again(leader: &Session, tables: &mut [TableTask], jobs: usize) -> R
             .ok_or_else(|| Error::new(Kind::Failed, "the server gave sizes of something else"))?;
         task.bytes = bytes.unsigned_abs();
         if has_tid_scans && is_heap && task.copy.can_be_cut() {
-            task.ranges = chunk::cut(heap_bytes.unsigned_abs(), task.bytes, jobs);
+            task.heap_bytes = Some(heap_bytes.unsigned_abs());
         }
     }
     Ok(())

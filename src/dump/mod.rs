@@ -2,11 +2,12 @@
 //!
 //! One leader session holds an exported snapshot and ACCESS SHARE locks on every table; it reads
 //! the catalogs, from which the table of contents is made. Workers share the snapshot and copy
-//! rows out, biggest pieces first, large tables in ranges of pages. Frames are compressed and
-//! hashed on a pool and appended by one writer.
+//! rows out, biggest pieces first, large tables in ranges of pages, small ones many at a time. Frames are
+//! compressed and hashed on a pool and appended by one writer.
 //!
 //! Promises: what is in the archive is the state of one snapshot; memory is bounded by a budget in
-//! bytes; after any error the archive lacks its trailer and the sink is aborted.
+//! bytes; after any error the archive lacks its trailer and the sink is aborted. A worker that loses its
+//! session goes on in another one, where it was; without the leader's session the dump fails.
 //! Leaves to others: what SQL looks like (`ddl`), what the file looks like (`archive`), where it
 //! goes (`storage`).
 
@@ -16,8 +17,12 @@ mod copy;
 mod database;
 mod entries;
 mod format;
+mod framing;
 mod give;
 mod globals;
+mod large_objects;
+mod lead;
+mod line;
 mod options;
 mod outlet;
 mod pipeline;
@@ -25,8 +30,11 @@ mod roles;
 mod rows;
 mod scripts;
 mod session;
+mod snapshot;
 mod statistics;
+mod stream;
 mod work;
+mod worker;
 
 pub use conductor::run;
 pub(crate) use copy::{Reading, reading};

@@ -18,15 +18,29 @@ use super::rows::{FRAME_BYTES, FRAME_SLACK};
 
 /// What reaches the writer.
 enum Delivery {
-    Frame {
-        frame: Frame,
-        permit: Permit,
-    },
-    ChunkDone {
-        entry: EntryId,
-        frames: u64,
-        fingerprint: Fingerprint,
-    },
+    Frame { frame: Frame, permit: Permit },
+    ChunkDone(ChunkDone),
+    Parcels(Vec<Sealed>),
+}
+
+/// A parcel that has been sealed, with its share of memory.
+type Sealed = (Option<(Frame, Permit)>, Option<ChunkDone>);
+
+/// A chunk has been read to its end.
+pub(super) struct ChunkDone {
+    pub entry: EntryId,
+    pub frames: u64,
+    /// Of its rows.
+    pub fingerprint: Fingerprint,
+    /// How many chunks the entry has in all, where that is known; at least one of them must say.
+    pub of: Option<u32>,
+}
+
+/// One of several small things that are sealed and handed over together.
+pub(super) struct Parcel {
+    pub frame: Option<RawFrame>,
+    /// Said after the frame is in the archive.
+    pub done: Option<ChunkDone>,
 }
 
 /// What is done with a frame before it goes on.
@@ -60,7 +74,6 @@ pub(super) struct Receiver {
 pub(super) struct Expected {
     /// For messages; none for what is no table.
     pub table: Option<String>,
-    pub chunks: usize,
 }
 
 /// All data went to its outlet, which is not finished yet.
@@ -140,7 +153,8 @@ impl Pipeline {
 
     fn keep(&self, mut bytes: Vec<u8>) {
         // A giant row's buffer is not kept: memory would never come down again.
-        if bytes.capacity() <= 2 * FRAME_BYTES {
+        // A small table's frame is as small as that.
+        if (FRAME_BYTES..=2 * FRAME_BYTES).contains(&bytes.capacity()) {
             bytes.clear();
             lock(&self.buffers).push(bytes);
         }
@@ -164,13 +178,12 @@ impl Pipeline {
             raw: bytes,
         };
         let frame = match self.sealing {
-            Sealing::Packed(codec) => self.pack(codec, raw).await?,
-            Sealing::AsItIs => Frame::Raw(raw),
-            Sealing::Dropped => {
-                let raw_bytes = raw.raw.len() as u64;
-                self.keep(raw.raw);
-                Frame::Gone { entry, raw_bytes }
+            Sealing::Packed(codec) => {
+                let mut packed = self.pack(codec, vec![raw]).await?;
+                packed.pop().ok_or_else(closed)?
             }
+            Sealing::AsItIs => Frame::Raw(raw),
+            Sealing::Dropped => self.drop_frame(raw),
         };
         self.deliveries
             .send(Delivery::Frame { frame, permit })
@@ -178,8 +191,47 @@ impl Pipeline {
             .map_err(|_| closed())
     }
 
-    /// Compresses and hashes a frame on the pool.
-    async fn pack(&self, codec: Codec, frame: RawFrame) -> Result<Frame> {
+    /// As [`Pipeline::seal`], for many small frames at once. The buffer is the one that they were read
+    /// into.
+    pub async fn seal_together(self, parcels: Vec<Parcel>, buffer: Buffer) -> Result<()> {
+        let Buffer { bytes, mut permit } = buffer;
+        self.keep(bytes);
+        let mut frames = Vec::new();
+        let mut rest = Vec::with_capacity(parcels.len());
+        for Parcel { frame, done } in parcels {
+            // Each has its own share from here on, and the rest is free.
+            let share = match &frame {
+                Some(frame) => Some(permit.split(frame.raw.len() as u64)?),
+                None => None,
+            };
+            rest.push((share, done));
+            frames.extend(frame);
+        }
+        drop(permit);
+        let frames: Vec<Frame> = match self.sealing {
+            Sealing::Packed(codec) => self.pack(codec, frames).await?,
+            Sealing::AsItIs => frames.into_iter().map(Frame::Raw).collect(),
+            Sealing::Dropped => frames.into_iter().map(|raw| self.drop_frame(raw)).collect(),
+        };
+        let mut frames = frames.into_iter();
+        let parcels = rest
+            .into_iter()
+            .map(|(share, done)| (share.and_then(|share| Some((frames.next()?, share))), done))
+            .collect();
+        self.deliveries
+            .send(Delivery::Parcels(parcels))
+            .await
+            .map_err(|_| closed())
+    }
+
+    fn drop_frame(&self, frame: RawFrame) -> Frame {
+        let (entry, raw_bytes) = (frame.entry, frame.raw.len() as u64);
+        self.keep(frame.raw);
+        Frame::Gone { entry, raw_bytes }
+    }
+
+    /// Compresses and hashes frames on the pool.
+    async fn pack(&self, codec: Codec, frames: Vec<RawFrame>) -> Result<Vec<Frame>> {
         let slot = Arc::clone(&self.slots)
             .acquire_owned()
             .await
@@ -190,15 +242,19 @@ impl Pipeline {
                 Some(encoder) => encoder,
                 None => Encoder::new(codec)?,
             };
-            let (stored, raw) = encoder.seal(frame)?;
+            let mut packed = Vec::with_capacity(frames.len());
+            for frame in frames {
+                let (stored, raw) = encoder.seal(frame)?;
+                pool.keep(raw);
+                packed.push(Frame::Stored(stored));
+            }
             lock(&pool.encoders).push(encoder);
-            pool.keep(raw);
-            Ok::<_, Error>(stored)
+            Ok::<_, Error>(packed)
         })
         .await
         .map_err(|error| Error::new(Kind::Failed, format!("compression failed: {error}")))??;
         drop(slot);
-        Ok(Frame::Stored(packed))
+        Ok(packed)
     }
 
     /// Whether the writer has stopped, so that what fails now fails for its reason.
@@ -211,19 +267,10 @@ impl Pipeline {
         self.deliveries.closed().await;
     }
 
-    /// Says that a chunk has been read to its end, in so many frames.
-    pub async fn chunk_done(
-        &self,
-        entry: EntryId,
-        frames: u64,
-        fingerprint: Fingerprint,
-    ) -> Result<()> {
+    /// Says that a chunk has been read to its end.
+    pub async fn chunk_done(&self, done: ChunkDone) -> Result<()> {
         self.deliveries
-            .send(Delivery::ChunkDone {
-                entry,
-                frames,
-                fingerprint,
-            })
+            .send(Delivery::ChunkDone(done))
             .await
             .map_err(|_| closed())
     }
@@ -241,11 +288,79 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 #[derive(Default)]
 struct Progress {
-    chunks: usize,
+    chunks: u32,
+    chunks_expected: Option<u32>,
     frames_expected: u64,
     frames_written: u64,
     raw_bytes: u64,
     fingerprint: Fingerprint,
+}
+
+impl Progress {
+    fn is_complete(&self) -> bool {
+        self.chunks_expected == Some(self.chunks) && self.frames_written == self.frames_expected
+    }
+}
+
+/// The outlet while rows come in.
+struct Writing<F> {
+    written: Written,
+    expected: HashMap<EntryId, Expected>,
+    open: HashMap<EntryId, Progress>,
+    completed: F,
+    observer: Arc<dyn Observer>,
+}
+
+impl<F: Fn(EntryId)> Writing<F> {
+    async fn frame(&mut self, frame: Frame, permit: Permit) -> Result<()> {
+        let (entry, bytes) = (frame.entry(), frame.raw_bytes());
+        self.written.outlet.append(frame, permit).await?;
+        self.written.raw_bytes += bytes;
+        let progress = self.open.entry(entry).or_default();
+        progress.frames_written += 1;
+        progress.raw_bytes += bytes;
+        self.look(entry).await
+    }
+
+    async fn chunk(&mut self, done: ChunkDone) -> Result<()> {
+        let progress = self.open.entry(done.entry).or_default();
+        progress.chunks += 1;
+        progress.frames_expected += done.frames;
+        progress.fingerprint.merge(&done.fingerprint);
+        if done.of.is_some() {
+            progress.chunks_expected = done.of;
+        }
+        self.look(done.entry).await
+    }
+
+    /// Completes the entry if all of it is there.
+    async fn look(&mut self, entry: EntryId) -> Result<()> {
+        if !self.open.get(&entry).is_some_and(Progress::is_complete) {
+            return Ok(());
+        }
+        let (Some(progress), Some(done)) = (self.open.remove(&entry), self.expected.remove(&entry))
+        else {
+            let what = "more data came of an entry than it has";
+            return Err(Error::new(Kind::Failed, what));
+        };
+        let rows = progress.fingerprint.rows();
+        let written = &mut self.written;
+        written
+            .outlet
+            .complete(entry, progress.fingerprint, progress.frames_written)
+            .await?;
+        written.fingerprints.insert(entry, progress.fingerprint);
+        (self.completed)(entry);
+        if let Some(table) = done.table {
+            written.table_rows += rows;
+            self.observer.event(&Event::TableDone {
+                table,
+                rows,
+                bytes: progress.raw_bytes,
+            });
+        }
+        Ok(())
+    }
 }
 
 impl Receiver {
@@ -253,66 +368,40 @@ impl Receiver {
     /// unfinished; says of each entry when it is completed. One that is not complete by then is an error.
     pub async fn write(
         mut self,
-        mut outlet: Outlet,
-        mut expected: HashMap<EntryId, Expected>,
+        outlet: Outlet,
+        expected: HashMap<EntryId, Expected>,
         completed: impl Fn(EntryId),
         observer: Arc<dyn Observer>,
     ) -> Result<Written> {
-        let mut open: HashMap<EntryId, Progress> = HashMap::new();
-        let mut table_rows = 0;
-        let mut raw_bytes = 0;
-        let mut fingerprints = BTreeMap::new();
+        let mut writing = Writing {
+            written: Written {
+                outlet,
+                table_rows: 0,
+                raw_bytes: 0,
+                fingerprints: BTreeMap::new(),
+            },
+            expected,
+            open: HashMap::new(),
+            completed,
+            observer,
+        };
         while let Some(delivery) = self.deliveries.recv().await {
-            let entry = match delivery {
-                Delivery::Frame { frame, permit } => {
-                    let (entry, bytes) = (frame.entry(), frame.raw_bytes());
-                    outlet.append(frame, permit).await?;
-                    let progress = open.entry(entry).or_default();
-                    progress.frames_written += 1;
-                    progress.raw_bytes += bytes;
-                    raw_bytes += bytes;
-                    entry
-                }
-                Delivery::ChunkDone {
-                    entry,
-                    frames,
-                    fingerprint,
-                } => {
-                    let progress = open.entry(entry).or_default();
-                    progress.chunks += 1;
-                    progress.frames_expected += frames;
-                    progress.fingerprint.merge(&fingerprint);
-                    entry
-                }
-            };
-            let complete = match (open.get(&entry), expected.get(&entry)) {
-                (Some(progress), Some(expected)) => {
-                    progress.chunks == expected.chunks
-                        && progress.frames_written == progress.frames_expected
-                }
-                _ => false,
-            };
-            if complete
-                && let (Some(progress), Some(done)) = (open.remove(&entry), expected.remove(&entry))
-            {
-                let rows = progress.fingerprint.rows();
-                let written = progress.frames_written;
-                outlet
-                    .complete(entry, progress.fingerprint, written)
-                    .await?;
-                fingerprints.insert(entry, progress.fingerprint);
-                completed(entry);
-                if let Some(table) = done.table {
-                    table_rows += rows;
-                    observer.event(&Event::TableDone {
-                        table,
-                        rows,
-                        bytes: progress.raw_bytes,
-                    });
+            match delivery {
+                Delivery::Frame { frame, permit } => writing.frame(frame, permit).await?,
+                Delivery::ChunkDone(done) => writing.chunk(done).await?,
+                Delivery::Parcels(parcels) => {
+                    for (frame, done) in parcels {
+                        if let Some((frame, permit)) = frame {
+                            writing.frame(frame, permit).await?;
+                        }
+                        if let Some(done) = done {
+                            writing.chunk(done).await?;
+                        }
+                    }
                 }
             }
         }
-        if let Some(left) = expected.values().next() {
+        if let Some(left) = writing.expected.values().next() {
             let what = left
                 .table
                 .as_deref()
@@ -322,12 +411,7 @@ impl Receiver {
                 format!("data of {what} was not read to its end"),
             ));
         }
-        Ok(Written {
-            outlet,
-            table_rows,
-            raw_bytes,
-            fingerprints,
-        })
+        Ok(writing.written)
     }
 }
 

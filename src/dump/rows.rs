@@ -3,8 +3,10 @@
 use std::ops::ControlFlow;
 
 use crate::archive::{BINARY_HEADER, BINARY_TRAILER, CopyFormat, Fingerprint};
-use crate::connect::{CopyOut, Walk};
+use crate::connect::Walk;
 use crate::error::{Error, Kind, Result};
+
+use super::stream::CopyStream;
 
 /// Raw bytes at which a frame is cut.
 pub(super) const FRAME_BYTES: usize = 8 << 20;
@@ -17,7 +19,7 @@ pub(super) const FRAME_SLACK: usize = 64 << 10;
 /// The server sends exactly one row per CopyData message (PostgreSQL documentation, "Message
 /// Formats": CopyData), with a binary header in front of the first one.
 pub(super) struct RowStream<'a> {
-    copy: CopyOut<'a>,
+    copy: CopyStream<'a>,
     format: CopyFormat,
     header_seen: bool,
     fingerprint: Fingerprint,
@@ -25,9 +27,9 @@ pub(super) struct RowStream<'a> {
 }
 
 impl<'a> RowStream<'a> {
-    pub fn new(copy: CopyOut<'a>, format: CopyFormat) -> Self {
+    pub fn new(copy: impl Into<CopyStream<'a>>, format: CopyFormat) -> Self {
         Self {
-            copy,
+            copy: copy.into(),
             format,
             header_seen: format == CopyFormat::Text,
             fingerprint: Fingerprint::new(),
@@ -38,6 +40,50 @@ impl<'a> RowStream<'a> {
     /// Fills `frame` (empty, to be overwritten) with a complete COPY stream of the next rows and
     /// returns how many. Zero means that the stream is at its end and `frame` holds nothing.
     pub async fn fill(&mut self, frame: &mut Vec<u8>) -> Result<u64> {
+        let rows = self.walk(frame, |frame| full(frame)).await?;
+        if rows == 0 {
+            frame.clear();
+        } else if self.format == CopyFormat::Binary {
+            frame.extend_from_slice(BINARY_TRAILER);
+        }
+        Ok(rows)
+    }
+
+    /// Passes over the rows that were framed before the connection was lost: the same statement
+    /// under the same snapshot gives the same rows in the same order.
+    ///
+    /// # Errors
+    /// When these are other rows: what was framed and what would be does not make one table.
+    pub async fn skip(&mut self, framed: &Fingerprint) -> Result<()> {
+        let mut left = framed.rows();
+        let mut scratch = Vec::new();
+        while left > 0 {
+            let end = |frame: &mut Vec<u8>| {
+                frame.clear();
+                left -= 1;
+                if left == 0 {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            };
+            if self.walk(&mut scratch, end).await? == 0 {
+                break;
+            }
+        }
+        if self.fingerprint == *framed {
+            return Ok(());
+        }
+        let what = "the rows that were read before the connection was lost did not come again";
+        Err(Error::new(Kind::Failed, what))
+    }
+
+    /// Puts rows into `frame` until `full` says that it is.
+    async fn walk(
+        &mut self,
+        frame: &mut Vec<u8>,
+        mut full: impl FnMut(&mut Vec<u8>) -> ControlFlow<()> + Send,
+    ) -> Result<u64> {
         frame.clear();
         if self.done {
             return Ok(0);
@@ -99,19 +145,24 @@ impl<'a> RowStream<'a> {
         if let Walk::Done { rows: counted } = walk {
             self.done = true;
             let walked = self.fingerprint.rows();
-            if counted != walked {
+            if self.copy.is_counted() && counted != walked {
                 return Err(Error::new(
                     Kind::Failed,
                     format!("the server counted {counted} rows and sent {walked}"),
                 ));
             }
         }
-        if rows == 0 {
-            frame.clear();
-        } else if self.format == CopyFormat::Binary {
-            frame.extend_from_slice(BINARY_TRAILER);
-        }
         Ok(rows)
+    }
+
+    /// Whether all rows have come.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// The fingerprint of the rows so far.
+    pub fn so_far(&self) -> Fingerprint {
+        self.fingerprint
     }
 
     /// The fingerprint of all rows; only once the stream has ended.

@@ -127,11 +127,29 @@ pub(super) async fn begin_worker(
     snapshot: &str,
     options: &DumpOptions,
 ) -> Result<()> {
-    run(wire, &set_up(wire.server_version(), options)).await?;
+    let mut statements = set_up(wire.server_version(), options);
+    statements.push(format!("SET lock_timeout = {WORKER_LOCK_TIMEOUT_MS}"));
+    run(wire, &statements).await?;
     run(wire, &join(snapshot, options))
         .await
         .map_err(|error| error.with_hint(NO_POOLER))
 }
+
+/// Ends a worker's transaction and opens another one on the leader's snapshot.
+pub(super) async fn begin_again(
+    wire: &mut Wire,
+    snapshot: &str,
+    options: &DumpOptions,
+) -> Result<()> {
+    let mut statements = vec!["COMMIT".to_owned()];
+    statements.extend(join(snapshot, options));
+    run(wire, &statements).await
+}
+
+/// The leader holds a lock on every table, and a worker that has none may still wait: behind somebody
+/// who waits for the leader, which nobody would see. So it does not wait for long; the leader can
+/// read what the worker cannot. This is long enough for locks on the catalogs.
+const WORKER_LOCK_TIMEOUT_MS: u32 = 1000;
 
 /// Opens the transaction of a session that reads catalogs beside the leader.
 pub(super) async fn begin_beside(

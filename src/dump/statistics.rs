@@ -99,6 +99,8 @@ impl Unread {
 pub(super) struct Kept {
     pub entry: EntryId,
     pub chunk: usize,
+    /// How many chunks the entry has.
+    pub of: usize,
     /// A line for each relation.
     pub lines: Vec<Vec<u8>>,
     pub bytes: usize,
@@ -119,6 +121,7 @@ pub(super) async fn read(
     let mut kept = Kept {
         entry: task.entry,
         chunk,
+        of: task.chunks(),
         lines: Vec::with_capacity(read.len()),
         bytes: 0,
         fingerprint: Fingerprint::new(),

@@ -1,33 +1,27 @@
-//! What one worker does: take the next piece of work, copy it out, cut it into frames.
+//! Everything there is to read, and who takes what next.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
-use crate::archive::{CopyFormat, EntryId};
-use crate::connect::Wire;
-use crate::error::{Context, Error, Kind, Result, SqlState};
-use crate::model::Oid;
+use crate::archive::EntryId;
 use crate::report::{Event, Observer};
 
+use super::chunk::{Chunk, Cursor};
 use super::entries::{LargeObjectTask, TableTask};
-use super::pipeline::{Pipeline, sealed, settle};
-use super::rows::{FRAME_BYTES, RowStream};
-use super::statistics::{self, Kept, StatisticsTask, Unread};
+use super::large_objects::Span;
+use super::rows::FRAME_BYTES;
+use super::statistics::{StatisticsTask, Unread};
 
-/// Large objects read by one statement: one generation of its recursion is at most this many
-/// pieces of [`PIECE_BYTES`].
-const OBJECTS_PER_CHUNK: usize = 100;
+/// Tables up to this size are read many at a time: for them the way to the server and back counts,
+/// not their rows.
+const SMALL_BYTES: u64 = 256 << 10;
 
-/// A large object is read, and written back, in pieces of this size.
-const PIECE_BYTES: usize = 64 << 10;
-
-/// A session that keeps as much of statistics reads no more of them before rows are written.
-const KEPT_BYTES: usize = FRAME_BYTES;
+/// Tables that are asked for together at most, and bytes that they are expected to have.
+const BATCH_TABLES: usize = 250;
+const BATCH_BYTES: u64 = (FRAME_BYTES / 2) as u64;
 
 /// Everything there is to read, and who has started it.
 pub(super) struct Work {
@@ -35,6 +29,7 @@ pub(super) struct Work {
     large_objects: Vec<LargeObjectTask>,
     statistics: Vec<StatisticsTask>,
     queue: Mutex<Queue>,
+    jobs: usize,
     /// Something was let into the queue, or an entry is complete.
     released: Notify,
     /// Statistics that could not be read.
@@ -44,17 +39,44 @@ pub(super) struct Work {
 /// What is left to take.
 #[derive(Default)]
 struct Queue {
-    pieces: VecDeque<Piece>,
+    /// In the order in which they are taken. The first one stays as long as something of it is left.
+    waiting: VecDeque<Waiting>,
+    /// Small tables, largest first.
+    small: VecDeque<usize>,
     /// Those that must come after others in the archive, with the entries that they wait for.
-    held: Vec<(BTreeSet<EntryId>, Piece)>,
+    held: Vec<(BTreeSet<EntryId>, Waiting)>,
     /// Statistics; they stand behind all rows.
-    statistics: VecDeque<Piece>,
+    statistics: VecDeque<(usize, usize)>,
     /// Entries other than statistics that are not complete in the archive.
     incomplete: usize,
+    /// Groups of large objects that are taken, and whose parts are not known yet.
+    measuring: usize,
+}
+
+enum Waiting {
+    /// A small table, by its number.
+    Small(usize),
+    /// One that is read whole.
+    Whole(usize),
+    /// One that several read.
+    Shared(usize, Cursor),
+    /// A group of large objects whose sizes are not known.
+    Objects(usize),
+    Part(ObjectsPart),
+}
+
+/// A part of a group of large objects.
+#[derive(Clone, Debug)]
+pub(super) struct ObjectsPart {
+    pub task: usize,
+    /// Number of the part, from 0, and how many there are.
+    pub chunk: u32,
+    pub of: u32,
+    pub spans: Vec<Span>,
 }
 
 /// What a worker does next.
-enum Next {
+pub(super) enum Next {
     Piece(Piece),
     /// Write the statistics that it keeps.
     WriteKept,
@@ -62,60 +84,60 @@ enum Next {
     End,
 }
 
-/// One statement's worth of work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Piece {
-    Table { task: usize, chunk: usize },
-    LargeObjects { task: usize, chunk: usize },
+/// What one worker reads at a time.
+#[derive(Clone, Debug)]
+pub(super) enum Piece {
+    /// A table or a part of one.
+    Table { task: usize, chunk: Chunk },
+    /// Several small tables.
+    Tables(Vec<usize>),
+    /// The sizes of a group of large objects, to be cut into parts.
+    Objects(usize),
+    /// A part of such a group.
+    Part(ObjectsPart),
+    /// Some of an entry of statistics.
     Statistics { task: usize, chunk: usize },
 }
 
 impl Work {
-    /// Biggest pieces first, so that no long one is left for the end. `first` gives for an entry
-    /// those that must be complete before it begins.
+    /// For so many `jobs`. `first` gives for an entry those that must be complete before it begins.
     pub fn new(
         tables: Vec<TableTask>,
         large_objects: Vec<LargeObjectTask>,
         statistics: Vec<StatisticsTask>,
-        first: BTreeMap<EntryId, BTreeSet<EntryId>>,
+        first: &BTreeMap<EntryId, BTreeSet<EntryId>>,
+        jobs: usize,
     ) -> Self {
-        let mut pieces = Vec::new();
-        for (task, table) in tables.iter().enumerate() {
-            let bytes = table.bytes / table.ranges.len().max(1) as u64;
-            for chunk in 0..table.ranges.len() {
-                pieces.push((bytes, Piece::Table { task, chunk }));
-            }
-        }
-        for (task, group) in large_objects.iter().enumerate() {
-            for chunk in 0..chunks_of(group) {
-                // Their size is not known without reading them; the middle of the queue is no
-                // worse than any other place.
-                pieces.push((
-                    (OBJECTS_PER_CHUNK * PIECE_BYTES) as u64,
-                    Piece::LargeObjects { task, chunk },
-                ));
-            }
-        }
-        pieces.sort_by_key(|&(bytes, _)| std::cmp::Reverse(bytes));
         let mut queue = Queue {
             incomplete: tables.len() + large_objects.len(),
             ..Queue::default()
         };
+        // What one session must read alone decides when all is done, so the longest of these comes
+        // first. What can be shared fits in anywhere; small pieces even out the end.
+        let mut order: Vec<(u64, EntryId, Waiting)> = Vec::new();
+        for (task, table) in tables.iter().enumerate() {
+            order.push(match table.cursor(jobs) {
+                Some(cursor) => (cursor.largest(), table.entry, Waiting::Shared(task, cursor)),
+                None if table.bytes <= SMALL_BYTES && !table.copy.is_foreign => {
+                    (table.bytes, table.entry, Waiting::Small(task))
+                }
+                None => (table.bytes, table.entry, Waiting::Whole(task)),
+            });
+        }
+        for (task, group) in large_objects.iter().enumerate() {
+            // Their sizes are asked for early, as they can be anything.
+            order.push((u64::MAX, group.entry, Waiting::Objects(task)));
+        }
+        order.sort_by_key(|&(bytes, _, _)| std::cmp::Reverse(bytes));
+        for (_, entry, waiting) in order {
+            match first.get(&entry) {
+                Some(first) => queue.held.push((first.clone(), waiting)),
+                None => queue.admit(waiting),
+            }
+        }
         for (task, group) in statistics.iter().enumerate() {
             let chunks = 0..group.chunks();
-            let pieces = chunks.map(|chunk| Piece::Statistics { task, chunk });
-            queue.statistics.extend(pieces);
-        }
-        for (_, piece) in pieces {
-            let entry = match piece {
-                Piece::Table { task, .. } => tables[task].entry,
-                Piece::LargeObjects { task, .. } => large_objects[task].entry,
-                Piece::Statistics { task, .. } => statistics[task].entry,
-            };
-            match first.get(&entry) {
-                Some(first) => queue.held.push((first.clone(), piece)),
-                None => queue.pieces.push_back(piece),
-            }
+            queue.statistics.extend(chunks.map(|chunk| (task, chunk)));
         }
         Self {
             tables: tables
@@ -125,8 +147,37 @@ impl Work {
             large_objects,
             statistics,
             queue: Mutex::new(queue),
+            jobs,
             released: Notify::new(),
             unread: Unread::default(),
+        }
+    }
+
+    /// Number of workers.
+    pub fn jobs(&self) -> usize {
+        self.jobs
+    }
+
+    pub fn table(&self, task: usize) -> &TableTask {
+        &self.tables[task].0
+    }
+
+    pub fn large_objects(&self, task: usize) -> &LargeObjectTask {
+        &self.large_objects[task]
+    }
+
+    pub fn statistics(&self, task: usize) -> &StatisticsTask {
+        &self.statistics[task]
+    }
+
+    /// Says once of each table that its rows begin to come.
+    pub fn begin(&self, task: usize, observer: &dyn Observer) {
+        let (table, started) = &self.tables[task];
+        if !started.swap(true, Ordering::Relaxed) {
+            observer.event(&Event::TableStarted {
+                table: table.label.clone(),
+                bytes: table.bytes,
+            });
         }
     }
 
@@ -134,55 +185,69 @@ impl Work {
     pub fn complete(&self, entry: EntryId) {
         let is_statistics = self.statistics.iter().any(|of| of.entry == entry);
         let mut queue = self.lock();
-        let Queue {
-            pieces,
-            held,
-            incomplete,
-            ..
-        } = &mut *queue;
         if !is_statistics {
-            *incomplete -= 1;
+            queue.incomplete -= 1;
         }
-        held.retain_mut(|(first, piece)| {
-            first.remove(&entry);
-            let waits = !first.is_empty();
-            if !waits {
-                pieces.push_back(*piece);
+        if !queue.held.is_empty() {
+            for (mut first, waiting) in std::mem::take(&mut queue.held) {
+                first.remove(&entry);
+                if first.is_empty() {
+                    queue.admit(waiting);
+                } else {
+                    queue.held.push((first, waiting));
+                }
             }
-            waits
-        });
+        }
         drop(queue);
         self.released.notify_waiters();
     }
 
-    /// Number of pieces not yet taken.
+    /// Lets in the parts, but for those that the caller keeps, of a group of large objects that was
+    /// taken to be measured; ahead of everything else.
+    pub fn measured(&self, parts: Vec<ObjectsPart>) {
+        let mut queue = self.lock();
+        queue.measuring -= 1;
+        for part in parts.into_iter().rev() {
+            queue.waiting.push_front(Waiting::Part(part));
+        }
+        drop(queue);
+        self.released.notify_waiters();
+    }
+
+    /// All that nobody has taken yet of a table that several read.
+    pub fn take_rest(&self, task: usize) -> Option<Chunk> {
+        let mut queue = self.lock();
+        let is_it = |waiting: &Waiting| matches!(waiting, Waiting::Shared(of, _) if *of == task);
+        let at = queue.waiting.iter().position(is_it)?;
+        match queue.waiting.remove(at)? {
+            Waiting::Shared(_, mut cursor) => cursor.take_rest(),
+            _ => None,
+        }
+    }
+
+    /// Entries that have something to be read.
     pub fn len(&self) -> usize {
-        let queue = self.lock();
-        queue.pieces.len() + queue.held.len() + queue.statistics.len()
+        self.tables.len() + self.large_objects.len() + self.statistics.len()
     }
 
     /// How many of so many sessions would find something to read.
-    pub fn sessions(&self, jobs: usize) -> usize {
+    pub fn sessions(&self) -> usize {
         let queue = self.lock();
-        let rows = queue.pieces.len() + queue.held.len();
-        jobs.min(rows.max(queue.statistics.len()))
+        let shared = |waiting: &Waiting| !matches!(waiting, Waiting::Whole(_));
+        let rows = queue.waiting.len() + queue.small.len() + queue.held.len();
+        if queue.waiting.iter().any(shared) {
+            return self.jobs;
+        }
+        self.jobs.min(rows.max(queue.statistics.len()))
     }
 
-    /// Number of chunks of each entry, with its table's name.
-    pub fn chunks(&self) -> impl Iterator<Item = (EntryId, Option<String>, usize)> + '_ {
+    /// The entries, each with its table's name if it is one's.
+    pub fn entries(&self) -> impl Iterator<Item = (EntryId, Option<String>)> + '_ {
         self.tables
             .iter()
-            .map(|(table, _)| (table.entry, Some(table.label.clone()), table.ranges.len()))
-            .chain(
-                self.large_objects
-                    .iter()
-                    .map(|group| (group.entry, None, chunks_of(group))),
-            )
-            .chain(
-                self.statistics
-                    .iter()
-                    .map(|of| (of.entry, None, of.chunks())),
-            )
+            .map(|(table, _)| (table.entry, Some(table.label.clone())))
+            .chain(self.large_objects.iter().map(|group| (group.entry, None)))
+            .chain(self.statistics.iter().map(|of| (of.entry, None)))
     }
 
     /// Tables, and bytes that their data is expected to have.
@@ -191,296 +256,93 @@ impl Work {
         (self.tables.len() as u64, bytes)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is next, as soon as it may be done, for a worker that keeps so many bytes of
-    /// statistics, if any. Loses no piece when it is dropped.
-    async fn next(&self, kept: Option<usize>) -> Next {
+    /// What is next, if anything is ready, for a worker that keeps so many bytes of statistics, if
+    /// any; it takes no more of them when they are as many as `most`.
+    pub fn try_next(&self, kept: Option<usize>, most: usize) -> Option<Next> {
+        let mut queue = self.lock();
+        if let Some(piece) = queue.take(&self.tables, self.jobs) {
+            return Some(Next::Piece(piece));
+        }
+        if kept.unwrap_or(0) < most
+            && let Some((task, chunk)) = queue.statistics.pop_front()
+        {
+            return Some(Next::Piece(Piece::Statistics { task, chunk }));
+        }
+        match kept {
+            Some(_) if queue.incomplete == 0 => Some(Next::WriteKept),
+            // While large objects are measured, parts of them may still be let in.
+            None if queue.held.is_empty() && queue.measuring == 0 => Some(Next::End),
+            _ => None,
+        }
+    }
+
+    /// The same, as soon as something is ready. Loses no piece when it is dropped.
+    pub async fn next(&self, kept: Option<usize>, most: usize) -> Next {
         loop {
             let released = self.released.notified();
             let mut released = std::pin::pin!(released);
             released.as_mut().enable();
-            {
-                let mut queue = self.lock();
-                if let Some(piece) = queue.pieces.pop_front() {
-                    return Next::Piece(piece);
-                }
-                if kept.unwrap_or(0) < KEPT_BYTES
-                    && let Some(piece) = queue.statistics.pop_front()
-                {
-                    return Next::Piece(piece);
-                }
-                match kept {
-                    Some(_) if queue.incomplete == 0 => return Next::WriteKept,
-                    None if queue.held.is_empty() => return Next::End,
-                    _ => {}
-                }
+            if let Some(next) = self.try_next(kept, most) {
+                return next;
             }
             released.await;
         }
     }
 }
 
-fn chunks_of(group: &LargeObjectTask) -> usize {
-    group.oids.len().div_ceil(OBJECTS_PER_CHUNK)
-}
-
-/// Works until nothing is left, or until `stop` fires.
-pub(super) async fn run(
-    mut wire: Wire,
-    work: Arc<Work>,
-    pipeline: Pipeline,
-    observer: Arc<dyn Observer>,
-    stop: CancellationToken,
-) -> Result<()> {
-    let mut sealing = JoinSet::new();
-    let mut locked = HashSet::new();
-    let mut kept: Vec<Kept> = Vec::new();
-    loop {
-        let kept_bytes = kept.iter().map(|kept| kept.bytes).sum();
-        let kept_bytes = (!kept.is_empty()).then_some(kept_bytes);
-        let next = tokio::select! {
-            next = work.next(kept_bytes) => next,
-            // What it waits for may never come: a frame of its own that fails, the writer or
-            // another worker that has stopped.
-            Some(joined) = sealing.join_next() => {
-                sealed(joined)?;
-                continue;
-            }
-            () = pipeline.closed() => Next::End,
-            () = stop.cancelled() => Next::End,
-        };
-        if stop.is_cancelled() {
-            break;
-        }
-        let piece = match next {
-            Next::Piece(piece) => piece,
-            Next::WriteKept => {
-                for kept in kept.drain(..) {
-                    write_statistics(kept, &pipeline, &mut sealing).await?;
-                }
-                continue;
-            }
-            Next::End => break,
-        };
-        match piece {
-            Piece::Table { task, chunk } => {
-                let (table, started) = &work.tables[task];
-                if !started.swap(true, Ordering::Relaxed) {
-                    observer.event(&Event::TableStarted {
-                        table: table.label.clone(),
-                        bytes: table.bytes,
-                    });
-                }
-                let read = async {
-                    if table.copy.is_foreign {
-                        wire.execute(ALLOW_FOREIGN).await?;
-                    } else if locked.insert(table.entry) {
-                        relock(&mut wire, table).await?;
-                    }
-                    let copy = Copy {
-                        entry: table.entry,
-                        chunk,
-                        statement: table.statement(chunk),
-                        format: table.format(),
-                        table: Some(&table.label),
-                    };
-                    copy.run(&mut wire, &pipeline, &mut sealing, &*observer, &stop)
-                        .await?;
-                    if table.copy.is_foreign && !stop.is_cancelled() {
-                        wire.execute(FORBID_FOREIGN).await?;
-                    }
-                    Ok::<_, Error>(())
-                };
-                let read = read.await.map_err(|error| {
-                    let denied = error.sqlstate() == Some(&SqlState::INSUFFICIENT_PRIVILEGE);
-                    if denied && error.message().contains("row-level security") {
-                        error.with_hint(
-                            "dump as a role with BYPASSRLS, or only the rows that this one may see \
-                             with --enable-row-security",
-                        )
-                    } else {
-                        error
-                    }
-                });
-                read.context_with(|| format!("dump table {}", table.label))?;
-            }
-            Piece::Statistics { task, chunk } => {
-                let task = &work.statistics[task];
-                kept.push(statistics::read(&mut wire, task, chunk, &work.unread).await?);
-            }
-            Piece::LargeObjects { task, chunk } => {
-                let group = &work.large_objects[task];
-                let first = chunk * OBJECTS_PER_CHUNK;
-                let last = (first + OBJECTS_PER_CHUNK).min(group.oids.len());
-                let copy = Copy {
-                    entry: group.entry,
-                    chunk,
-                    statement: read_large_objects(&group.oids[first..last]),
-                    format: CopyFormat::Binary,
-                    table: None,
-                };
-                copy.run(&mut wire, &pipeline, &mut sealing, &*observer, &stop)
-                    .await
-                    .map_err(|error| {
-                        let error = error.context("dump large objects");
-                        if error.sqlstate() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
-                            error.with_hint(
-                                "grant SELECT on it, or leave large objects out with --no-large-objects",
-                            )
-                        } else {
-                            error
-                        }
-                    })?;
-            }
-        }
-        while let Some(joined) = sealing.try_join_next() {
-            sealed(joined)?;
+impl Queue {
+    fn admit(&mut self, waiting: Waiting) {
+        match waiting {
+            Waiting::Small(task) => self.small.push_back(task),
+            waiting => self.waiting.push_back(waiting),
         }
     }
-    settle(&mut sealing).await?;
-    wire.close().await;
-    Ok(())
-}
 
-/// A session of a dump reads no foreign tables unless that is what it is asked to do. (The setting
-/// is one that older servers do not have.)
-const ALLOW_FOREIGN: &str = "\
-SELECT pg_catalog.set_config(name, 'view', false) FROM pg_catalog.pg_settings \
-WHERE name = 'restrict_nonsystem_relation_kind'";
-const FORBID_FOREIGN: &str = "\
-SELECT pg_catalog.set_config(name, 'view, foreign-table', false) FROM pg_catalog.pg_settings \
-WHERE name = 'restrict_nonsystem_relation_kind'";
-
-/// Hands statistics on, in frames as large as those of rows.
-async fn write_statistics(
-    kept: Kept,
-    pipeline: &Pipeline,
-    sealing: &mut JoinSet<Result<()>>,
-) -> Result<()> {
-    let chunk = u32::try_from(kept.chunk).map_err(|_| too_many())?;
-    let mut frames = 0_u32;
-    let mut lines = kept.lines.into_iter().peekable();
-    while lines.peek().is_some() {
-        let mut buffer = pipeline.buffer().await?;
-        let mut rows = 0;
-        buffer.bytes.clear();
-        while buffer.bytes.len() < FRAME_BYTES
-            && let Some(line) = lines.next()
-        {
-            buffer.bytes.extend_from_slice(&line);
-            rows += 1;
+    fn take(&mut self, tables: &[(TableTask, AtomicBool)], jobs: usize) -> Option<Piece> {
+        while let Some(Waiting::Shared(task, cursor)) = self.waiting.front_mut() {
+            let (task, chunk) = (*task, cursor.take());
+            if cursor.is_at_end() {
+                self.waiting.pop_front();
+            }
+            if let Some(chunk) = chunk {
+                return Some(Piece::Table { task, chunk });
+            }
         }
-        sealing.spawn(
-            pipeline
-                .clone()
-                .seal(kept.entry, chunk, frames, rows, buffer),
-        );
-        frames = frames.checked_add(1).ok_or_else(too_many)?;
+        match self.waiting.pop_front() {
+            Some(Waiting::Small(task) | Waiting::Whole(task)) => Some(Piece::Table {
+                task,
+                chunk: Chunk::WHOLE,
+            }),
+            Some(Waiting::Objects(task)) => {
+                self.measuring += 1;
+                Some(Piece::Objects(task))
+            }
+            Some(Waiting::Part(part)) => Some(Piece::Part(part)),
+            Some(Waiting::Shared(..)) | None => self.take_small(tables, jobs),
+        }
     }
-    pipeline
-        .chunk_done(kept.entry, u64::from(frames), kept.fingerprint)
-        .await
-}
 
-fn too_many() -> Error {
-    Error::new(Kind::Failed, "more chunks or frames than an archive counts")
-}
-
-/// The leader holds the lock already. If somebody has queued for an exclusive lock since, a plain
-/// request would wait behind him, and he waits for the leader: NOWAIT makes that an error instead
-/// of a deadlock that nobody sees.
-async fn relock(wire: &mut Wire, table: &TableTask) -> Result<()> {
-    wire.execute(&format!(
-        "LOCK TABLE ONLY {} IN ACCESS SHARE MODE NOWAIT",
-        table.sql_name
-    ))
-    .await
-    .map_err(|error| {
-        let error = error.context("lock");
-        if error.sqlstate() == Some(&SqlState::LOCK_NOT_AVAILABLE) {
-            error.with_hint("another session waits for an exclusive lock on it: run the dump again when that is done")
-        } else {
-            error
+    /// As many small tables as leave enough for the others.
+    fn take_small(&mut self, tables: &[(TableTask, AtomicBool)], jobs: usize) -> Option<Piece> {
+        let share = self.small.len().div_ceil(2 * jobs).min(BATCH_TABLES);
+        let mut bytes = 0;
+        let count = self
+            .small
+            .iter()
+            .take(share)
+            .take_while(|&&task| {
+                bytes += tables[task].0.bytes;
+                bytes <= BATCH_BYTES
+            })
+            .count();
+        if self.small.is_empty() {
+            return None;
         }
-    })?;
-    Ok(())
-}
-
-/// Reads large objects in pieces without knowing their sizes, with nothing but the right to read
-/// them: each round of the recursion reads the next piece of those that were full so far. Holes
-/// read as zeros. An empty object gives one empty piece.
-fn read_large_objects(oids: &[Oid]) -> String {
-    let list = oids
-        .iter()
-        .map(Oid::to_string)
-        .collect::<Vec<_>>()
-        .join(",");
-    format!(
-        "COPY (WITH RECURSIVE piece(loid, pos, data) AS (\
-         SELECT o, 0::pg_catalog.int8, pg_catalog.lo_get(o, 0, {PIECE_BYTES}) \
-         FROM pg_catalog.unnest('{{{list}}}'::pg_catalog.oid[]) AS o \
-         UNION ALL \
-         SELECT loid, pos + {PIECE_BYTES}, pg_catalog.lo_get(loid, pos + {PIECE_BYTES}, {PIECE_BYTES}) \
-         FROM piece WHERE pg_catalog.length(data) = {PIECE_BYTES}) \
-         SELECT loid, pos, data FROM piece WHERE pos = 0 OR pg_catalog.length(data) > 0) \
-         TO STDOUT WITH (FORMAT binary)"
-    )
-}
-
-/// One COPY TO on its way into frames.
-struct Copy<'a> {
-    entry: EntryId,
-    chunk: usize,
-    statement: String,
-    format: CopyFormat,
-    table: Option<&'a str>,
-}
-
-impl Copy<'_> {
-    async fn run(
-        &self,
-        wire: &mut Wire,
-        pipeline: &Pipeline,
-        sealing: &mut JoinSet<Result<()>>,
-        observer: &dyn Observer,
-        stop: &CancellationToken,
-    ) -> Result<()> {
-        let too_many = |_| Error::new(Kind::Failed, "more chunks or frames than an archive counts");
-        let chunk = u32::try_from(self.chunk).map_err(too_many)?;
-        let mut stream = RowStream::new(wire.copy_out(&self.statement).await?, self.format);
-        let mut frames = 0_u32;
-        loop {
-            if stop.is_cancelled() {
-                return Err(Error::new(Kind::Interrupted, "dump interrupted"));
-            }
-            let mut buffer = pipeline.buffer().await?;
-            let rows = stream.fill(&mut buffer.bytes).await?;
-            if rows == 0 {
-                pipeline.give_back(buffer);
-                break;
-            }
-            if let Some(table) = self.table {
-                observer.event(&Event::TableProgress {
-                    table: table.to_owned(),
-                    rows,
-                    bytes: buffer.bytes.len() as u64,
-                });
-            }
-            sealing.spawn(
-                pipeline
-                    .clone()
-                    .seal(self.entry, chunk, frames, rows, buffer),
-            );
-            frames = frames.checked_add(1).ok_or_else(|| {
-                Error::new(Kind::Failed, "more chunks or frames than an archive counts")
-            })?;
-        }
-        let fingerprint = stream.finish()?;
-        pipeline
-            .chunk_done(self.entry, u64::from(frames), fingerprint)
-            .await
+        let batch = self.small.drain(..count.max(1)).collect();
+        Some(Piece::Tables(batch))
     }
 }

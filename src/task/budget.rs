@@ -19,7 +19,24 @@ pub struct ByteBudget {
 /// A part of a budget; given back when dropped.
 #[derive(Debug)]
 pub struct Permit {
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Permit {
+    /// Takes a part of this permit, as much of `bytes` as there is: what is split off and what is left
+    /// are given back each by itself.
+    ///
+    /// # Errors
+    /// Never: no more is taken than there is.
+    pub fn split(&mut self, bytes: u64) -> Result<Self> {
+        let left = self.permit.num_permits();
+        let grains = usize::try_from(bytes.div_ceil(GRAIN)).map_or(left, |grains| grains.min(left));
+        let permit = self
+            .permit
+            .split(grains)
+            .ok_or_else(|| Error::new(Kind::Failed, "a memory permit is smaller than it is"))?;
+        Ok(Self { permit })
+    }
 }
 
 impl ByteBudget {
@@ -45,7 +62,7 @@ impl ByteBudget {
             .acquire_many_owned(grains)
             .await
             .map_err(|_| Error::new(Kind::Failed, "memory budget closed"))?;
-        Ok(Permit { _permit: permit })
+        Ok(Permit { permit })
     }
 }
 

@@ -1,0 +1,58 @@
+//! Where the rows of a COPY come from: a worker's session, or the leader's.
+//!
+//! The leader's session is of the control plane. It reads a table only when no worker can, so what the
+//! driver costs there does not matter.
+
+use std::ops::ControlFlow;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use tokio_postgres::CopyOutStream;
+
+use crate::connect::{CopyOut, Session, Walk};
+use crate::error::Result;
+
+/// A `COPY … TO STDOUT` under way.
+pub(super) enum CopyStream<'a> {
+    Worker(CopyOut<'a>),
+    Leader(Pin<Box<CopyOutStream>>),
+}
+
+impl<'a> From<CopyOut<'a>> for CopyStream<'a> {
+    fn from(copy: CopyOut<'a>) -> Self {
+        Self::Worker(copy)
+    }
+}
+
+impl CopyStream<'_> {
+    /// Starts one in the leader's session.
+    pub async fn of_leader(leader: &Session, statement: &str) -> Result<Self> {
+        let stream = leader.client().copy_out(statement).await?;
+        Ok(Self::Leader(Box::pin(stream)))
+    }
+
+    /// As [`CopyOut::rows`]; the driver of the leader's session does not tell the server's count.
+    pub async fn rows<F>(&mut self, mut row: F) -> Result<Walk>
+    where
+        F: FnMut(&[u8]) -> ControlFlow<()> + Send,
+    {
+        match self {
+            Self::Worker(copy) => copy.rows(row).await,
+            Self::Leader(stream) => {
+                while let Some(message) = stream.next().await {
+                    let message: Bytes = message?;
+                    if row(&message).is_break() {
+                        return Ok(Walk::Paused);
+                    }
+                }
+                Ok(Walk::Done { rows: 0 })
+            }
+        }
+    }
+
+    /// Whether [`Walk::Done`] has the server's own count.
+    pub fn is_counted(&self) -> bool {
+        matches!(self, Self::Worker(_))
+    }
+}

@@ -1,0 +1,428 @@
+//! What one worker does: take the next piece of work, copy it out, cut it into frames; and go on in
+//! another session when the one that it has is lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinSet;
+
+use crate::archive::CopyFormat;
+use crate::error::{Error, Kind, Result, SqlState};
+use crate::report::Observer;
+use crate::task::Backoff;
+
+use super::chunk::Chunk;
+use super::framing::{Copy, Framed, Gathered, Way};
+use super::large_objects;
+use super::lead::Refused;
+use super::line::Line;
+use super::pipeline::{ChunkDone, Pipeline, sealed, settle};
+use super::rows::FRAME_BYTES;
+use super::snapshot::{Snapshot, interrupted, is_locked_out, leader_lost, may_pass};
+use super::statistics::{self, Kept};
+use super::work::{Next, ObjectsPart, Piece, Work};
+
+/// A session that keeps as much of statistics reads no more of them before rows are written.
+const KEPT_BYTES: usize = FRAME_BYTES;
+
+/// How often the same thing is tried after a failure, and how long it is waited: a quarter of a
+/// minute in all, enough for a standby's conflict or a network's hiccup.
+const TRIES: u32 = 8;
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// What all workers have in common.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub snapshot: Arc<Snapshot>,
+    pub work: Arc<Work>,
+    pub pipeline: Pipeline,
+    pub observer: Arc<dyn Observer>,
+}
+
+impl Shared {
+    pub fn way<'a>(&'a self, sealing: &'a mut JoinSet<Result<()>>) -> Way<'a> {
+        Way {
+            snapshot: &self.snapshot,
+            pipeline: &self.pipeline,
+            observer: &*self.observer,
+            sealing,
+        }
+    }
+}
+
+/// One worker.
+pub(super) struct Worker {
+    shared: Shared,
+    line: Line,
+    refused: UnboundedSender<Refused>,
+    sealing: JoinSet<Result<()>>,
+    kept: Vec<Kept>,
+}
+
+/// A piece of work under way; what has been done of it survives a lost session.
+struct Job {
+    piece: Piece,
+    /// Of the chunk that is being read.
+    framed: Framed,
+    /// Tables of a batch that have been read to their ends, or left to the leader.
+    tables: usize,
+}
+
+impl Job {
+    /// Another value whenever something has been done.
+    fn progress(&self) -> (usize, u32) {
+        (self.tables, self.framed.frames)
+    }
+}
+
+impl Worker {
+    pub fn new(shared: Shared, number: usize, refused: UnboundedSender<Refused>) -> Self {
+        Self {
+            line: Line::new(Arc::clone(&shared.snapshot), number),
+            shared,
+            refused,
+            sealing: JoinSet::new(),
+            kept: Vec::new(),
+        }
+    }
+
+    /// Works until nothing is left, or until the dump is stopped.
+    pub async fn run(mut self) -> Result<()> {
+        let mut result = self.work().await;
+        if result.is_ok() {
+            result = settle(&mut self.sealing).await;
+        }
+        if self.shared.snapshot.stop.is_cancelled() {
+            // What it was stopped in the middle of has failed for no reason of its own.
+            return result.map_err(|_| interrupted());
+        }
+        result?;
+        self.line.close().await;
+        Ok(())
+    }
+
+    async fn work(&mut self) -> Result<()> {
+        loop {
+            let kept = self.kept.iter().map(|kept| kept.bytes).sum();
+            let kept = (!self.kept.is_empty()).then_some(kept);
+            let work = &self.shared.work;
+            let next = match work.try_next(kept, KEPT_BYTES) {
+                Some(next) => next,
+                None => {
+                    self.line.let_go().await;
+                    tokio::select! {
+                        next = work.next(kept, KEPT_BYTES) => next,
+                        // What it waits for may never come: a frame of its own that fails, the
+                        // writer or another worker that has stopped.
+                        Some(joined) = self.sealing.join_next() => {
+                            sealed(joined)?;
+                            continue;
+                        }
+                        () = self.shared.pipeline.closed() => Next::End,
+                        () = self.shared.snapshot.stop.cancelled() => Next::End,
+                    }
+                }
+            };
+            if self.shared.snapshot.stop.is_cancelled() {
+                return Ok(());
+            }
+            match next {
+                Next::Piece(piece) => self.read(piece).await?,
+                Next::WriteKept => {
+                    for kept in std::mem::take(&mut self.kept) {
+                        self.write_statistics(kept).await?;
+                    }
+                }
+                Next::End => return Ok(()),
+            }
+            while let Some(joined) = self.sealing.try_join_next() {
+                sealed(joined)?;
+            }
+        }
+    }
+
+    /// Reads one piece, in as many sessions as it takes.
+    async fn read(&mut self, piece: Piece) -> Result<()> {
+        let mut job = Job {
+            piece,
+            framed: Framed::default(),
+            tables: 0,
+        };
+        let mut waits = Backoff::new(FIRST_WAIT, LONGEST_WAIT, TRIES);
+        loop {
+            let before = job.progress();
+            let Err(error) = self.attempt(&mut job).await else {
+                return Ok(());
+            };
+            let snapshot = &self.shared.snapshot;
+            if snapshot.stop.is_cancelled() {
+                return Err(error);
+            }
+            let locked_out = is_locked_out(&error);
+            if locked_out && self.refuse(&mut job) {
+                continue;
+            }
+            if !locked_out && !may_pass(&error) {
+                return Err(error);
+            }
+            snapshot.must_hold()?;
+            if job.progress() != before {
+                waits.reset();
+            }
+            let Some(wait) = waits.next() else {
+                return Err(error);
+            };
+            let observer = &self.shared.observer;
+            observer.warning(format!("{error}: it is read again under the same snapshot"));
+            self.line.abandon();
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = snapshot.stop.cancelled() => return Err(error),
+                () = snapshot.lost.cancelled() => return Err(leader_lost()),
+            }
+        }
+    }
+
+    /// Leaves the table at which a job stands to the leader, with all of it that nobody has taken yet.
+    /// False if the leader has no lock on it either.
+    fn refuse(&self, job: &mut Job) -> bool {
+        let work = &self.shared.work;
+        let (task, chunk) = match &job.piece {
+            Piece::Table { task, chunk } => (*task, *chunk),
+            Piece::Tables(tables) => match tables.get(job.tables) {
+                Some(task) => (*task, Chunk::WHOLE),
+                None => return false,
+            },
+            Piece::Objects(_) | Piece::Part(_) | Piece::Statistics { .. } => return false,
+        };
+        let table = work.table(task);
+        if table.copy.is_foreign {
+            return false;
+        }
+        self.shared.observer.info(format!(
+            "another session waits for an exclusive lock on table {} or an index of it: the session \
+             that has locked the table reads it",
+            table.label
+        ));
+        let framed = std::mem::take(&mut job.framed);
+        let rest = work.take_rest(task).map(|chunk| Refused {
+            task,
+            chunk,
+            framed: Framed::default(),
+        });
+        let this = Refused {
+            task,
+            chunk,
+            framed,
+        };
+        for refused in std::iter::once(this).chain(rest) {
+            // The leader is there as long as any worker, unless the dump is being stopped.
+            drop(self.refused.send(refused));
+        }
+        job.tables += 1;
+        if matches!(job.piece, Piece::Table { .. }) {
+            job.piece = Piece::Tables(Vec::new());
+        }
+        true
+    }
+
+    /// Goes on with a job in one session.
+    async fn attempt(&mut self, job: &mut Job) -> Result<()> {
+        if let Piece::Objects(task) = job.piece {
+            job.piece = Piece::Part(self.measure(task).await.map_err(of_objects)?);
+        }
+        let work = &self.shared.work;
+        match &job.piece {
+            Piece::Table { task, chunk } => {
+                let (task, chunk) = (*task, *chunk);
+                work.begin(task, &*self.shared.observer);
+                let label = work.table(task).label.clone();
+                let read = self.table(task, chunk, &mut job.framed).await;
+                read.map_err(|error| of_table(error, &label))
+            }
+            Piece::Tables(_) => self.tables(job).await,
+            Piece::Part(part) => {
+                let read = self.part(part, &mut job.framed).await;
+                read.map_err(of_objects)
+            }
+            Piece::Statistics { task, chunk } => {
+                let statistics = work.statistics(*task);
+                let wire = self.line.session(0).await?;
+                let read = statistics::read(wire, statistics, *chunk, &work.unread).await?;
+                self.kept.push(read);
+                Ok(())
+            }
+            Piece::Objects(_) => Ok(()),
+        }
+    }
+
+    async fn table(&mut self, task: usize, chunk: Chunk, framed: &mut Framed) -> Result<()> {
+        let table = self.shared.work.table(task);
+        let wire = self.line.session(1).await?;
+        if table.copy.is_foreign {
+            wire.execute(ALLOW_FOREIGN).await?;
+        }
+        let stream = wire.copy_out(&table.statement(chunk)).await?.into();
+        let way = &mut self.shared.way(&mut self.sealing);
+        Copy::of_table(table, chunk)
+            .run(stream, framed, way)
+            .await?;
+        if table.copy.is_foreign {
+            wire.execute(FORBID_FOREIGN).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads small tables, asked for all at once.
+    async fn tables(&mut self, job: &mut Job) -> Result<()> {
+        let Piece::Tables(tables) = &job.piece else {
+            return Ok(());
+        };
+        let work = &self.shared.work;
+        let left = tables.get(job.tables..).unwrap_or_default();
+        let Some(&first) = left.first() else {
+            return Ok(());
+        };
+        let statements: Vec<String> = left
+            .iter()
+            .map(|&task| work.table(task).statement(Chunk::WHOLE))
+            .collect();
+        let asked = async {
+            let wire = self.line.session(left.len()).await?;
+            wire.copy_outs(&statements).await
+        };
+        let mut copies = asked
+            .await
+            .map_err(|error| of_table(error, &work.table(first).label))?;
+        let way = &mut self.shared.way(&mut self.sealing);
+        let mut gathered = Gathered::new();
+        let mut result = Ok(());
+        for &task in left {
+            let table = work.table(task);
+            work.begin(task, &*self.shared.observer);
+            let read = async {
+                let stream = copies.next().await?.ok_or_else(unanswered)?.into();
+                let copy = Copy::of_table(table, Chunk::WHOLE);
+                gathered.run(copy, stream, &mut job.framed, way).await
+            };
+            result = read.await.map_err(|error| of_table(error, &table.label));
+            if result.is_err() {
+                break;
+            }
+            job.framed = Framed::default();
+            job.tables += 1;
+        }
+        gathered.seal(way);
+        if result.is_ok() && copies.next().await?.is_some() {
+            result = Err(unanswered());
+        }
+        result
+    }
+
+    /// Asks how large a group's objects are, and lets in all parts of it but the first.
+    async fn measure(&mut self, task: usize) -> Result<ObjectsPart> {
+        let work = &self.shared.work;
+        let wire = self.line.session(0).await?;
+        let spans = large_objects::measure(wire, &work.large_objects(task).oids).await?;
+        let parts = large_objects::cut(spans, work.jobs());
+        let of = u32::try_from(parts.len()).map_err(|_| too_many())?;
+        let mut parts = (0..).zip(parts).map(|(chunk, spans)| ObjectsPart {
+            task,
+            chunk,
+            of,
+            spans,
+        });
+        let first = parts.next();
+        work.measured(parts.collect());
+        first.ok_or_else(|| Error::new(Kind::Failed, "a group of large objects without any"))
+    }
+
+    async fn part(&mut self, part: &ObjectsPart, framed: &mut Framed) -> Result<()> {
+        let wire = self.line.session(0).await?;
+        let statement = large_objects::statement(&part.spans);
+        let stream = wire.copy_out(&statement).await?.into();
+        let copy = Copy {
+            entry: self.shared.work.large_objects(part.task).entry,
+            chunk: part.chunk,
+            of: Some(part.of),
+            format: CopyFormat::Binary,
+            table: None,
+        };
+        let way = &mut self.shared.way(&mut self.sealing);
+        copy.run(stream, framed, way).await
+    }
+
+    /// Hands statistics on, in frames as large as those of rows.
+    async fn write_statistics(&mut self, kept: Kept) -> Result<()> {
+        let pipeline = &self.shared.pipeline;
+        let chunk = u32::try_from(kept.chunk).map_err(|_| too_many())?;
+        let of = u32::try_from(kept.of).map_err(|_| too_many())?;
+        let mut frames = 0_u32;
+        let mut lines = kept.lines.into_iter().peekable();
+        while lines.peek().is_some() {
+            let mut buffer = pipeline.buffer().await?;
+            let mut rows = 0;
+            buffer.bytes.clear();
+            while buffer.bytes.len() < FRAME_BYTES
+                && let Some(line) = lines.next()
+            {
+                buffer.bytes.extend_from_slice(&line);
+                rows += 1;
+            }
+            let pipeline = pipeline.clone();
+            self.sealing
+                .spawn(pipeline.seal(kept.entry, chunk, frames, rows, buffer));
+            frames += 1;
+        }
+        let done = ChunkDone {
+            entry: kept.entry,
+            frames: u64::from(frames),
+            fingerprint: kept.fingerprint,
+            of: Some(of),
+        };
+        pipeline.chunk_done(done).await
+    }
+}
+
+fn too_many() -> Error {
+    Error::new(Kind::Failed, "more chunks or frames than an archive counts")
+}
+
+fn unanswered() -> Error {
+    Error::new(Kind::Failed, "the answers do not fit the statements")
+}
+
+/// The error of a table's COPY.
+pub(super) fn of_table(error: Error, label: &str) -> Error {
+    let denied = error.sqlstate() == Some(&SqlState::INSUFFICIENT_PRIVILEGE);
+    let error = if denied && error.message().contains("row-level security") {
+        error.with_hint(
+            "dump as a role with BYPASSRLS, or only the rows that this one may see with \
+             --enable-row-security",
+        )
+    } else {
+        error
+    };
+    error.context(format!("dump table {label}"))
+}
+
+/// The error of a COPY of large objects.
+fn of_objects(error: Error) -> Error {
+    let error = error.context("dump large objects");
+    if error.sqlstate() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
+        error.with_hint("grant SELECT on it, or leave large objects out with --no-large-objects")
+    } else {
+        error
+    }
+}
+
+/// A session of a dump reads no foreign tables unless that is what it is asked to do. (The setting
+/// is one that older servers do not have.)
+const ALLOW_FOREIGN: &str = "\
+SELECT pg_catalog.set_config(name, 'view', false) FROM pg_catalog.pg_settings \
+WHERE name = 'restrict_nonsystem_relation_kind'";
+const FORBID_FOREIGN: &str = "\
+SELECT pg_catalog.set_config(name, 'view, foreign-table', false) FROM pg_catalog.pg_settings \
+WHERE name = 'restrict_nonsystem_relation_kind'";

@@ -1,0 +1,373 @@
+//! Dumps that lose sessions, the network, the server, or themselves: each ends with an archive that
+//! has every row once, or with an error and nothing that looks like an archive.
+//!
+//! `PGSTOW_FAULT_SEEDS` (default 4) is how many random runs there are, `PGSTOW_FAULT_SEED` (default 1) the
+//! first one's seed.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "a panic is how a test fails"
+)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use support::{Db, Dice, Fault, Harm, Output, Proxy, Server, Side, pgstow, run, run_for};
+
+/// Rows and fingerprint by entry.
+type Content = BTreeMap<u64, (u64, String)>;
+
+/// A table that is read in chunks of many frames, tables that are read together, and large objects.
+const SAMPLE: &str = "
+    create table big (id int, filler text);
+    alter table big alter filler set storage plain;
+    insert into big select i, repeat(md5(i::text), 246) from generate_series(1, 9600) i;
+    create table wide (id int, doc text);
+    alter table wide alter doc set storage external;
+    insert into wide select i, repeat(md5(i::text), 3000) from generate_series(1, 200) i;
+    create table narrow as select i, i * 7 as j, md5(i::text) as t from generate_series(1, 30000) i;
+    create table nothing ();
+    create table empty (i int);
+    do $$ begin
+        for i in 1..120 loop
+            execute format('create table small_%s as select g, ''x'' || g as t from generate_series(1, %s) g', i, i);
+        end loop;
+        for i in 1..40 loop
+            perform lo_from_bytea(100000 + i, convert_to(repeat(md5(i::text), i * 20), 'UTF8'));
+        end loop;
+        perform lo_from_bytea(100100, convert_to(repeat(md5('large'), 700000), 'UTF8'));
+        perform lo_create(100101);
+    end $$;";
+
+struct Sample {
+    db: Db,
+    content: Content,
+}
+
+/// The sample, and what an undisturbed dump of it has.
+fn sample() -> &'static Sample {
+    static SAMPLE_DB: OnceLock<Sample> = OnceLock::new();
+    SAMPLE_DB.get_or_init(|| {
+        // Planner statistics are in the archive too, and stay as they are.
+        let server = Server::builder(18).option("autovacuum", "off").start();
+        let db = server.create_db("faults");
+        db.psql(SAMPLE);
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("good");
+        run(dump(&db.url(), &file)).success();
+        let content = content_of(&file);
+        // Tables, large objects and statistics.
+        assert_eq!(content.len(), 127, "{content:?}");
+        Sample { db, content }
+    })
+}
+
+fn dump(url: &str, file: &Path) -> &'static mut Command {
+    let mut command = pgstow();
+    command.args(["dump", "-j3", url, "-f"]).arg(file);
+    Box::leak(Box::new(command))
+}
+
+/// Verifies an archive, and reads what its entries have.
+fn content_of(file: &Path) -> Content {
+    run(pgstow().arg("verify").arg(file)).success();
+    let members = run(Command::new("tar")
+        .args(["-xO", "--wildcards", "*/complete.json", "-f"])
+        .arg(file))
+    .success();
+    serde_json::Deserializer::from_str(&members.stdout)
+        .into_iter::<serde_json::Value>()
+        .map(|complete| {
+            let complete = complete.unwrap();
+            let rows = complete["rows"].as_u64().unwrap();
+            let fingerprint = complete["fingerprint"].as_str().unwrap().to_owned();
+            (complete["entry"].as_u64().unwrap(), (rows, fingerprint))
+        })
+        .collect()
+}
+
+/// Good and the same as the undisturbed one, or a failure that says so and leaves nothing.
+fn assert_good_or_nothing(dump: &Output, file: &Path, good: &Content) -> bool {
+    if dump.code == Some(0) {
+        assert_eq!(&content_of(file), good, "{}", dump.stderr);
+        return true;
+    }
+    assert!(dump.code.is_none_or(|code| code == 1), "{}", dump.stderr);
+    assert_nothing(file);
+    false
+}
+
+fn assert_nothing(file: &Path) {
+    assert!(!file.exists(), "an archive under its name");
+    for entry in std::fs::read_dir(file.parent().unwrap()).unwrap() {
+        let path = entry.unwrap().path();
+        let verify = run(pgstow().arg("verify").arg(&path));
+        assert_ne!(verify.code, Some(0), "{} looks whole", path.display());
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+/// Ends so many backends of this kind, one after the other, at random times.
+fn terminate(db: &Db, who: &str, seed: u64, count: u64, pause: f64) {
+    db.psql(&format!(
+        "do $$ declare hit int; begun timestamptz := clock_timestamp(); begin
+           perform setseed({});
+           for i in 1..{count} loop
+             while clock_timestamp() < begun + interval '8 s' loop
+               perform pg_sleep(random() * {pause});
+               perform pg_stat_clear_snapshot();
+               select count(pg_terminate_backend(pid)) into hit from (
+                 select pid from pg_stat_activity
+                  where datname = current_database() and application_name ~ '{who}'
+                  order by random() limit 1) a;
+               exit when hit > 0;
+             end loop;
+           end loop;
+         end $$",
+        (seed % 1000) as f64 / 1000.0
+    ));
+}
+
+fn random_run(seed: u64, sample: &Sample) -> &'static str {
+    let mut dice = Dice::new(seed);
+    let db = &sample.db;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("out");
+    match dice.below(5) {
+        0 | 1 => {
+            let mut rolls = dice.clone();
+            let faults: Vec<Vec<Fault>> = (0..40)
+                .map(|number| {
+                    // The first two are the leader and the one beside it.
+                    let harmed = if number < 2 {
+                        rolls.once_in(8)
+                    } else {
+                        rolls.once_in(2)
+                    };
+                    harmed.then(|| rolls.fault(32 << 20)).into_iter().collect()
+                })
+                .collect();
+            let proxy = Proxy::builder(db.server())
+                .faults(move |number| faults.get(number).cloned().unwrap_or_default())
+                .start();
+            let out = run(dump(&proxy.url(db), &file));
+            match assert_good_or_nothing(&out, &file, &sample.content) {
+                true if proxy.harmed() > 0 => "network: good",
+                true => "network: untouched",
+                false => "network: refused",
+            }
+        }
+        2 => {
+            let count = 1 + dice.below(4);
+            let out = thread::scope(|scope| {
+                let out = scope.spawn(|| run(dump(&db.url(), &file)));
+                // As many as there are tries of one thing are never lost.
+                terminate(db, "worker", seed, count, 0.2);
+                out.join().unwrap()
+            });
+            assert_eq!(out.code, Some(0), "{}", out.stderr);
+            assert_good_or_nothing(&out, &file, &sample.content);
+            "workers terminated: good"
+        }
+        3 => {
+            let out = thread::scope(|scope| {
+                let out = scope.spawn(|| run(dump(&db.url(), &file)));
+                terminate(db, "pgstow dump$", seed, 1, 2.0);
+                out.join().unwrap()
+            });
+            match assert_good_or_nothing(&out, &file, &sample.content) {
+                true => "leader terminated: good",
+                false => "leader terminated: refused",
+            }
+        }
+        _ => {
+            let mut child = dump(&db.url(), &file).spawn().unwrap();
+            thread::sleep(Duration::from_millis(dice.below(2500)));
+            child.kill().unwrap();
+            if child.wait().unwrap().success() {
+                assert_eq!(content_of(&file), sample.content);
+                return "killed too late";
+            }
+            assert_nothing(&file);
+            "killed: nothing"
+        }
+    }
+}
+
+#[test]
+fn random_faults_never_give_a_wrong_archive() {
+    let number = |name: &str, default: u64| {
+        std::env::var(name).map_or(default, |value| value.parse().unwrap())
+    };
+    let first = number("PGSTOW_FAULT_SEED", 1);
+    let sample = sample();
+    let mut ends: BTreeMap<&str, u64> = BTreeMap::new();
+    for seed in first..first + number("PGSTOW_FAULT_SEEDS", 4) {
+        println!("seed {seed}");
+        *ends.entry(random_run(seed, sample)).or_default() += 1;
+    }
+    println!("{ends:?}");
+}
+
+/// Both workers are cut in the middle of the large table, behind frames that are in the archive.
+#[test]
+fn a_lost_worker_goes_on_where_it_was() {
+    let Sample { db, content } = sample();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("out");
+    let proxy = Proxy::builder(db.server())
+        .faults(|number| match number {
+            0 | 1 => Vec::new(),
+            // One byte into the third frame, and in the middle of a row of the first.
+            2..6 => vec![Fault {
+                side: Side::ToClient,
+                after: if number % 2 == 0 {
+                    17_000_000
+                } else {
+                    5_000_000
+                },
+                harm: Harm::Cut,
+            }],
+            _ => Vec::new(),
+        })
+        .start();
+    let out = run(dump(&proxy.url(db), &file)).success();
+    assert_eq!(&content_of(&file), content);
+    assert!(
+        out.stderr.contains("read again under the same snapshot"),
+        "{}",
+        out.stderr
+    );
+    assert!(proxy.harmed() >= 2, "{}", proxy.harmed());
+}
+
+/// Rows that are others when they are read again do not make an archive.
+#[test]
+fn other_rows_than_before_are_an_error() {
+    let server = Server::start(18);
+    let db = server.create_db("other_rows");
+    let role = format!("other_rows_{}", std::process::id());
+    db.psql(&format!(
+        "create role {role} login;
+         create table visible (id int, filler text);
+         alter table visible alter filler set storage plain;
+         insert into visible select i, repeat(md5(i::text), 246) from generate_series(1, 4000) i;
+         alter table visible enable row level security;
+         create policy nine_of_ten on visible using (random() < 0.9);
+         grant select on visible to {role};"
+    ));
+    let proxy = Proxy::builder(&server)
+        .faults(|number| {
+            let (side, after, harm) = (Side::ToClient, 20_000_000, Harm::Cut);
+            if (2..5).contains(&number) {
+                vec![Fault { side, after, harm }]
+            } else {
+                Vec::new()
+            }
+        })
+        .start();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("out");
+    let url = proxy.url(&db).replacen("postgres@", &format!("{role}@"), 1);
+    let out = run(dump(&url, &file).arg("--enable-row-security")).expect_code(1);
+    assert!(
+        out.stderr.contains("dump table public.visible: the rows that were read before the connection was lost did not come again"),
+        "{}",
+        out.stderr
+    );
+    assert_nothing(&file);
+    drop(db);
+    server.psql(&format!("drop role {role}"));
+}
+
+/// Somebody who waits for an exclusive lock is waited for by nobody: the leader has its lock.
+#[test]
+fn an_exclusive_lock_that_is_waited_for_does_not_end_the_dump() {
+    let Sample { db, content } = sample();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("out");
+    // The workers begin when the others wait.
+    let proxy = Proxy::builder(db.server())
+        .faults(|number| {
+            let stall = Harm::Stall(Duration::from_secs(3));
+            let (side, after, harm) = (Side::ToServer, 0, stall);
+            if number < 2 {
+                Vec::new()
+            } else {
+                vec![Fault { side, after, harm }]
+            }
+        })
+        .start();
+    let is_locked = |table: &str, mode: &str, granted: bool| {
+        db.query_one(&format!(
+            "select count(*) > 0 from pg_locks where relation = '{table}'::regclass
+                and mode = '{mode}' and granted = {granted} and pid <> pg_backend_pid()"
+        )) == "t"
+    };
+    let out = thread::scope(|scope| {
+        let out = scope.spawn(|| run(dump(&proxy.url(db), &file)));
+        let begun = Instant::now();
+        while !is_locked("small_120", "AccessShareLock", true) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "no dump began");
+        }
+        // Takes both, and changes nothing.
+        for table in ["big", "small_60"] {
+            scope.spawn(move || {
+                db.psql(&format!(
+                    "begin; lock table {table} in access exclusive mode; commit;"
+                ))
+            });
+        }
+        while !is_locked("big", "AccessExclusiveLock", false) {}
+        out.join().unwrap()
+    })
+    .success();
+    assert_eq!(&content_of(&file), content);
+    assert!(!out.stderr.contains("error"), "{}", out.stderr);
+}
+
+/// A server that goes away takes the snapshot with it.
+#[test]
+fn a_server_that_crashes_ends_the_dump() {
+    let server = Server::builder(18).start();
+    let db = server.create_db("crash");
+    db.psql("create table t as select i, md5(i::text) from generate_series(1, 20000) i");
+    let proxy = Proxy::builder(&server)
+        .faults(|number| {
+            let harm = Harm::Stall(Duration::from_secs(2));
+            let (side, after) = (Side::ToServer, 0);
+            if number < 2 {
+                Vec::new()
+            } else {
+                vec![Fault { side, after, harm }]
+            }
+        })
+        .start();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("out");
+    let out = thread::scope(|scope| {
+        let out = scope.spawn(|| run_for(dump(&proxy.url(&db), &file), Duration::from_secs(60)));
+        while proxy.connections() < 3 {
+            thread::sleep(Duration::from_millis(5));
+        }
+        server.crash();
+        out.join().unwrap()
+    })
+    .expect_code(1);
+    assert!(
+        out.stderr
+            .contains("the session that held the snapshot and the locks was lost"),
+        "{}",
+        out.stderr
+    );
+    assert_nothing(&file);
+    // The database is dropped with a server that is there no more.
+    std::mem::forget(db);
+    drop(Arc::clone(&server));
+}
