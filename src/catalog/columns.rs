@@ -17,6 +17,9 @@ const SERVERS_OWN_OPTION: &str = "pg_attver";
 
 /// Columns of the relations `$1`; of those only the ones with privileges of their own where `$2`
 /// is true.
+///
+/// A default cannot name columns: without its relation, which the server would have to open, it
+/// reads the same.
 fn columns(version: ServerVersion) -> String {
     let compression = if version.at_least(14) {
         "a.attcompression::text"
@@ -44,7 +47,8 @@ fn columns(version: ServerVersion) -> String {
 SELECT a.attrelid, a.attnum::int4, a.attname::text,
        pg_catalog.format_type(a.atttypid, a.atttypmod), a.atttypid, a.attislocal,
        cn.nspname::text, co.collname::text,
-       d.oid, pg_catalog.pg_get_expr(d.adbin, d.adrelid),
+       d.oid,
+       pg_catalog.pg_get_expr(d.adbin, CASE WHEN a.attgenerated = '' THEN 0 ELSE d.adrelid END),
        a.attgenerated::text, a.attidentity::text, a.attnotnull, a.attstattarget::int4,
        a.attstorage::text, t.typstorage::text, {compression},
        a.attoptions, a.attfdwoptions, a.attacl::text[], ip.initprivs::text[],
@@ -63,16 +67,18 @@ SELECT a.attrelid, a.attnum::int4, a.attname::text,
     )
 }
 
-/// Privileges on system columns of the relations `$1`, and on all columns of sequences.
+/// Privileges on system columns of all relations, and on all columns of sequences. There are few;
+/// to ask for them relation by relation would cost more.
 const SYSTEM_COLUMN_PRIVILEGES: &str = "\
 SELECT a.attrelid, a.attname::text, a.attacl::text[], ip.initprivs::text[]
-  FROM pg_catalog.unnest($1::oid[]) AS src(oid)
-  JOIN pg_catalog.pg_class c ON c.oid = src.oid
+  FROM (SELECT attrelid, attnum FROM pg_catalog.pg_attribute WHERE attacl IS NOT NULL
+        UNION SELECT objoid, objsubid::int2 FROM pg_catalog.pg_init_privs
+         WHERE classoid = 1259 AND objsubid <> 0) has
+  JOIN pg_catalog.pg_class c ON c.oid = has.attrelid
   JOIN pg_catalog.pg_attribute a
-    ON a.attrelid = src.oid AND (a.attnum < 0 OR c.relkind = 'S')
+    ON a.attrelid = c.oid AND a.attnum = has.attnum AND (a.attnum < 0 OR c.relkind = 'S')
   LEFT JOIN pg_catalog.pg_init_privs ip
     ON ip.classoid = 1259 AND ip.objoid = a.attrelid AND ip.objsubid = a.attnum
- WHERE a.attacl IS NOT NULL OR ip.initprivs IS NOT NULL
  ORDER BY a.attrelid, a.attnum DESC";
 
 /// The queries of this file, by name.
@@ -235,22 +241,18 @@ async fn system_columns(
     index: &HashMap<Oid, usize>,
 ) -> Result<()> {
     const WHAT: &str = "system column privileges";
-    let oids: Vec<Oid> = relations
-        .iter()
-        .filter(|relation| relation.header.wanted.has(Components::ACL))
-        .map(|relation| relation.header.address.oid)
-        .collect();
-    if oids.is_empty() {
+    let wanted = |relation: &Relation| relation.header.wanted.has(Components::ACL);
+    if !relations.iter().any(wanted) {
         return Ok(());
     }
-    for row in reader
-        .rows(WHAT, SYSTEM_COLUMN_PRIVILEGES, &[&oids])
-        .await?
-    {
+    for row in reader.rows(WHAT, SYSTEM_COLUMN_PRIVILEGES, &[]).await? {
         let mut fields = Fields::of(&row);
         let Some(&at) = index.get(&fields.next()?) else {
             continue;
         };
+        if !wanted(&relations[at]) {
+            continue;
+        }
         let name: String = fields.next()?;
         let acl = acl_of(fields.next()?, fields.next()?)?;
         relations[at].system_columns.push((name, acl));

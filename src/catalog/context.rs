@@ -82,6 +82,15 @@ impl<'r> Fields<'r> {
         Ok(value)
     }
 
+    /// The last field, whatever was taken before it.
+    ///
+    /// # Errors
+    /// Those of [`next`](Self::next).
+    pub fn last<T: FromSql<'r>>(&mut self) -> Result<T> {
+        self.at = self.row.len().saturating_sub(1);
+        self.next()
+    }
+
     /// The next field, which is the answer of a deparsing function. Those answer NULL for an
     /// object that has been dropped since the snapshot was taken.
     ///

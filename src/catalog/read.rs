@@ -59,6 +59,7 @@ pub async fn read(
     observer: &dyn Observer,
 ) -> Result<Database> {
     let (client, version) = (session.client(), session.server_version());
+    let snapshot = stability::snapshot(client).await?;
     let phase = |name| observer.event(&Event::Phase { name, steps: None });
     phase("catalog");
     let roles = Roles::load(client).await?;
@@ -119,8 +120,9 @@ pub async fn read(
     };
     // With one session the server answers one after the other all the same.
     let (mut database, beside) = futures::try_join!(front, back)?;
-    database.indexes = indexes::read(&reader, &beside.indexes, &database.relations)?;
-    database.foreign_keys = foreign_keys::read(&beside.foreign_keys, &database.relations)?;
+    database.indexes = indexes::read(&reader, beside.indexes, &database.relations).await?;
+    database.foreign_keys =
+        foreign_keys::read(&reader, beside.foreign_keys, &database.relations).await?;
     selected.mark_parts(&mut database);
     database.planner_statistics = planner_statistics::read(&reader, &database.relations).await?;
     publications::members(&reader, &selected, &mut database).await?;
@@ -132,7 +134,7 @@ pub async fn read(
     if let Some(beside) = beside_session {
         // Out of the snapshot: from here on it sees what is now.
         beside.client().batch_execute("COMMIT").await?;
-        stability::check(&reader, &database, beside.client()).await?;
+        stability::check(&reader, &database, beside.client(), &snapshot).await?;
     }
     Ok(database)
 }
@@ -195,7 +197,7 @@ async fn objects(
 
 /// What a second session reads meanwhile.
 struct Beside {
-    indexes: Vec<Row>,
+    indexes: indexes::Words,
     foreign_keys: Vec<Row>,
     dependencies: Vec<Dependency>,
     notes: headers::Notes,

@@ -17,12 +17,13 @@ const USUAL_BLOCK: u64 = 8192;
 
 /// All relations outside temporary and TOAST schemas. Calls nothing that looks at a relation's
 /// current definition, for nothing is locked yet. What initdb granted in `information_schema` it did
-/// not record.
+/// not record. What a relation starts from is of use only where something was changed.
 const LIST: &str = "\
 SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text,
        c.relowner, c.reltype,
        CASE WHEN c.relacl IS NULL AND ip.initprivs IS NOT NULL THEN ad.acl ELSE c.relacl END::text[],
-       COALESCE(ip.initprivs, ad.acl)::text[],
+       CASE WHEN c.relacl IS NULL AND ip.initprivs IS NULL THEN '{}'
+            ELSE COALESCE(ip.initprivs, ad.acl)::text[] END,
        COALESCE(ts.spcname::text, ''), am.amname::text, c.reloptions, tc.reloptions,
        otn.nspname::text, ot.typname::text,
        c.relreplident::text, c.relrowsecurity, c.relforcerowsecurity,
@@ -30,7 +31,8 @@ SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistenc
        fs.srvname::text, ft.ftoptions,
        pg_catalog.format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement, s.seqmin, s.seqmax,
        s.seqcache, s.seqcycle,
-       own.refobjid, own.refobjsubid, own.deptype::text, own.attidentity::text
+       own.refobjid, own.refobjsubid, own.deptype::text, own.attidentity::text,
+       rt.typarray
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   CROSS JOIN LATERAL (SELECT pg_catalog.acldefault(
@@ -44,6 +46,7 @@ SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistenc
   LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam
   LEFT JOIN pg_catalog.pg_class tc
     ON tc.oid = c.reltoastrelid AND tc.relkind = 't' AND c.relkind <> 'p'
+  LEFT JOIN pg_catalog.pg_type rt ON rt.oid = c.reltype AND c.relkind <> 'c'
   LEFT JOIN pg_catalog.pg_type ot ON ot.oid = c.reloftype
   LEFT JOIN pg_catalog.pg_namespace otn ON otn.oid = ot.typnamespace
   LEFT JOIN pg_catalog.pg_rewrite rw
@@ -335,11 +338,13 @@ fn relation(reader: &Reader<'_>, fields: &mut Fields<'_>) -> Result<Relation> {
         None => None,
         Some(type_sql) => Some(sequence(fields, type_sql)?),
     };
+    let rowtype_array = fields.last::<Option<Oid>>()?.unwrap_or(0);
     Ok(Relation {
         header,
         kind,
         persistence,
         rowtype,
+        rowtype_array,
         tablespace,
         access_method,
         options: stored,

@@ -73,11 +73,14 @@ const EMPTY_SEARCH_PATH: &str = "SELECT pg_catalog.set_config('search_path', '',
 
 // Relations with a column whose privileges are not what they were at first.
 const COLUMN_PRIVILEGES: &str = "\
-SELECT DISTINCT a.attrelid FROM pg_catalog.pg_attribute a \
+SELECT DISTINCT a.attrelid FROM (\
+SELECT attrelid, attnum FROM pg_catalog.pg_attribute WHERE attacl IS NOT NULL \
+UNION SELECT objoid, objsubid::int2 FROM pg_catalog.pg_init_privs \
+WHERE classoid = 'pg_catalog.pg_class'::regclass AND objsubid <> 0) has \
+JOIN pg_catalog.pg_attribute a ON a.attrelid = has.attrelid AND a.attnum = has.attnum \
 LEFT JOIN pg_catalog.pg_init_privs ip ON ip.classoid = 'pg_catalog.pg_class'::regclass \
 AND ip.objoid = a.attrelid AND ip.objsubid = a.attnum \
-WHERE (a.attacl IS NOT NULL OR ip.initprivs IS NOT NULL) \
-AND a.attacl IS DISTINCT FROM ip.initprivs AND NOT a.attisdropped";
+WHERE a.attacl IS DISTINCT FROM ip.initprivs AND NOT a.attisdropped";
 
 /// The selection, resolved to objects.
 pub(crate) struct Selected {

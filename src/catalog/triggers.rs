@@ -29,6 +29,8 @@ SELECT t.tgrelid, t.oid, t.tgname::text,
        t.tgenabled::text
   FROM pg_catalog.unnest($1::oid[]) AS src(oid)
   JOIN pg_catalog.pg_trigger t ON t.tgrelid = src.oid
+   -- Most are foreign keys' own, as they were made: not worth a look at their constraints.
+   AND NOT (t.tgisinternal AND t.tgenabled = 'O' AND t.tgparentid = 0)
   LEFT JOIN pg_catalog.pg_trigger p ON p.oid = t.tgparentid
   LEFT JOIN pg_catalog.pg_constraint co ON co.oid = t.tgconstraint
  WHERE CASE WHEN t.tgisinternal AND COALESCE(co.contype, '?') NOT IN ('t', '?')

@@ -1,5 +1,5 @@
-//! Types of every sort. Array, row and multirange types are read because dependencies run through
-//! them, not to be written.
+//! Types of every sort. Array and multirange types are read because dependencies run through them, not
+//! to be written. Rowtypes of tables, views and sequences, and arrays of them, come with the relations.
 
 use super::context::{Reader, vanished};
 use super::select::Selected;
@@ -25,9 +25,8 @@ fn types(version: ServerVersion) -> String {
     format!(
         "SELECT t.oid, n.nspname::text AS schema, t.typname::text AS name, t.typowner AS owner, \
          {columns}, t.typtype::text AS sort, t.typrelid AS relation, t.typisdefined AS defined, \
-         c.relkind::text AS relkind, t.typelem AS element, \
-         EXISTS (SELECT FROM pg_catalog.pg_type e \
-         WHERE e.oid = t.typelem AND e.typarray = t.oid) AS is_array, \
+         t.typelem AS element, \
+         ae.oid IS NOT NULL AS is_array, \
          CASE t.typtype WHEN 'd' THEN pg_catalog.format_type(t.typbasetype, t.typtypmod) END \
          AS base, \
          CASE WHEN t.typtype = 'd' AND t.typcollation <> 0 AND t.typcollation <> b.typcollation \
@@ -53,13 +52,16 @@ fn types(version: ServerVersion) -> String {
          FROM pg_catalog.pg_type t \
          JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
          LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid \
+         LEFT JOIN pg_catalog.pg_type ae ON ae.oid = t.typelem AND ae.typarray = t.oid \
+         LEFT JOIN pg_catalog.pg_class ac ON ac.oid = ae.typrelid \
          LEFT JOIN pg_catalog.pg_type b ON b.oid = t.typbasetype \
          LEFT JOIN pg_catalog.pg_collation co ON co.oid = t.typcollation \
          LEFT JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace \
          {join} \
-         WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
+         WHERE coalesce(c.relkind, 'c') = 'c' AND coalesce(ac.relkind, 'c') = 'c' \
+         AND (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
          OR n.nspname IN ('pg_catalog', 'information_schema') \
-         AND t.typacl IS DISTINCT FROM ip.initprivs",
+         AND t.typacl IS DISTINCT FROM ip.initprivs)",
         columns = init_privs::columns("t.typacl", 'T', "t.typowner"),
         collation = QUALIFIED_COLLATION,
         join = init_privs::join("pg_type", "t"),
@@ -169,9 +171,7 @@ fn read_type(
     let definition = define(row, parts).map_err(|e| e.context(describe(&header)))?;
     let carries_dependencies_only = matches!(
         definition,
-        TypeDefinition::Array { .. }
-            | TypeDefinition::Rowtype { .. }
-            | TypeDefinition::Multirange { .. }
+        TypeDefinition::Array { .. } | TypeDefinition::Multirange { .. }
     );
     if carries_dependencies_only {
         header.wanted = Components::NONE;
@@ -201,11 +201,10 @@ fn define(row: &Row, parts: &mut Parts) -> Result<TypeDefinition> {
     let sort: &str = row.get("sort");
     Ok(match sort {
         "b" => TypeDefinition::Base(Box::new(base(row)?)),
-        "c" if row.get::<_, Option<&str>>("relkind") == Some("c") => TypeDefinition::Composite {
+        "c" => TypeDefinition::Composite {
             relation,
             columns: parts.columns.remove(&relation).unwrap_or_default(),
         },
-        "c" => TypeDefinition::Rowtype { relation },
         "e" => TypeDefinition::Enum(parts.labels.remove(&oid).unwrap_or_default()),
         "d" => TypeDefinition::Domain(Box::new(domain(row, parts)?)),
         "r" => TypeDefinition::Range(Box::new(

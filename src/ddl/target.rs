@@ -11,12 +11,29 @@ use crate::sql::ServerVersion;
 
 use super::rendered::{Form, Rendered};
 
+/// The majors that a rendering asked about, a bit each. Where two majors give the same answers to all
+/// that was asked, they get the same statements, so that one of them need not be rendered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Asked(u128);
+
+impl Asked {
+    fn with(self, major: u32) -> Self {
+        Self(self.0 | 1 << major.min(u128::BITS - 1))
+    }
+
+    /// Whether nothing was asked that tells one from the other.
+    fn answers_alike(self, one: u32, other: u32) -> bool {
+        let (low, high) = (one.min(other), one.max(other));
+        (low + 1..=high).all(|major| self.0 & 1 << major.min(u128::BITS - 1) == 0)
+    }
+}
+
 /// Who is to run the statements. Begins as the source's own version.
 #[derive(Debug)]
 pub struct Target {
     source: ServerVersion,
     version: Cell<ServerVersion>,
-    asked: Cell<bool>,
+    asked: Cell<Asked>,
     notes: RefCell<Vec<String>>,
     impossible: RefCell<Vec<String>>,
 }
@@ -27,7 +44,7 @@ impl Target {
         Self {
             source,
             version: Cell::new(source),
-            asked: Cell::new(false),
+            asked: Cell::new(Asked(0)),
             notes: RefCell::new(Vec::new()),
             impossible: RefCell::new(Vec::new()),
         }
@@ -40,7 +57,7 @@ impl Target {
 
     /// Whether the target is `major` or newer.
     pub fn at_least(&self, major: u32) -> bool {
-        self.asked.set(true);
+        self.asked.set(self.asked.get().with(major));
         self.version.get().at_least(major)
     }
 
@@ -62,30 +79,43 @@ impl Target {
         }
     }
 
-    /// Renders for the source, and where the target was asked about, for all other majors.
+    /// Renders for the source, and for one of the other majors of each sort that the rendering tells
+    /// apart.
     ///
     /// # Errors
     /// Those of `render`.
     pub fn with_forms(&self, render: impl Fn() -> Result<Rendered>) -> Result<Rendered> {
         self.begin(self.source);
         let mut own = render()?;
-        if !self.asked.get() {
+        let asked_of_own = self.asked.get();
+        if asked_of_own == Asked(0) {
             return Ok(own);
         }
         // What is so on the source too is no news.
         let known = self.notes.take();
         let mut forms: Vec<Form> = Vec::new();
+        // The major that was rendered last: what it asked for, and whether it has a form.
+        let mut last: Option<(u32, Asked, bool)> = None;
         for major in ServerVersion::OLDEST_MAJOR..=ServerVersion::NEWEST_MAJOR {
-            if major == self.source.major() {
+            if asked_of_own.answers_alike(major, self.source.major()) {
+                last = None;
+                continue;
+            }
+            if let Some((before, asked, has_form)) = last
+                && asked.answers_alike(before, major)
+            {
+                if let Some(form) = forms.last_mut().filter(|_| has_form) {
+                    form.before = Some(major + 1);
+                }
                 continue;
             }
             self.begin(ServerVersion::from_num(major * 10_000));
             let other = render()?;
             let (mut notes, impossible) = (self.notes.take(), self.impossible.take());
             notes.retain(|note| !known.contains(note));
-            let Some(form) = Form::between(&own, other, major, notes, impossible) else {
-                continue;
-            };
+            let form = Form::between(&own, other, major, notes, impossible);
+            last = Some((major, self.asked.get(), form.is_some()));
+            let Some(form) = form else { continue };
             match forms.last_mut() {
                 Some(last) if last.continues_with(&form) => last.before = form.before,
                 _ => forms.push(form),
@@ -101,7 +131,7 @@ impl Target {
 
     fn begin(&self, version: ServerVersion) {
         self.version.set(version);
-        self.asked.set(false);
+        self.asked.set(Asked(0));
         self.notes.take();
         self.impossible.take();
     }

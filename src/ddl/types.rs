@@ -28,9 +28,9 @@ pub(super) fn render(context: &Context<'_>, node: Node, type_: &Type) -> Result<
         TypeDefinition::Range(range) => ("TYPE", range_type(&context.target, &name, range)),
         TypeDefinition::Domain(domain) => ("DOMAIN", domain_type(context, type_, &name, domain)),
         TypeDefinition::Shell => ("TYPE", format!("CREATE TYPE {name}")),
-        TypeDefinition::Array { .. }
-        | TypeDefinition::Multirange { .. }
-        | TypeDefinition::Rowtype { .. } => return Err(missing(header.address)),
+        TypeDefinition::Array { .. } | TypeDefinition::Multirange { .. } => {
+            return Err(missing(header.address));
+        }
     };
     let mut rendered = Rendered::new(node, kind, header);
     rendered.owner.clone_from(&header.owner);

@@ -271,9 +271,11 @@ impl<'a> Inventory<'a> {
                             self.by_address
                                 .insert(Address::new(Class::Rule, view.rule), index);
                         }
-                        if relation.rowtype != 0 {
-                            self.by_address
-                                .insert(Address::new(Class::Type, relation.rowtype), index);
+                        for oid in [relation.rowtype, relation.rowtype_array] {
+                            if oid != 0 {
+                                self.by_address
+                                    .insert(Address::new(Class::Type, oid), index);
+                            }
                         }
                     }
                     if let Item::Type(Type {
@@ -315,7 +317,6 @@ impl<'a> Inventory<'a> {
                 let to = match ty.definition {
                     TypeDefinition::Array { element } => Address::new(Class::Type, element),
                     TypeDefinition::Multirange { range } => Address::new(Class::Type, range),
-                    TypeDefinition::Rowtype { relation } => Address::new(Class::Relation, relation),
                     _ => return None,
                 };
                 Some((ty.header.address.oid, to))
@@ -323,8 +324,8 @@ impl<'a> Inventory<'a> {
             .collect();
         for &oid in next.keys() {
             let mut at = Address::new(Class::Type, oid);
-            // An array of a rowtype is two steps away from its table; the bound guards against a
-            // catalog that goes round in circles.
+            // An array of a multirange is two steps away from its range; the bound guards against
+            // a catalog that goes round in circles.
             for _ in 0..4 {
                 match next.get(&at.oid).filter(|_| at.class == Class::Type) {
                     Some(&further) => at = further,
@@ -672,9 +673,7 @@ impl<'a> Collector<'a> {
         let header = &ty.header;
         let own = !matches!(
             ty.definition,
-            TypeDefinition::Array { .. }
-                | TypeDefinition::Multirange { .. }
-                | TypeDefinition::Rowtype { .. }
+            TypeDefinition::Array { .. } | TypeDefinition::Multirange { .. }
         );
         if !own {
             return;

@@ -135,6 +135,7 @@ impl Model {
             kind,
             persistence: Persistence::Permanent,
             rowtype,
+            rowtype_array: 0,
             tablespace: None,
             access_method: None,
             options: Vec::new(),
@@ -680,18 +681,11 @@ fn a_check_through_a_function_of_the_rowtype() {
 #[test]
 fn a_default_through_a_function_of_an_array_of_the_rowtype() {
     let mut model = Model::new();
-    let table = model.table("t");
+    model.table("t");
     let default = model.column_with_default("c", None);
     let function = model.function("f");
-    let element = model.rowtype(table);
-    let array = model.ty("_t", TypeDefinition::Array { element });
-    model.database.types.last_mut().unwrap().header.wanted = Components::NONE;
-    model.ty("t", TypeDefinition::Rowtype { relation: table });
-    model.database.types.last_mut().unwrap().header = Header::new(
-        Address::new(Class::Type, element),
-        Some("s".to_owned()),
-        "t".to_owned(),
-    );
+    let array = model.oid();
+    model.database.relations.last_mut().unwrap().rowtype_array = array;
     model.depend((Class::Default, default), (FUNCTION, function));
     model.depend((FUNCTION, function), (Class::Type, array));
     let order = model.order();

@@ -55,6 +55,8 @@ pub struct Relation {
     pub persistence: Persistence,
     /// Its rowtype in `pg_type`, 0 for none.
     pub rowtype: Oid,
+    /// The type of arrays of its rowtype, 0 for none.
+    pub rowtype_array: Oid,
     /// Tablespace name; `Some("")` is the database's default, `None` means that the kind has none.
     pub tablespace: Option<String>,
     /// Table access method.

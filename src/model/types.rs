@@ -41,11 +41,6 @@ pub enum TypeDefinition {
         /// The range type.
         range: Oid,
     },
-    /// Rowtype of a relation other than a composite type: never created by itself.
-    Rowtype {
-        /// The relation.
-        relation: Oid,
-    },
 }
 
 /// A base type's properties, as `CREATE TYPE` takes them.

@@ -171,9 +171,14 @@ const KEYWORDS: &[&str] = &[
     "xmltable",
 ];
 
+/// Bytes of the longest keyword. None has a digit in it.
+const LONGEST: usize = 24;
+
 /// Whether `word` must be quoted for being a keyword. Expects lower case.
 pub(super) fn is_keyword(word: &str) -> bool {
-    KEYWORDS.binary_search(&word).is_ok()
+    // Most names are none by their look, and a dump asks a million times.
+    let looks = word.len() <= LONGEST && !word.bytes().any(|byte| byte.is_ascii_digit());
+    looks && KEYWORDS.binary_search(&word).is_ok()
 }
 
 #[cfg(test)]
@@ -181,6 +186,9 @@ mod tests {
     #[test]
     fn the_list_is_sorted_so_that_the_search_finds_every_word() {
         assert!(super::KEYWORDS.is_sorted());
+        for word in super::KEYWORDS {
+            assert!(super::is_keyword(word), "{word}");
+        }
         assert!(super::is_keyword("select"));
         assert!(super::is_keyword("json_table"));
         assert!(!super::is_keyword("orders"));
