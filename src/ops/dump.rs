@@ -23,5 +23,8 @@ pub async fn dump(
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
 ) -> Result<DumpReport> {
-    crate::dump::run(config, sink, options, observer, cancel).await
+    let settled = sink.settled();
+    let report = crate::dump::run(config, sink, options, observer, cancel).await;
+    settled.await;
+    report
 }

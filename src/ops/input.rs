@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::io::AsyncRead;
 
 use crate::error::{Error, Kind, Result};
-use crate::storage::{LocalSink, LocalSource, Overwrite, PipeSink, Sink, Source};
+use crate::storage::{self, LocalSource, Location, Overwrite, Sink, Source, StoreSettings};
 
 /// An archive to read.
 pub enum Input {
@@ -26,14 +26,21 @@ impl fmt::Debug for Input {
 }
 
 impl Input {
-    /// Opens a file; `-` is standard input, a FIFO or device is read front to back.
+    /// Opens a file, or an object of a store by its URL; `-` is standard input, a FIFO or device is
+    /// read front to back. Stores are set up by the environment.
     ///
     /// # Errors
-    /// [`Kind::Storage`] when it cannot be opened.
-    pub async fn open(path: &str) -> Result<Self> {
-        if path == "-" {
-            return Ok(Self::Stream(Box::new(tokio::io::stdin())));
-        }
+    /// [`Kind::Storage`] when it cannot be opened, [`Kind::Usage`] for a URL that is none.
+    pub async fn open(location: &str) -> Result<Self> {
+        let location = Location::parse(location)?;
+        let path = match &location {
+            Location::Standard => return Ok(Self::Stream(Box::new(tokio::io::stdin()))),
+            Location::Path(path) => path,
+            Location::Object(_) => {
+                let settings = StoreSettings::from_environment();
+                return Ok(Self::Source(storage::open(&location, &settings).await?));
+            }
+        };
         match tokio::fs::metadata(path).await {
             Ok(found) if !found.is_file() && !found.is_dir() => {}
             // What is not there or a directory, too: that is where it is told.
@@ -46,13 +53,12 @@ impl Input {
     }
 }
 
-/// Begins to write a file; `-` is standard output.
+/// Begins to write a file, or an object of a store by its URL; `-` is standard output. Stores are set
+/// up by the environment.
 ///
 /// # Errors
-/// As [`LocalSink::create`].
-pub async fn create_output(path: &str, overwrite: Overwrite) -> Result<Box<dyn Sink>> {
-    if path == "-" {
-        return Ok(Box::new(PipeSink::stdout()));
-    }
-    Ok(Box::new(LocalSink::create(path, overwrite).await?))
+/// As [`storage::create`]; [`Kind::Usage`] for a URL that is none.
+pub async fn create_output(location: &str, overwrite: Overwrite) -> Result<Box<dyn Sink>> {
+    let location = Location::parse(location)?;
+    storage::create(&location, overwrite, &StoreSettings::from_environment()).await
 }

@@ -149,11 +149,14 @@ pub async fn sql_script(
     cancel: CancellationToken,
 ) -> Result<SqlReport> {
     options.validate()?;
-    tokio::select! {
+    let settled = sink.settled();
+    let report = tokio::select! {
         biased;
         () = cancel.cancelled() => Err(Error::new(Kind::Interrupted, "sql: interrupted")),
         report = write(input, sink, options, observer) => report,
-    }
+    };
+    settled.await;
+    report
 }
 
 async fn write(

@@ -1,0 +1,116 @@
+//! HTTP for the object stores: one TLS set-up, and limits on how long anything may stand still.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
+};
+use object_store::{ClientConfigKey, ClientOptions};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+
+use super::settings::StoreSettings;
+use crate::error::{Error, Kind, Result};
+
+/// Longest time without a byte of an answer.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// What a request may take besides the time for its body.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A body that goes out more slowly has stalled: bytes per second.
+const SLOWEST: u64 = 64 << 10;
+
+/// Makes clients that trust this machine's authorities and those of `AWS_CA_BUNDLE`.
+#[derive(Clone, Debug)]
+pub(super) struct Connector {
+    tls: rustls::ClientConfig,
+}
+
+impl Connector {
+    /// Reads the authorities.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`] for a bundle that cannot be read.
+    pub(super) fn new(settings: &StoreSettings) -> Result<Self> {
+        let mut roots = rustls::RootCertStore::empty();
+        // What of the machine's own cannot be used is not missed until a server needs it.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if let Some(path) = settings.get("AWS_CA_BUNDLE") {
+            let failed =
+                |why: String| Error::new(Kind::Storage, format!("AWS_CA_BUNDLE: {path}: {why}"));
+            let pem = fs::read(path).map_err(|error| failed(error.to_string()))?;
+            let certificates = CertificateDer::pem_slice_iter(&pem)
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|error| failed(error.to_string()))?;
+            if roots.add_parsable_certificates(certificates).0 == 0 {
+                return Err(failed("it holds no usable certificate".to_owned()));
+            }
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Error::new(Kind::Failed, format!("set up TLS: {error}")))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self { tls })
+    }
+}
+
+impl HttpConnector for Connector {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let is = |key| {
+            options
+                .get_config_value(&key)
+                .is_some_and(|it| it == "true")
+        };
+        // Shorter for the machine's own metadata service, which is near or not there.
+        let connect = match options.get_config_value(&ClientConfigKey::ConnectTimeout) {
+            Some(short) if short.starts_with("1 second") => Duration::from_secs(1),
+            _ => Duration::from_secs(10),
+        };
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(self.tls.clone())
+            .user_agent(concat!("pgstow/", env!("CARGO_PKG_VERSION")))
+            .https_only(!is(ClientConfigKey::AllowHttp))
+            .http1_only()
+            .connect_timeout(connect)
+            .read_timeout(SILENCE)
+            .tcp_keepalive(Duration::from_secs(30))
+            // A redirect would carry the signature to another host.
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| object_store::Error::Generic {
+                store: "http",
+                source: Box::new(error),
+            })?;
+        Ok(HttpClient::new(Patient(client)))
+    }
+}
+
+/// Gives a request up when it stands still.
+#[derive(Debug)]
+struct Patient(reqwest::Client);
+
+impl HttpService for Patient {
+    fn call<'life, 'result>(
+        &'life self,
+        request: HttpRequest,
+    ) -> BoxFuture<'result, Result<HttpResponse, HttpError>>
+    where
+        'life: 'result,
+        Self: 'result,
+    {
+        Box::pin(async move {
+            let bytes = request.body().content_length() as u64;
+            let limit = PATIENCE + Duration::from_secs(bytes / SLOWEST);
+            match tokio::time::timeout(limit, self.0.call(request)).await {
+                Ok(answer) => answer,
+                Err(elapsed) => Err(HttpError::new(HttpErrorKind::Timeout, elapsed)),
+            }
+        })
+    }
+}
