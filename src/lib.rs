@@ -58,6 +58,7 @@ pub mod connect;
 pub mod dag;
 pub mod ddl;
 pub mod dump;
+pub mod encryption;
 pub mod error;
 pub mod graph;
 pub mod model;

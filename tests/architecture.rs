@@ -17,6 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("select", &["error"]),
     ("dag", &["error"]),
     ("storage", &["error", "task"]),
+    ("encryption", &["error", "storage"]),
     ("connect", &["error", "task", "sql"]),
     ("model", &["error", "sql"]),
     (
@@ -47,8 +48,21 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "ops",
         &[
-            "error", "select", "report", "task", "sql", "connect", "catalog", "ddl", "archive",
-            "storage", "plan", "relay", "dump", "restore",
+            "error",
+            "select",
+            "report",
+            "task",
+            "sql",
+            "connect",
+            "catalog",
+            "ddl",
+            "archive",
+            "storage",
+            "encryption",
+            "plan",
+            "relay",
+            "dump",
+            "restore",
         ],
     ),
 ];

@@ -588,5 +588,10 @@ impl<R: AsyncRead + Unpin> Input<R> {
 }
 
 fn failed(error: std::io::Error) -> Error {
+    // What decrypts the pipe knows better what is wrong with it.
+    let error = match error.downcast::<Error>() {
+        Ok(own) => return own,
+        Err(error) => error,
+    };
     Error::new(Kind::Storage, format!("read: {error}")).with_source(error)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::io::AsyncRead;
 
+use crate::encryption::{DecryptedSource, EncryptedSink, Keys, Recipients, decrypt_stream};
 use crate::error::{Error, Kind, Result};
 use crate::storage::{self, LocalSource, Location, Overwrite, Sink, Source, StoreSettings};
 
@@ -51,6 +52,37 @@ impl Input {
         })?;
         Ok(Self::Stream(Box::new(file)))
     }
+}
+
+impl Input {
+    /// Decrypts an archive if it is encrypted; one that is not stays as it is.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] when it is encrypted and none of the keys opens it, [`Kind::Archive`] for a
+    /// damaged header of encryption, [`Kind::Storage`] when it cannot be read.
+    pub async fn decrypted(self, keys: &Keys) -> Result<Self> {
+        Ok(match self {
+            Self::Source(source) if DecryptedSource::is_needed(source.as_ref()).await? => {
+                Self::Source(Arc::new(DecryptedSource::open(source, keys).await?))
+            }
+            Self::Source(source) => Self::Source(source),
+            Self::Stream(stream) => Self::Stream(decrypt_stream(stream, keys).await?),
+        })
+    }
+}
+
+/// Encrypts what is written to a sink, where there are recipients.
+///
+/// # Errors
+/// As [`EncryptedSink::create`].
+pub async fn encrypted(
+    sink: Box<dyn Sink>,
+    recipients: Option<&Recipients>,
+) -> Result<Box<dyn Sink>> {
+    Ok(match recipients {
+        Some(recipients) => Box::new(EncryptedSink::create(sink, recipients).await?),
+        None => sink,
+    })
 }
 
 /// Begins to write a file, or an object of a store by its URL; `-` is standard output. Stores are set

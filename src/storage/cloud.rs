@@ -325,7 +325,8 @@ fn gcs(bucket: &str, settings: &StoreSettings, connector: Connector) -> GoogleCl
         options = options.with_allow_http(url.starts_with("http://"));
         builder = builder
             .with_config(GoogleConfigKey::BaseUrl, url.trim_end_matches('/'))
-            .with_skip_signature(true);
+            // An emulator takes any, but the client wants to have one.
+            .with_config(GoogleConfigKey::BearerToken, "emulator");
     }
     builder
         .with_bucket_name(bucket)

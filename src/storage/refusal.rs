@@ -97,12 +97,7 @@ pub(super) fn sort(error: &object_store::Error) -> Refusal {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     let mut http = false;
     while let Some(inner) = cause {
-        if inner.is::<rustls::Error>()
-            || inner
-                .downcast_ref::<std::io::Error>()
-                .and_then(std::io::Error::get_ref)
-                .is_some_and(|inner| inner.is::<rustls::Error>())
-        {
+        if is_of_tls(inner) {
             return Refusal::Certificate;
         }
         http |= inner.is::<HttpError>();
@@ -123,6 +118,17 @@ pub(super) fn sort(error: &object_store::Error) -> Refusal {
     } else {
         Refusal::Other
     }
+}
+
+/// Whether TLS is what failed, in however many system errors that is wrapped.
+fn is_of_tls(error: &(dyn StdError + 'static)) -> bool {
+    if error.is::<rustls::Error>() {
+        return true;
+    }
+    let wrapped = error.downcast_ref::<std::io::Error>();
+    wrapped
+        .and_then(std::io::Error::get_ref)
+        .is_some_and(|inner| is_of_tls(inner))
 }
 
 /// All that an error and its causes say.

@@ -282,8 +282,11 @@ fn empty() -> PutPayloadMut {
 
 /// Removes what was sent of an object that will not be.
 async fn abort(bucket: Arc<Bucket>, path: Path, mut upload: Upload) {
-    upload.running.shutdown().await;
-    let aborting = bucket.steady().abort_multipart(&path, &upload.id);
+    let aborting = async {
+        // A part that arrives after the abort would stay.
+        while upload.running.join_next().await.is_some() {}
+        bucket.steady().abort_multipart(&path, &upload.id).await
+    };
     // What made the upload fail is told; that parts are left as well can only be guessed.
     let _ = tokio::time::timeout(ABORT, aborting).await;
 }

@@ -41,6 +41,7 @@ Exit codes:
 
 Examples:
   pgstow dump -d shop -f shop.pgstow
+  pgstow dump -d shop -f s3://backups/shop.pgstow --encrypt-to age1…
   pgstow restore -d postgres --create shop.pgstow
   pgstow dump postgres://app@db1/shop -f - | pgstow restore -d postgres://app@db2/shop -
   pgstow verify shop.pgstow --against postgres://app@db2/shop
@@ -62,7 +63,7 @@ pub enum Command {
     /// List what is in an archive
     List(Box<List>),
     /// Check every byte of an archive, and compare it with a live database
-    Verify(Verify),
+    Verify(Box<Verify>),
     /// Write an archive as a plain SQL script
     Sql(Box<Sql>),
 }
@@ -89,6 +90,50 @@ pub struct Server {
     /// SET ROLE after logging in
     #[arg(long, value_name = "ROLE")]
     pub role: Option<String>,
+}
+
+/// Where a passphrase comes from.
+#[derive(Debug, Default, Group)]
+#[command(next_help_heading = "Encryption")]
+pub struct PassphraseFrom {
+    /// A passphrase, the first line of this file (also in PGSTOW_PASSPHRASE)
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<String>,
+    /// A passphrase, the first line that this shell command writes
+    #[arg(long, value_name = "COMMAND")]
+    pub passphrase_command: Option<String>,
+}
+
+/// For whom an archive is encrypted.
+#[derive(Debug, Default, Group)]
+#[command(next_help_heading = "Encryption")]
+pub struct Encrypt {
+    /// Encrypt for the holder of the private key of this age1… public key (repeatable)
+    #[arg(long, value_name = "RECIPIENT")]
+    pub encrypt_to: Vec<String>,
+    /// Encrypt for all age1… public keys in this file, one a line (repeatable)
+    #[arg(long, value_name = "FILE")]
+    pub recipients_file: Vec<String>,
+    /// Encrypt with the passphrase in PGSTOW_PASSPHRASE
+    #[arg(long)]
+    pub encrypt_passphrase: bool,
+    #[command(flatten)]
+    pub passphrase: PassphraseFrom,
+}
+
+/// What an encrypted archive is read with.
+#[derive(Debug, Default, Group)]
+#[command(next_help_heading = "Encryption")]
+pub struct Decrypt {
+    /// Private keys for encrypted archives, as age-keygen writes them (repeatable; also in
+    /// PGSTOW_IDENTITY)
+    #[arg(long, value_name = "FILE")]
+    pub identity: Vec<String>,
+    /// Private keys, as this shell command writes them
+    #[arg(long, value_name = "COMMAND")]
+    pub identity_command: Option<String>,
+    #[command(flatten)]
+    pub passphrase: PassphraseFrom,
 }
 
 /// What is said while working.
@@ -432,7 +477,7 @@ pub struct Dump {
     pub dbname: Option<String>,
     #[command(flatten)]
     pub server: Server,
-    /// Where the archive goes; `-` is standard output
+    /// Where the archive goes: a file, s3://, gs:// or az:// URL, or `-` for standard output
     #[arg(short = 'f', long, value_name = "FILE", help_heading = "Output")]
     pub file: Option<String>,
     /// Compression: zstd[:1-22], gzip[:1-9], lz4, none
@@ -452,6 +497,8 @@ pub struct Dump {
         help_heading = "Output"
     )]
     pub copy_format: String,
+    #[command(flatten)]
+    pub encrypt: Encrypt,
     #[command(flatten)]
     pub what: What,
     #[command(flatten)]
@@ -482,7 +529,7 @@ Examples:
   pgstow list shop.pgstow > shop.list   # edit it, then
   pgstow restore -d shop_copy -L shop.list shop.pgstow")]
 pub struct Restore {
-    /// The archive; `-` is standard input
+    /// The archive: a file, s3://, gs:// or az:// URL, or `-` for standard input
     #[arg(value_name = "FILE")]
     pub file: String,
     /// Target: database name, URI or `key=value` string
@@ -534,6 +581,8 @@ pub struct Restore {
     pub target_version: Option<String>,
     #[command(flatten)]
     pub resources: Resources,
+    #[command(flatten)]
+    pub decrypt: Decrypt,
     #[command(flatten)]
     pub messages: Messages,
 }
@@ -618,7 +667,7 @@ Examples:
   pgstow list -t 'sales.*' shop.pgstow  # what restore -t 'sales.*' would take
   pgstow list --json shop.pgstow | jq -r 'select(.table) | [.name, .table.rows] | @tsv'")]
 pub struct List {
-    /// The archive; `-` is standard input
+    /// The archive: a file, s3://, gs:// or az:// URL, or `-` for standard input
     #[arg(value_name = "FILE")]
     pub file: String,
     #[command(flatten)]
@@ -627,6 +676,8 @@ pub struct List {
     pub pick: Pick,
     #[command(flatten)]
     pub left_out: LeftOut,
+    #[command(flatten)]
+    pub decrypt: Decrypt,
     /// One JSON object per line
     #[arg(long, help_heading = "Messages")]
     pub json: bool,
@@ -639,7 +690,7 @@ Examples:
   pgstow verify shop.pgstow
   pgstow verify shop.pgstow --against postgres://app@db2/shop -j 4")]
 pub struct Verify {
-    /// The archive; `-` is standard input
+    /// The archive: a file, s3://, gs:// or az:// URL, or `-` for standard input
     #[arg(value_name = "FILE")]
     pub file: String,
     /// Also compare every table with this live database: name, URI or `key=value` string
@@ -650,6 +701,8 @@ pub struct Verify {
     /// Number of sessions that read the live database [default: number of cores, at most 8]
     #[arg(short = 'j', long, value_name = "N", help_heading = "How")]
     pub jobs: Option<String>,
+    #[command(flatten)]
+    pub decrypt: Decrypt,
     #[command(flatten)]
     pub messages: Messages,
 }
@@ -663,7 +716,7 @@ Examples:
   pgstow sql --schema-only shop.pgstow > shop.sql
   pgstow sql shop.pgstow | psql -v ON_ERROR_STOP=1 -d shop_copy")]
 pub struct Sql {
-    /// The archive; `-` is standard input
+    /// The archive: a file, s3://, gs:// or az:// URL, or `-` for standard input
     #[arg(value_name = "FILE")]
     pub archive: String,
     /// Where the script goes; `-` is standard output
@@ -699,6 +752,8 @@ pub struct Sql {
     pub pick: Pick,
     #[command(flatten)]
     pub left_out: LeftOut,
+    #[command(flatten)]
+    pub decrypt: Decrypt,
     #[command(flatten)]
     pub messages: Messages,
 }

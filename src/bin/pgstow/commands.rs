@@ -9,10 +9,11 @@ use std::time::Instant;
 use indicatif::{HumanBytes, HumanCount};
 use pgstow::archive::Section;
 use pgstow::connect::Config;
+use pgstow::encryption::{Keys, Recipients};
 use pgstow::error::{Error, Kind, Result};
 use pgstow::ops::{
     ClusterReport, Input, ListReport, Plan, RestoreReport, TableComparison, VerifyReport,
-    create_output, dump_all, restore_all,
+    create_output, dump_all, encrypted, restore_all,
 };
 use pgstow::report::Observer;
 use pgstow::storage::Overwrite;
@@ -82,7 +83,7 @@ async fn command(
         Command::Restore(args) => restore(*args, output, &progress, cancel).await,
         Command::Copy(args) => copy(*args, output, &progress, cancel).await,
         Command::List(args) => list(*args, output, cancel).await,
-        Command::Verify(args) => verify(args, output, &progress, cancel).await,
+        Command::Verify(args) => verify(*args, output, &progress, cancel).await,
         Command::Sql(args) => sql(*args, output, &progress, cancel).await,
     };
     ticking.abort();
@@ -110,6 +111,26 @@ async fn unless<T>(cancel: &CancellationToken, work: impl Future<Output = Result
         () = cancel.cancelled() => Err(Error::new(Kind::Interrupted, "interrupted")),
         done = work => done,
     }
+}
+
+/// The archive, decrypted where it is encrypted.
+async fn input(location: &str, keys: &Keys) -> Result<Input> {
+    Input::open(location).await?.decrypted(keys).await
+}
+
+/// What it means that an archive is encrypted, said where it is made.
+fn tell_encryption(output: &Output, recipients: &Recipients) {
+    let (how, needs) = match recipients {
+        Recipients::Keys(keys) => (
+            format!("for {} recipient(s)", keys.len()),
+            "the private key of one of them",
+        ),
+        Recipients::Passphrase(_) => ("with a passphrase".to_owned(), "it"),
+    };
+    summary(
+        output,
+        &format!("encrypted {how}: without {needs} nobody can read the archive"),
+    );
 }
 
 /// An archive on a screen helps nobody.
@@ -147,6 +168,7 @@ async fn dump(
         return tell_cluster(output, progress, "dump", &dumping.await?);
     }
     let sink = unless(&cancel, create_output(&dump.file, Overwrite::Replace)).await?;
+    let sink = unless(&cancel, encrypted(sink, dump.recipients.as_ref())).await?;
     let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
     let report = pgstow::dump(&config, sink, &dump.options, observer, cancel).await?;
     progress.clear();
@@ -164,6 +186,9 @@ async fn dump(
             report.seconds,
         ),
     );
+    if let Some(recipients) = &dump.recipients {
+        tell_encryption(output, recipients);
+    }
     Ok(Outcome::Done)
 }
 
@@ -175,7 +200,7 @@ async fn restore(
 ) -> Result<Outcome<'static>> {
     let restore = settings::Restore::new(args)?;
     let Some(config) = restore.config else {
-        let input = unless(&cancel, Input::open(&restore.file)).await?;
+        let input = unless(&cancel, input(&restore.file, &restore.keys)).await?;
         let plan = unless(&cancel, pgstow::ops::restore_plan(input, &restore.options)).await?;
         tell_plan(output, &plan)?;
         return Ok(Outcome::Done);
@@ -187,7 +212,7 @@ async fn restore(
         let restoring = restore_all(&config, directory, options, exclude, observer, cancel);
         return tell_cluster(output, progress, "restore", &restoring.await?);
     }
-    let input = unless(&cancel, Input::open(&restore.file)).await?;
+    let input = unless(&cancel, input(&restore.file, &restore.keys)).await?;
     if restore.dry_run {
         let asking = pgstow::ops::restore_plan_for(&config, input, &restore.options);
         tell_plan(output, &unless(&cancel, asking).await?)?;
@@ -338,8 +363,8 @@ async fn list(
     output: &Output,
     cancel: CancellationToken,
 ) -> Result<Outcome<'static>> {
-    let (file, options) = settings::list(args)?;
-    let input = unless(&cancel, Input::open(&file)).await?;
+    let (file, keys, options) = settings::list(args)?;
+    let input = unless(&cancel, input(&file, &keys)).await?;
     let report = pgstow::list(input, &options, cancel).await?;
     if output.talk().json {
         output.json(&json!({ "event": "archive", "archive": report.manifest }));
@@ -443,7 +468,7 @@ async fn verify(
     if let Some(config) = verify.options.against.take() {
         verify.options.against = Some(ready(config, verify.password, output, &cancel).await?);
     }
-    let input = unless(&cancel, Input::open(&verify.file)).await?;
+    let input = unless(&cancel, input(&verify.file, &verify.keys)).await?;
     let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
     let report = pgstow::verify(input, &verify.options, observer, cancel).await?;
     progress.clear();
@@ -512,7 +537,7 @@ async fn sql(
     cancel: CancellationToken,
 ) -> Result<Outcome<'static>> {
     let sql = settings::Sql::new(args)?;
-    let input = unless(&cancel, Input::open(&sql.archive)).await?;
+    let input = unless(&cancel, input(&sql.archive, &sql.keys)).await?;
     let sink = unless(&cancel, create_output(&sql.file, Overwrite::Replace)).await?;
     let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
     let report = pgstow::sql_script(input, sink, &sql.options, observer, cancel).await;

@@ -8,6 +8,7 @@
 mod args;
 mod commands;
 mod exit;
+mod keys;
 mod output;
 mod progress;
 mod prompt;

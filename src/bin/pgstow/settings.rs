@@ -8,6 +8,7 @@ use pgstow::EntryFilter;
 use pgstow::archive::{Codec, Section, Sections};
 use pgstow::catalog::Selection;
 use pgstow::connect::{Config, ConfigSource, Environment, PasswordPrompt, ProcessEnv};
+use pgstow::encryption::{Keys, Recipients};
 use pgstow::error::{Error, Kind, Result};
 use pgstow::ops::{
     Comparison, CopyFormatChoice, CopyOptions, DumpOptions, GlobalsOptions, ListOptions, Needs,
@@ -16,8 +17,9 @@ use pgstow::ops::{
 };
 use pgstow::select::{Content, Globals, LeaveOut, Rule};
 use pgstow::sql::{Quoting, ServerVersion};
+use pgstow::storage::Location;
 
-use super::args;
+use super::{args, keys};
 
 /// How much is said, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,8 @@ pub struct Dump {
     pub config: Config,
     pub password: PasswordPrompt,
     pub file: String,
+    /// For whom the archive is encrypted.
+    pub recipients: Option<Recipients>,
     pub options: DumpOptions,
 }
 
@@ -63,6 +67,7 @@ pub struct Restore {
     pub file: String,
     /// Whether only the plan is shown.
     pub dry_run: bool,
+    pub keys: Keys,
     pub options: RestoreOptions,
 }
 
@@ -82,6 +87,7 @@ pub struct Copy {
 pub struct Verify {
     pub file: String,
     pub password: PasswordPrompt,
+    pub keys: Keys,
     pub options: VerifyOptions,
 }
 
@@ -90,6 +96,7 @@ pub struct Verify {
 pub struct Sql {
     pub archive: String,
     pub file: String,
+    pub keys: Keys,
     pub options: SqlOptions,
 }
 
@@ -109,7 +116,12 @@ impl Dump {
             .globals
             .all_databases
             .then(|| args.globals.exclude_database.clone());
+        let recipients = keys::recipients(&args.encrypt)?;
         if all_databases.is_some() {
+            local_directory(&file)?;
+            if recipients.is_some() {
+                return Err(together("--all-databases", "encryption"));
+            }
             if file == "-" {
                 return Err(together("--all-databases", "-f -")
                     .with_hint("the archives go into a directory: -f DIRECTORY"));
@@ -144,6 +156,7 @@ impl Dump {
             config,
             password,
             file,
+            recipients,
             options,
         })
     }
@@ -202,6 +215,7 @@ impl Restore {
             password,
             file: args.file,
             dry_run: args.dry_run,
+            keys: keys::keys(&args.decrypt)?,
             options,
         })
     }
@@ -313,13 +327,26 @@ impl Verify {
         Ok(Self {
             file: args.file,
             password,
+            keys: keys::keys(&args.decrypt)?,
             options,
         })
     }
 }
 
+/// The directory of --all-databases, which is a local one.
+fn local_directory(file: &str) -> Result<()> {
+    match Location::parse(file)? {
+        Location::Object(_) => Err(Error::new(
+            Kind::Usage,
+            "option --all-databases needs a local directory, not an object store",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// What is listed of an archive.
-pub fn list(args: args::List) -> Result<(String, ListOptions)> {
+pub fn list(args: args::List) -> Result<(String, Keys, ListOptions)> {
+    let keys = keys::keys(&args.decrypt)?;
     let mut options = ListOptions::default();
     options.content = content(&args.what)?;
     options.sections = sections(&args.what)?;
@@ -328,7 +355,7 @@ pub fn list(args: args::List) -> Result<(String, ListOptions)> {
         ..leave_out(&args.what, &args.left_out)
     };
     options.filter = filter(args.what, args.pick, &args.file)?;
-    Ok((args.file, options))
+    Ok((args.file, keys, options))
 }
 
 impl Sql {
@@ -350,6 +377,7 @@ impl Sql {
         Ok(Self {
             archive: args.archive,
             file: args.file,
+            keys: keys::keys(&args.decrypt)?,
             options,
         })
     }

@@ -1,0 +1,193 @@
+//! A network between the client and a store that loses, delays and cuts what it is told to.
+
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// What happens to a request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Harm {
+    /// It never arrives.
+    Lost,
+    /// It is done, and the answer never arrives.
+    AnswerLost,
+    /// It is done, and half of the answer arrives.
+    AnswerCut,
+    /// It is not done, and the answer is this status.
+    Refused(u16),
+    /// It is done, and the answer is this status.
+    DoneAndRefused(u16),
+    /// It is not done, and the answer has this error code.
+    Coded(&'static str),
+    /// It takes a while.
+    Late,
+}
+
+struct State {
+    upstream: u16,
+    without_conditions: bool,
+    always: Option<Harm>,
+    /// At which request, counted from 1.
+    once: Mutex<Option<(usize, Harm)>>,
+    requests: AtomicUsize,
+    /// Bytes of answers that were passed on.
+    down: AtomicU64,
+    seen: Mutex<Vec<String>>,
+}
+
+/// A port that stands for the store's; one request per connection.
+pub struct Network {
+    port: u16,
+    state: Arc<State>,
+}
+
+impl Network {
+    pub fn new(upstream: u16) -> Self {
+        Self::start(State {
+            upstream,
+            without_conditions: false,
+            always: None,
+            once: Mutex::new(None),
+            requests: AtomicUsize::new(0),
+            down: AtomicU64::new(0),
+            seen: Mutex::new(Vec::new()),
+        })
+    }
+
+    fn start(state: State) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::new(state);
+        let shared = Arc::clone(&state);
+        // Both end with the process.
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let state = Arc::clone(&shared);
+                thread::spawn(move || pass(client, &state));
+            }
+        });
+        Self { port, state }
+    }
+
+    fn changed(self, change: impl FnOnce(&mut State)) -> Self {
+        let mut state = State {
+            upstream: self.state.upstream,
+            without_conditions: self.state.without_conditions,
+            always: self.state.always,
+            once: Mutex::new(None),
+            requests: AtomicUsize::new(0),
+            down: AtomicU64::new(0),
+            seen: Mutex::new(Vec::new()),
+        };
+        change(&mut state);
+        Self::start(state)
+    }
+
+    /// Takes conditions out of requests that write.
+    pub fn without_conditions(self) -> Self {
+        self.changed(|state| state.without_conditions = true)
+    }
+
+    pub fn always(self, harm: Harm) -> Self {
+        self.changed(|state| state.always = Some(harm))
+    }
+
+    /// Begins to count anew, and harms the request of this number.
+    pub fn harm(&self, number: usize, harm: Harm) {
+        *self.state.once.lock().unwrap() = Some((number, harm));
+        self.state.requests.store(0, Ordering::SeqCst);
+        self.state.seen.lock().unwrap().clear();
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The first lines of the requests.
+    pub fn seen(&self) -> Vec<String> {
+        self.state.seen.lock().unwrap().clone()
+    }
+
+    /// Bytes of all answers since the last call.
+    pub fn take_bytes(&self) -> u64 {
+        self.state.down.swap(0, Ordering::SeqCst)
+    }
+}
+
+/// Whatever breaks here is a broken connection to the client, which is what is tested.
+fn pass(client: TcpStream, state: &State) {
+    let _ = try_pass(client, state);
+}
+
+fn try_pass(mut client: TcpStream, state: &State) -> io::Result<()> {
+    let mut reader = BufReader::new(client.try_clone()?);
+    let mut head = String::new();
+    let (mut first, mut length) = (String::new(), 0_usize);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        let lower = line.to_lowercase();
+        if first.is_empty() {
+            first = line.trim().to_owned();
+        }
+        if line == "\r\n" {
+            break;
+        }
+        if let Some(value) = lower.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        if lower.starts_with("connection:")
+            || (state.without_conditions && lower.starts_with("if-none-match:"))
+        {
+            continue;
+        }
+        head.push_str(&line);
+    }
+    head.push_str("Connection: close\r\n\r\n");
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+
+    let number = state.requests.fetch_add(1, Ordering::SeqCst) + 1;
+    state.seen.lock().unwrap().push(first);
+    let once = *state.once.lock().unwrap();
+    let harm = once
+        .filter(|(at, _)| *at == number)
+        .map(|(_, harm)| harm)
+        .or(state.always);
+    match harm {
+        Some(Harm::Lost) => return Ok(()),
+        Some(Harm::Refused(status)) => return refuse(&mut client, status, "Harmed"),
+        Some(Harm::Coded(code)) => return refuse(&mut client, 400, code),
+        Some(Harm::Late) => thread::sleep(Duration::from_millis(30)),
+        _ => {}
+    }
+    let mut upstream = TcpStream::connect(("127.0.0.1", state.upstream))?;
+    upstream.write_all(head.as_bytes())?;
+    upstream.write_all(&body)?;
+    let mut answer = Vec::new();
+    upstream.read_to_end(&mut answer)?;
+    match harm {
+        Some(Harm::AnswerLost) => return Ok(()),
+        Some(Harm::DoneAndRefused(status)) => return refuse(&mut client, status, "Harmed"),
+        Some(Harm::AnswerCut) => answer.truncate(answer.len() / 2),
+        _ => {}
+    }
+    state.down.fetch_add(answer.len() as u64, Ordering::SeqCst);
+    client.write_all(&answer)
+}
+
+fn refuse(client: &mut TcpStream, status: u16, code: &str) -> io::Result<()> {
+    let body = format!("<Error><Code>{code}</Code><Message>the network did it</Message></Error>");
+    client.write_all(
+        format!(
+            "HTTP/1.1 {status} Harmed\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
+        .as_bytes(),
+    )
+}
