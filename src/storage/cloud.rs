@@ -211,7 +211,13 @@ impl Bucket {
             ) => plain().await.map(|_| Put::Written),
             Err(error) if sort(&error) == Refusal::Condition => {
                 // Perhaps by this very call, whose first answer was lost.
-                let found = self.steady.get(path).await?.bytes().await?;
+                let read = async { self.steady.get(path).await?.bytes().await };
+                let found = match read.await {
+                    Ok(found) => found,
+                    // It is gone again, or another writer's and not complete yet.
+                    Err(error) if sort(&error) == Refusal::NoObject => return Ok(Put::Exists),
+                    Err(error) => return Err(error),
+                };
                 let same = found.iter().eq(bytes.iter().flatten());
                 Ok(if same { Put::Written } else { Put::Exists })
             }
