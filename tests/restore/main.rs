@@ -10,6 +10,7 @@ mod archive;
 mod existing;
 mod failures;
 mod parallel;
+mod pieces;
 mod pipe;
 mod selection;
 mod verify;
