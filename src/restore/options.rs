@@ -98,7 +98,8 @@ pub struct RestoreOptions {
     /// What the target may hold before. Not asked with `clean`, and not for data alone or a
     /// section other than pre-data.
     pub target: TargetState,
-    /// Most bytes of rows in flight between archive, decompression and server.
+    /// Most bytes of rows in flight between archive, decompression and server; and, on the server, most
+    /// that the sessions' `maintenance_work_mem` is raised to in all.
     pub memory_bytes: u64,
     /// Goes on with a restore of the same archive with the same options into the same target that
     /// did not come to its end. Where there is none, begins one.

@@ -18,7 +18,7 @@ use super::outcome::Outcome;
 use super::serial::{
     Absent, BATCH_STEPS, drop_objects, make_definitions, refuse_absent, unless_cancelled,
 };
-use super::session::{self, Session, Setup};
+use super::session::{self, Session, Setup, Share};
 use super::shared::{Shared, Transactions};
 use super::triggers::Switcher;
 use super::{
@@ -922,7 +922,11 @@ impl Target<'_> {
 
     async fn set_up(&self, mut wire: Wire) -> Result<(Wire, Setup)> {
         let role = self.options.role.as_deref();
-        let setup = Setup::ask(&mut wire, &self.encoding, role, self.options.jobs).await?;
+        let share = Share {
+            jobs: self.options.jobs,
+            memory_bytes: self.options.memory_bytes,
+        };
+        let setup = Setup::ask(&mut wire, &self.encoding, role, share).await?;
         setup.apply(&mut wire).await?;
         Ok((wire, setup))
     }

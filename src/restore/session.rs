@@ -6,9 +6,31 @@ use crate::connect::{Canceller, Config, Wire};
 use crate::error::{Context, Error, Kind, Result};
 use crate::sql::{ident, literal};
 
-/// Memory for building indexes that all sessions share, in kilobytes, when the server's own
-/// setting is smaller: eight sessions with PostgreSQL's default of 64 MB each.
-const MAINTENANCE_KB: u64 = 512 * 1024;
+/// What the sessions of a restore share of the server's means for building indexes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Share {
+    pub(super) jobs: usize,
+    /// For all of them together.
+    pub(super) memory_bytes: u64,
+}
+
+impl Share {
+    /// What `maintenance_work_mem` is raised to, in kilobytes; none where the server's own is as large.
+    /// One command keeps to it with all of its parallel workers.
+    fn maintenance_kb(self, own_kb: u64) -> Option<u64> {
+        // The most that the server takes.
+        let most = u64::from(i32::MAX.unsigned_abs());
+        let share = (self.memory_bytes >> 10) / self.jobs.max(1) as u64;
+        Some(share.min(most)).filter(|&share| share > own_kb)
+    }
+
+    /// What `max_parallel_maintenance_workers` is lowered to; none where it is low enough. The server
+    /// has one pool of parallel workers: who comes first would have those of all others.
+    fn parallel_workers(self, own: u64, pool: u64) -> Option<u64> {
+        let share = (pool / self.jobs.max(1) as u64).max(1);
+        Some(share).filter(|&share| share < own)
+    }
+}
 
 /// Settings that must have these values whatever role, database or server say; those a server
 /// does not know are left out.
@@ -52,7 +74,7 @@ impl Setup {
         wire: &mut Wire,
         encoding: &str,
         role: Option<&str>,
-        jobs: usize,
+        share: Share,
     ) -> Result<Self> {
         let known = wire
             .query(
@@ -82,10 +104,17 @@ impl Setup {
                 statements.push(set(name, value));
             }
         }
-        let own_kb: Option<u64> = value_of("maintenance_work_mem").and_then(|kb| kb.parse().ok());
-        let share_kb = MAINTENANCE_KB / jobs.max(1) as u64;
-        if own_kb.is_some_and(|own| own < share_kb) {
-            statements.push(set("maintenance_work_mem", &format!("{share_kb}kB")));
+        let number = |name: &str| -> Option<u64> { value_of(name)?.parse().ok() };
+        if let Some(own_kb) = number("maintenance_work_mem")
+            && let Some(kb) = share.maintenance_kb(own_kb)
+        {
+            statements.push(set("maintenance_work_mem", &format!("{kb}kB")));
+        }
+        let workers = "max_parallel_maintenance_workers";
+        if let (Some(own), Some(pool)) = (number(workers), number("max_parallel_workers"))
+            && let Some(share) = share.parallel_workers(own, pool)
+        {
+            statements.push(set(workers, &share.to_string()));
         }
         if let Some(role) = role {
             statements.push(format!("SET ROLE {}", ident(role)));
@@ -177,5 +206,34 @@ impl Session {
     /// Whether the connection has ended with this error, and not by our own doing.
     pub(super) fn is_lost(&self, error: &Error) -> bool {
         self.wire.is_broken() && matches!(error.kind(), Kind::ConnectionLost | Kind::Server)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_share_what_they_may_take() {
+        let share = |jobs, mib: u64| Share {
+            jobs,
+            memory_bytes: mib << 20,
+        };
+        let mb = 1024;
+        assert_eq!(share(2, 256).maintenance_kb(64 * mb), Some(128 * mb));
+        assert_eq!(share(1, 2048).maintenance_kb(64 * mb), Some(2048 * mb));
+        // What the server has is not lowered.
+        assert_eq!(share(4, 256).maintenance_kb(64 * mb), None);
+        assert_eq!(share(8, 256).maintenance_kb(64 * mb), None);
+        assert_eq!(
+            share(1, 4 << 20).maintenance_kb(64 * mb),
+            Some(2_147_483_647)
+        );
+        // Two workers for a command and eight in all are what a server has by itself.
+        assert_eq!(share(4, 256).parallel_workers(2, 8), None);
+        assert_eq!(share(5, 256).parallel_workers(2, 8), Some(1));
+        assert_eq!(share(30, 256).parallel_workers(2, 8), Some(1));
+        assert_eq!(share(30, 256).parallel_workers(0, 8), None);
+        assert_eq!(share(3, 256).parallel_workers(8, 16), Some(5));
     }
 }
