@@ -8,7 +8,8 @@ use crate::sql::{Quoting, ServerVersion, ident, literal};
 
 use super::{DumpOptions, SnapshotMode};
 
-/// The settings, each one statement. The control plane and the data plane send the same ones.
+/// The settings, each one statement; they go to the server in one message. The control plane and the
+/// data plane send the same ones.
 ///
 /// `TimeZone` and `lc_monetary` are in the list because they change how `timestamptz` and `money`
 /// are written as text, and so the content fingerprint of a table.
@@ -84,12 +85,14 @@ pub(super) async fn begin_leader(
             ),
         ));
     }
-    for statement in settings(version).into_iter().chain(asked_for(options)) {
-        client
-            .batch_execute(statement)
-            .await
-            .context_with(|| "set up session")?;
-    }
+    let statements: Vec<&str> = settings(version)
+        .into_iter()
+        .chain(asked_for(options))
+        .collect();
+    client
+        .batch_execute(&statements.join("; "))
+        .await
+        .context_with(|| "set up session")?;
     if let Some(role) = &options.role {
         client
             .batch_execute(&format!("SET ROLE {}", ident(role)))
@@ -158,24 +161,19 @@ pub(super) async fn begin_beside(
     options: &DumpOptions,
 ) -> Result<()> {
     let client = session.client();
-    for statement in set_up(session.server_version(), options) {
-        client
-            .batch_execute(&statement)
-            .await
-            .context_with(|| "set up session")?;
-    }
+    client
+        .batch_execute(&set_up(session.server_version(), options).join("; "))
+        .await
+        .context_with(|| "set up session")?;
     // The leader has the locks that deparsing takes again, and this session does not: it would wait
     // behind somebody who waits for the leader, and nobody would see that.
     let mut begin = join(snapshot, options);
     begin.push("SET LOCAL lock_timeout = '1s'".to_owned());
-    for statement in begin {
-        client
-            .batch_execute(&statement)
-            .await
-            .context_with(|| "use the leader's snapshot")
-            .map_err(|error| error.with_hint(NO_POOLER))?;
-    }
-    Ok(())
+    client
+        .batch_execute(&begin.join("; "))
+        .await
+        .context_with(|| "use the leader's snapshot")
+        .map_err(|error| error.with_hint(NO_POOLER))
 }
 
 const NO_POOLER: &str = "workers share the leader's snapshot: connect straight to the server, \
