@@ -1,7 +1,8 @@
 //! Keys and foreign keys of large tables, which are made in pieces: what comes out is the same however
 //! many sessions there are, and wherever a restore is interrupted and goes on.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::thread::sleep;
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::selection::{dumped, restored};
 use super::support::{
-    Db, Server, assert_same_data, assert_same_schema, assert_same_text, pg_dump_schema, pgstow, run,
+    Db, Server, assert_same_data, assert_same_text, pg_dump_schema, pgstow, run, table_hashes,
 };
 
 /// All that keys and foreign keys of large tables can be. What not every server knows follows.
@@ -83,7 +84,40 @@ const FROM_18: &str = r#"
     INSERT INTO lasts SELECT int4range(n, n + 1), int4range(n, n + 1), repeat(md5(n::text), 4) FROM generate_series(1, 9000) n;
 "#;
 
-fn source(server: &Arc<Server>) -> Db {
+/// A database with all of that, dumped.
+struct Source {
+    db: Db,
+    _dir: tempfile::TempDir,
+    archive: PathBuf,
+    schema: String,
+    hashes: BTreeMap<String, (i64, String)>,
+    inside: String,
+}
+
+impl Source {
+    fn make(server: &Arc<Server>) -> Self {
+        let db = large(server);
+        let (dir, archive) = dumped(&db, &["-j2"]);
+        Self {
+            archive,
+            schema: pg_dump_schema(&db),
+            hashes: table_hashes(&db),
+            inside: db.query_one(INSIDE),
+            _dir: dir,
+            db,
+        }
+    }
+
+    fn assert_same(&self, target: &Db) {
+        assert_same_text(&self.schema, &pg_dump_schema(target));
+        assert_eq!(self.hashes, table_hashes(target));
+        assert_eq!(target.query_one(JOURNALS), "0");
+        // pg_dump says neither which index a foreign key has, nor what a server checks at once.
+        assert_eq!(self.inside, target.query_one(INSIDE));
+    }
+}
+
+fn large(server: &Arc<Server>) -> Db {
     let db = server.create_db("large");
     db.psql(LARGE);
     if server.major() >= 15 {
@@ -98,14 +132,6 @@ fn source(server: &Arc<Server>) -> Db {
     }
     db.psql("ANALYZE");
     db
-}
-
-fn assert_same(source: &Db, target: &Db) {
-    assert_same_schema(source, target);
-    assert_same_data(source, target);
-    assert_eq!(target.query_one(JOURNALS), "0");
-    // pg_dump says neither which index a foreign key has, nor what a server checks at once.
-    assert_eq!(target.query_one(INSIDE), source.query_one(INSIDE));
 }
 
 const JOURNALS: &str = "SELECT count(*) FROM pg_namespace WHERE nspname = 'pgstow restore journal'";
@@ -135,8 +161,7 @@ fn however_many_sessions_the_outcome_is_the_same() {
         let server = Server::builder(major)
             .option("log_statement", "all")
             .start();
-        let source = source(&server);
-        let (_dir, archive) = dumped(&source, &["-j2"]);
+        let source = Source::make(&server);
         for (options, keys, foreign_keys) in [
             (&["-j4"][..], true, true),
             // What fails is not to be there afterwards: no foreign key that was never validated.
@@ -146,11 +171,21 @@ fn however_many_sessions_the_outcome_is_the_same() {
         ] {
             let target = server.create_db("made");
             let before = server.log().len();
-            restored(&target, &archive, options).success();
+            restored(&target, &source.archive, options).success();
             let (attached, validated) = pieces_in(&server.log()[before..]);
             assert_eq!(attached, usize::from(keys), "{major}: {options:?}");
             assert_eq!(validated > 0, foreign_keys, "{major}: {options:?}");
-            assert_same(&source, &target);
+            source.assert_same(&target);
+        }
+        if major == 18 {
+            let (piped, copied) = (server.create_db("piped"), server.create_db("copied"));
+            let mut command = pgstow();
+            command.args(["restore", "-q", "-j4", "-d", &piped.url(), "-"]);
+            command.stdin(std::fs::File::open(&source.archive).unwrap());
+            assert!(command.status().unwrap().success());
+            source.assert_same(&piped);
+            run(pgstow().args(["copy", "-j4", &source.db.url(), &copied.url()])).success();
+            source.assert_same(&copied);
         }
     }
 }
@@ -221,11 +256,14 @@ const HALVES: [(&str, &str); 2] = [
 
 #[test]
 fn a_restore_goes_on_between_pieces() {
-    for (major, clean) in [(18, false), (18, true), (13, false)] {
+    for (major, rounds) in [
+        (18, &[(0, false), (0, true), (1, false)][..]),
+        (13, &[(1, true)]),
+    ] {
         let server = Server::start(major);
-        let source = source(&server);
-        let (_dir, archive) = dumped(&source, &["-j2"]);
-        for (at, (words, half)) in HALVES.into_iter().enumerate() {
+        let source = Source::make(&server);
+        for &(at, clean) in rounds {
+            let (words, half): (&str, &str) = HALVES[at];
             let target = server.create_db("halves");
             let options = match clean {
                 true => ["--clean", "--if-exists"],
@@ -233,18 +271,18 @@ fn a_restore_goes_on_between_pieces() {
                 false => ["--allow-non-empty", "--quiet"],
             };
             if clean {
-                restored(&target, &archive, &["-j4"]).success();
+                restored(&target, &source.archive, &["-j4"]).success();
             }
             stop_at(&target, words);
             let with = |more: &[&'static str]| [&options[..], more].concat();
-            let mut running = Running::start(&target, &archive, &with(&["-j4"]));
+            let mut running = Running::start(&target, &source.archive, &with(&["-j4"]));
             running.wait_for_stop(&target);
             running.child.kill().unwrap();
             running.child.wait().unwrap();
             assert_eq!(target.query_one(half), "1", "{words}");
             assert_eq!(target.query_one(JOURNALS), "1");
             // Killed once more at the same place.
-            let mut running = Running::start(&target, &archive, &with(&["-j3", "--resume"]));
+            let mut running = Running::start(&target, &source.archive, &with(&["-j3", "--resume"]));
             // The first run's session is stopped there too, until this one ends it.
             while !running
                 .said()
@@ -263,14 +301,14 @@ fn a_restore_goes_on_between_pieces() {
             stop_no_more(&target);
             // With one session nothing would be in pieces, had it not been begun so.
             let jobs = ["-j4", "-j1"][at];
-            restored(&target, &archive, &with(&[jobs, "--resume"])).success();
-            assert_same(&source, &target);
+            restored(&target, &source.archive, &with(&[jobs, "--resume"])).success();
+            source.assert_same(&target);
             // As if it had been killed between the end of the journal and its own.
-            let again = restored(&target, &archive, &["-j4", "--resume"]).expect_code(6);
+            let again = restored(&target, &source.archive, &["-j4", "--resume"]).expect_code(6);
             assert!(again.stderr.contains("is not empty"), "{}", again.stderr);
             if clean && at == 0 {
-                restored(&target, &archive, &with(&["-j4", "--resume"])).success();
-                assert_same(&source, &target);
+                restored(&target, &source.archive, &with(&["-j4", "--resume"])).success();
+                source.assert_same(&target);
             }
         }
     }
@@ -279,12 +317,11 @@ fn a_restore_goes_on_between_pieces() {
 #[test]
 fn a_session_that_ends_between_pieces_is_replaced() {
     let server = Server::start(18);
-    let source = source(&server);
-    let (_dir, archive) = dumped(&source, &["-j2"]);
+    let source = Source::make(&server);
     for (words, half) in HALVES {
         let target = server.create_db("ended");
         stop_at(&target, words);
-        let mut running = Running::start(&target, &archive, &["-j4", "--allow-non-empty"]);
+        let mut running = Running::start(&target, &source.archive, &["-j4", "--allow-non-empty"]);
         running.wait_for_stop(&target);
         assert_eq!(target.query_one(half), "1", "{words}");
         stop_no_more(&target);
@@ -294,7 +331,7 @@ fn a_session_that_ends_between_pieces_is_replaced() {
         );
         let status = running.child.wait().unwrap();
         assert!(status.success(), "{}", running.said());
-        assert_same(&source, &target);
+        source.assert_same(&target);
     }
 }
 
