@@ -783,3 +783,63 @@ fn tpc_h() {
         round_trip(&source, &["-j", "2"], &["-j", "2"]);
     }
 }
+
+/// Eight sessions on rows of megabytes that do not compress: what they hold together stays under
+/// what `--memory` says, on the way out and on the way back.
+#[test]
+fn memory_stays_within_its_bound_however_long_rows_are() {
+    const BOUND: u64 = 256 << 20;
+    let server = Server::start(18);
+    let source = server.create_db("long rows");
+    source.psql(
+        "create table seed as select pg_read_binary_file('/dev/urandom', 0, 20000100) as data;
+         do $$ begin for t in 1..8 loop
+           execute format('create table long%s (id int, data bytea)', t);
+           execute format('alter table long%s alter data set storage external', t);
+           execute format('insert into long%s select i, substr(data, %s, i * 1000000)
+                             from seed, unnest(array[3, 20, 5]) i', t, t);
+         end loop; end $$;
+         drop table seed;",
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let archive = dir.path().join("long.pgstow");
+    let target = server.create_db("copy");
+    let bounded = |command: &mut Command| {
+        let peak = peak_of(command.args(["--quiet", "-j8", "--memory=256MB"]));
+        assert!(
+            (1..=BOUND).contains(&peak),
+            "{command:?}: {} MiB at the peak",
+            peak >> 20
+        );
+    };
+    bounded(
+        pgstow()
+            .args(["dump", "-d", &source.url(), "-f"])
+            .arg(&archive),
+    );
+    bounded(
+        pgstow()
+            .args(["restore", "-d", &target.url()])
+            .arg(&archive),
+    );
+    assert_same_data(&source, &target);
+}
+
+/// Runs a command to its end; the most memory that it had, in bytes.
+fn peak_of(command: &mut Command) -> u64 {
+    let mut child = command.spawn().unwrap();
+    let mut peak = 0;
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        let about = std::fs::read_to_string(format!("/proc/{}/status", child.id()));
+        let lines = about.iter().flat_map(|text| text.lines());
+        let mut marks = lines.filter_map(|line| line.strip_prefix("VmHWM:"));
+        let mark = marks.find_map(|mark| mark.split_whitespace().next()?.parse::<u64>().ok());
+        peak = mark.map_or(peak, |kib| kib * 1024);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    };
+    assert!(status.success(), "{command:?}: {status}");
+    peak
+}

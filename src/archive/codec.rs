@@ -129,7 +129,7 @@ const LZ4_SIZE: usize = 6;
 const BELIEVED: u64 = 64 << 20;
 
 /// Scratch space above this is given back after use.
-const SCRATCH_KEPT: usize = 32 << 20;
+const SCRATCH_KEPT: usize = 10 << 20;
 
 /// Compresses and hashes frames, one after the other, on one thread; contexts and buffers are
 /// reused. CPU work only: run it on a blocking worker.
@@ -234,12 +234,14 @@ impl Encoder {
         };
         packed
             .map_err(|error| Error::new(Kind::Failed, "compression failed").with_source(error))?;
-        // A copy of the right size: the scratch space is as large as the raw frame.
-        let stored = Bytes::copy_from_slice(&self.scratch);
         if self.scratch.capacity() > SCRATCH_KEPT {
-            self.scratch = Vec::new();
+            // What a giant row became is not had twice.
+            let mut stored = std::mem::take(&mut self.scratch);
+            stored.shrink_to_fit();
+            return Ok(Bytes::from(stored));
         }
-        Ok(stored)
+        // A copy of the right size: the scratch space is as large as the raw frame.
+        Ok(Bytes::copy_from_slice(&self.scratch))
     }
 }
 

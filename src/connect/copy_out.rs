@@ -8,11 +8,16 @@ use crate::connect::frames::{HEADER_BYTES, Stop};
 use crate::connect::server_message::Content;
 use crate::connect::wire::{self, Replies, Wire};
 use crate::error::{Error, Kind, Result};
+use crate::task::Permit;
+
+/// A row of more bytes than this takes its memory from the budget of [`Wire::bound_large_rows`].
+pub const LARGE_ROW: usize = 1 << 20;
 
 /// How far [`CopyOut::rows`] came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Walk {
-    /// The callback asked to stop; call again to go on with the next message.
+    /// The callback asked to stop, or [`CopyOut::take_large`] must be called before the next row can
+    /// come, which is only after a row; call again to go on with the next message.
     Paused,
     /// The stream has ended in good order.
     Done {
@@ -30,6 +35,10 @@ pub struct CopyOut<'a> {
     outcome: Walk,
     /// Others follow that were asked for together with this one.
     in_batch: bool,
+    /// The largest row that may come without more memory.
+    limit: usize,
+    /// What a large one has taken.
+    large: Option<Permit>,
 }
 
 /// Several COPY out that were asked for together, under way one after the other. Dropped before
@@ -112,7 +121,41 @@ impl<'a> CopyOut<'a> {
             replies: Some(Replies::new(Content::Rows)),
             outcome: Walk::Paused,
             in_batch: false,
+            limit: LARGE_ROW,
+            large: None,
         }
+    }
+
+    /// The memory that large rows have taken from the budget of [`Wire::bound_large_rows`], to be
+    /// kept as long as the rows are. While it is not taken away, a still larger row pauses
+    /// [`CopyOut::rows`].
+    pub fn take_large(&mut self) -> Option<Permit> {
+        self.limit = LARGE_ROW;
+        let large = self.large.take();
+        if large.is_some() {
+            // From here on the room that it came in is nobody's.
+            self.wire.link.inbox.shrink();
+        }
+        large
+    }
+
+    /// Takes memory for the row that is coming if it is a large one; `false` when what was taken
+    /// before must be taken away first: nobody waits for some while having some.
+    async fn admit(&mut self) -> Result<bool> {
+        let Some(budget) = &self.wire.large_rows else {
+            return Ok(true);
+        };
+        let bytes = self.wire.link.inbox.pending(backend::COPY_DATA_TAG)?;
+        if bytes <= self.limit {
+            return Ok(true);
+        }
+        if self.large.is_some() {
+            return Ok(false);
+        }
+        // Once as it comes in and once where it is put; then there, and compressed.
+        self.large = Some(budget.acquire(2 * bytes as u64).await?);
+        self.limit = bytes;
+        Ok(true)
     }
 
     /// Calls `row` with the payload of each message as it lies in the read buffer, until it says
@@ -137,10 +180,15 @@ impl<'a> CopyOut<'a> {
                     Walk::Paused => Err(Error::new(Kind::Failed, "the copy has already failed")),
                 };
             }
-            let link = &mut self.wire.link;
-            match link.inbox.walk(backend::COPY_DATA_TAG, &mut row)? {
+            let inbox = &mut self.wire.link.inbox;
+            match inbox.walk(backend::COPY_DATA_TAG, &mut row)? {
                 Stop::Paused => return Ok(Walk::Paused),
-                Stop::Incomplete => link.fill().await?,
+                Stop::Incomplete => {
+                    if !self.admit().await? {
+                        return Ok(Walk::Paused);
+                    }
+                    self.wire.link.fill().await?;
+                }
                 Stop::OtherMessage => self.take_other()?,
             }
         }
@@ -156,11 +204,15 @@ impl<'a> CopyOut<'a> {
             return Ok(());
         }
         self.wire.canceller().cancel().await?;
-        match self.rows(|_| ControlFlow::Continue(())).await {
-            // It may have ended before the request came.
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == Kind::Server => Ok(()),
-            Err(error) => Err(error),
+        loop {
+            drop(self.take_large());
+            match self.rows(|_| ControlFlow::Continue(())).await {
+                Ok(Walk::Paused) => {}
+                // It may have ended before the request came.
+                Ok(Walk::Done { .. }) => return Ok(()),
+                Err(error) if error.kind() == Kind::Server => return Ok(()),
+                Err(error) => return Err(error),
+            }
         }
     }
 

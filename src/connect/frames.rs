@@ -96,6 +96,18 @@ impl Inbox {
         &self.bytes[frame.payload.clone()]
     }
 
+    /// Length of the payload of the message of this type that has not arrived whole; 0 while that is not
+    /// known, or for another type.
+    ///
+    /// # Errors
+    /// As [`Inbox::next`].
+    pub(super) fn pending(&self, tag: u8) -> Result<usize> {
+        match self.bytes[self.start..].first_chunk::<HEADER_BYTES>() {
+            Some(header) if header[0] == tag => payload_length(header),
+            _ => Ok(0),
+        }
+    }
+
     /// Makes room to read: at least a whole buffer's worth, or the rest of a large message.
     pub(super) fn make_room(&mut self) -> Result<()> {
         if self.start > 0 {
@@ -106,6 +118,10 @@ impl Inbox {
             Some(header) => (payload_length(header)? + HEADER_BYTES).max(READ_BYTES),
             None => READ_BYTES,
         };
+        if self.bytes.capacity() > wanted.max(4 * READ_BYTES) && self.bytes.len() < wanted {
+            // The room that a large message took is not kept for what comes after it.
+            self.bytes.shrink_to(wanted);
+        }
         if self.bytes.capacity() < wanted {
             self.bytes.reserve_exact(wanted - self.bytes.len());
         } else if self.bytes.len() == self.bytes.capacity() {
@@ -230,7 +246,13 @@ mod tests {
             .extend_from_slice(&(10_000_004_u32).to_be_bytes());
         inbox.make_room().unwrap();
         assert!(inbox.bytes.capacity() >= 10_000_005);
-        inbox.start = inbox.bytes.len();
+        assert_eq!(inbox.pending(b'd').unwrap(), 10_000_000);
+        assert_eq!(inbox.pending(b'N').unwrap(), 0);
+        inbox.bytes.resize(10_000_005, b'x');
+        assert!(inbox.next().unwrap().is_some());
+        inbox.make_room().unwrap();
+        assert!(inbox.bytes.capacity() <= READ_BYTES);
+        inbox.bytes.reserve_exact(10_000_000);
         inbox.shrink();
         assert!(inbox.bytes.capacity() <= READ_BYTES);
     }

@@ -56,7 +56,7 @@ pub use cancel::Canceller;
 pub use config::{Config, ConfigSource, PasswordPrompt};
 pub use copy_batch::CopyBatch;
 pub use copy_in::CopyIn;
-pub use copy_out::{CopyOut, CopyOuts, Walk};
+pub use copy_out::{CopyOut, CopyOuts, LARGE_ROW, Walk};
 pub use environment::{Environment, ProcessEnv};
 pub use session::Session;
 pub use wire::{Apart, BatchError, Param, TransactionStatus, Wire};

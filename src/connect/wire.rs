@@ -19,6 +19,7 @@ use crate::connect::server_message::{Content, ServerMessage};
 use crate::connect::startup::Ready;
 use crate::error::{Error, Kind, Result};
 use crate::sql::ServerVersion;
+use crate::task::ByteBudget;
 
 /// A batch is sent on whenever this much of it has been encoded.
 const SEND_BYTES: usize = 1 << 20;
@@ -87,6 +88,8 @@ pub struct Wire {
     version: ServerVersion,
     canceller: Canceller,
     place: String,
+    /// What large rows of a COPY out take their memory from.
+    pub(super) large_rows: Option<ByteBudget>,
 }
 
 impl Wire {
@@ -98,7 +101,14 @@ impl Wire {
             version: ready.version,
             canceller: ready.canceller,
             place: ready.place,
+            large_rows: None,
         }
+    }
+
+    /// Has rows of more than [`LARGE_ROW`](crate::connect::LARGE_ROW) bytes that come by COPY wait for
+    /// memory from this budget: twice their length, see [`CopyOut::take_large`].
+    pub fn bound_large_rows(&mut self, budget: ByteBudget) {
+        self.large_rows = Some(budget);
     }
 
     /// The server's version.

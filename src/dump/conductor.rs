@@ -450,6 +450,7 @@ impl<'a> Dump<'a> {
                 cancellers: self.cancellers.clone(),
                 stop: self.stop.clone(),
                 lost: CancellationToken::new(),
+                large_rows: pipeline.large_rows(),
             }),
             work,
             pipeline,

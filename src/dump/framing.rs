@@ -95,6 +95,7 @@ impl<'a> Copy<'a> {
                     return Err(error);
                 }
             };
+            buffer.cover(stream.take_large());
             self.say(rows, buffer.bytes.len(), way);
             let number = framed.add(&stream)?;
             let pipeline = way.pipeline.clone();
@@ -203,7 +204,8 @@ impl Gathered {
         };
         let is_done = stream.is_done();
         let done = is_done.then(|| copy.done(framed.frames, stream.so_far()));
-        self.parcels.push(Parcel { frame, done });
+        let large = stream.take_large();
+        self.parcels.push(Parcel { frame, large, done });
         self.bytes += bytes;
         if self.bytes >= TOGETHER_BYTES || !is_done {
             self.seal(way);

@@ -39,6 +39,8 @@ pub(super) struct ChunkDone {
 /// One of several small things that are sealed and handed over together.
 pub(super) struct Parcel {
     pub frame: Option<RawFrame>,
+    /// What its large rows have taken.
+    pub large: Option<Permit>,
     /// Said after the frame is in the archive.
     pub done: Option<ChunkDone>,
 }
@@ -59,6 +61,7 @@ pub(super) enum Sealing {
 pub(super) struct Pipeline {
     sealing: Sealing,
     budget: ByteBudget,
+    large_rows: ByteBudget,
     slots: Arc<Semaphore>,
     encoders: Arc<Mutex<Vec<Encoder>>>,
     buffers: Buffers,
@@ -93,27 +96,30 @@ pub(super) struct Buffer {
     permit: Permit,
 }
 
+impl Buffer {
+    /// Has it count for what its large rows have taken, too.
+    pub fn cover(&mut self, large: Option<Permit>) {
+        if let Some(large) = large {
+            self.permit.join(large);
+        }
+    }
+}
+
 impl Pipeline {
     /// The way to `outlet`, in which no more than `memory_bytes` are at once.
     pub fn new(outlet: &Outlet, codec: Codec, memory_bytes: u64) -> (Self, Receiver) {
-        // A frame counts once: its compressed form is made while the raw one still exists, and is
-        // smaller; half of the bound is left for it and for the sockets' buffers.
-        let packed = memory_bytes / 2;
-        let (sealing, bound, buffers) = match outlet {
-            Outlet::Archive(_) => (Sealing::Packed(codec), packed, Buffers::default()),
-            // The sockets' buffers alone, on both sides.
-            Outlet::Relay(giver) => (
-                Sealing::AsItIs,
-                memory_bytes / 4 * 3,
-                Arc::clone(&giver.buffers),
-            ),
-            Outlet::Nowhere => (Sealing::Dropped, packed, Buffers::default()),
+        let (sealing, buffers) = match outlet {
+            Outlet::Archive(_) => (Sealing::Packed(codec), Buffers::default()),
+            Outlet::Relay(giver) => (Sealing::AsItIs, Arc::clone(&giver.buffers)),
+            Outlet::Nowhere => (Sealing::Dropped, Buffers::default()),
         };
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let (deliveries, receiver) = mpsc::channel(64);
         let pipeline = Self {
             sealing,
-            budget: ByteBudget::new(bound),
+            // The last quarter is for the sockets' buffers, the compressors and all else.
+            budget: ByteBudget::new(memory_bytes / 2),
+            large_rows: ByteBudget::new(memory_bytes / 4),
             slots: Arc::new(Semaphore::new(threads)),
             encoders: Arc::default(),
             buffers,
@@ -127,15 +133,28 @@ impl Pipeline {
         )
     }
 
+    /// What rows that are longer than a frame's slack take their memory from. Apart from frames: whoever
+    /// waits for it has a frame, and whoever has it needs no other, so that nobody waits in a circle.
+    pub fn large_rows(&self) -> ByteBudget {
+        self.large_rows.clone()
+    }
+
+    /// What some bytes count for while they are under way: for their compressed form as well.
+    fn weight(&self, bytes: usize) -> u64 {
+        let forms = match self.sealing {
+            Sealing::Packed(_) => 2,
+            Sealing::AsItIs | Sealing::Dropped => 1,
+        };
+        forms * bytes as u64
+    }
+
     /// An empty frame buffer, once there is memory for it.
     ///
     /// # Errors
     /// When the writer has stopped: a worker must not read a table to its end for nobody.
     pub async fn buffer(&self) -> Result<Buffer> {
-        let permit = self
-            .budget
-            .acquire((FRAME_BYTES + FRAME_SLACK) as u64)
-            .await?;
+        let bytes = self.weight(FRAME_BYTES + FRAME_SLACK);
+        let permit = self.budget.acquire(bytes).await?;
         if self.is_closed() {
             return Err(closed());
         }
@@ -154,7 +173,7 @@ impl Pipeline {
     fn keep(&self, mut bytes: Vec<u8>) {
         // A giant row's buffer is not kept: memory would never come down again.
         // A small table's frame is as small as that.
-        if (FRAME_BYTES..=2 * FRAME_BYTES).contains(&bytes.capacity()) {
+        if (FRAME_BYTES..=FRAME_BYTES + FRAME_SLACK).contains(&bytes.capacity()) {
             bytes.clear();
             lock(&self.buffers).push(bytes);
         }
@@ -198,12 +217,15 @@ impl Pipeline {
         self.keep(bytes);
         let mut frames = Vec::new();
         let mut rest = Vec::with_capacity(parcels.len());
-        for Parcel { frame, done } in parcels {
+        for Parcel { frame, large, done } in parcels {
             // Each has its own share from here on, and the rest is free.
-            let share = match &frame {
-                Some(frame) => Some(permit.split(frame.raw.len() as u64)?),
+            let mut share = match &frame {
+                Some(frame) => Some(permit.split(self.weight(frame.raw.len()))?),
                 None => None,
             };
+            if let (Some(share), Some(large)) = (&mut share, large) {
+                share.join(large);
+            }
             rest.push((share, done));
             frames.extend(frame);
         }

@@ -3,16 +3,18 @@
 use std::ops::ControlFlow;
 
 use crate::archive::{BINARY_HEADER, BINARY_TRAILER, CopyFormat, Fingerprint};
-use crate::connect::Walk;
+use crate::connect::{LARGE_ROW, Walk};
 use crate::error::{Error, Kind, Result};
+use crate::task::Permit;
 
 use super::stream::CopyStream;
 
-/// Raw bytes at which a frame is cut.
-pub(super) const FRAME_BYTES: usize = 8 << 20;
+/// Raw bytes at which a frame is cut. Several times the compressor's window, so that larger frames
+/// would compress no better; small enough that those of many workers fit a small budget.
+pub(super) const FRAME_BYTES: usize = 4 << 20;
 
-/// Room above [`FRAME_BYTES`] for the row that crosses the boundary.
-pub(super) const FRAME_SLACK: usize = 64 << 10;
+/// Room above [`FRAME_BYTES`] for the row that crosses the boundary, unless that brings memory of its own.
+pub(super) const FRAME_SLACK: usize = LARGE_ROW;
 
 /// One chunk's COPY stream on its way into frames.
 ///
@@ -85,6 +87,8 @@ impl<'a> RowStream<'a> {
         mut full: impl FnMut(&mut Vec<u8>) -> ControlFlow<()> + Send,
     ) -> Result<u64> {
         frame.clear();
+        // Nobody wanted to keep it.
+        drop(self.take_large());
         if self.done {
             return Ok(0);
         }
@@ -153,6 +157,11 @@ impl<'a> RowStream<'a> {
             }
         }
         Ok(rows)
+    }
+
+    /// The memory that large rows of the last frame have taken, to be kept with it.
+    pub fn take_large(&mut self) -> Option<Permit> {
+        self.copy.take_large()
     }
 
     /// Whether all rows have come.

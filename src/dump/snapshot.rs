@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connect::{Canceller, Config, Wire};
 use crate::error::{Error, Kind, Result, SqlState};
+use crate::task::ByteBudget;
 
 use super::{DumpOptions, session};
 
@@ -53,6 +54,8 @@ pub(super) struct Snapshot {
     pub stop: CancellationToken,
     /// Fires when the leader's session is lost.
     pub lost: CancellationToken,
+    /// What large rows take their memory from.
+    pub large_rows: ByteBudget,
 }
 
 impl Snapshot {
@@ -73,6 +76,7 @@ impl Snapshot {
                 .await
                 .unwrap_or_else(|| Err(interrupted()))?;
             self.cancellers.add(wire.canceller());
+            wire.bound_large_rows(self.large_rows.clone());
             session::begin_worker(&mut wire, &self.id, &self.options).await?;
             Ok(wire)
         };

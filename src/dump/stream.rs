@@ -12,6 +12,7 @@ use tokio_postgres::CopyOutStream;
 
 use crate::connect::{CopyOut, Session, Walk};
 use crate::error::Result;
+use crate::task::Permit;
 
 /// A `COPY … TO STDOUT` under way.
 pub(super) enum CopyStream<'a> {
@@ -48,6 +49,14 @@ impl CopyStream<'_> {
                 }
                 Ok(Walk::Done { rows: 0 })
             }
+        }
+    }
+
+    /// As [`CopyOut::take_large`]; the leader's session is not held to a budget.
+    pub fn take_large(&mut self) -> Option<Permit> {
+        match self {
+            Self::Worker(copy) => copy.take_large(),
+            Self::Leader(_) => None,
         }
     }
 

@@ -72,12 +72,17 @@ impl Conveyor {
     async fn unpack(&self, stored: Vec<StoredFrame>, permit: Permit) -> Result<Vec<ReadyFrame>> {
         let (shared, unpacker) = (Arc::clone(&self.shared), Arc::clone(&self.unpacker));
         let permit = Arc::new(permit);
+        let with_buffer = |stored: StoredFrame| {
+            let buffer = unpacker.buffer(stored.raw_bytes);
+            (stored, buffer)
+        };
+        let stored: Vec<_> = stored.into_iter().map(with_buffer).collect();
         let unpacked = tokio::task::spawn_blocking(move || {
-            let unpack = |stored: StoredFrame| {
+            let unpack = |(stored, buffer): (StoredFrame, Vec<u8>)| {
                 let entry = shared
                     .entry(stored.entry)
                     .ok_or_else(|| Error::new(Kind::Archive, "a frame of an unknown entry"))?;
-                let (rows, payload) = unpacker.unpack(&stored, entry)?;
+                let (rows, payload) = unpacker.unpack(&stored, entry, buffer)?;
                 Ok(ReadyFrame {
                     entry: stored.entry,
                     unit: Unit::frame(stored.entry, stored.chunk, stored.frame),

@@ -13,8 +13,11 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::relay::Buffers;
 use crate::task::Permit;
 
-/// A buffer larger than this was for a giant row and is not kept.
-const KEEP_BYTES: usize = 12 << 20;
+/// A buffer larger than this was for large rows and is not kept.
+const KEEP_BYTES: usize = 6 << 20;
+
+/// How much room is made for a frame before its content has shown up.
+const BELIEVED_BYTES: u64 = 64 << 20;
 
 /// A frame that was checked and unpacked.
 pub(super) struct ReadyFrame {
@@ -99,9 +102,25 @@ impl Unpacker {
         }
     }
 
-    /// Decompresses a frame and counts its rows. CPU work: for a blocking thread.
-    pub(super) fn unpack(&self, stored: &StoredFrame, entry: &Entry) -> Result<(u64, Payload)> {
-        self.unpack_unnamed(stored, entry).context_with(|| {
+    /// An empty buffer with room for so many bytes. To be called before the work goes to a blocking
+    /// thread, of which there are many: malloc keeps what is freed for each thread by itself.
+    pub(super) fn buffer(&self, raw_bytes: u64) -> Vec<u8> {
+        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut raw = buffers.pop().unwrap_or_default();
+        drop(buffers);
+        raw.clear();
+        raw.reserve(usize::try_from(raw_bytes.min(BELIEVED_BYTES)).unwrap_or(0));
+        raw
+    }
+
+    /// Decompresses a frame into a buffer and counts its rows. CPU work: for a blocking thread.
+    pub(super) fn unpack(
+        &self,
+        stored: &StoredFrame,
+        entry: &Entry,
+        raw: Vec<u8>,
+    ) -> Result<(u64, Payload)> {
+        self.unpack_unnamed(stored, entry, raw).context_with(|| {
             format!(
                 "{}: frame {}-{}",
                 entry.describe(),
@@ -111,7 +130,12 @@ impl Unpacker {
         })
     }
 
-    fn unpack_unnamed(&self, stored: &StoredFrame, entry: &Entry) -> Result<(u64, Payload)> {
+    fn unpack_unnamed(
+        &self,
+        stored: &StoredFrame,
+        entry: &Entry,
+        mut raw: Vec<u8>,
+    ) -> Result<(u64, Payload)> {
         let pop = |decoders: &Mutex<Vec<Decoder>>| {
             decoders
                 .lock()
@@ -119,12 +143,6 @@ impl Unpacker {
                 .pop()
         };
         let mut decoder = pop(&self.decoders).unwrap_or_else(|| Decoder::new(self.codec));
-        let mut raw = self
-            .buffers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop()
-            .unwrap_or_default();
         decoder.unseal_into(stored, stored.raw_bytes, &mut raw)?;
         self.decoders
             .lock()

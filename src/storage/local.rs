@@ -250,10 +250,9 @@ impl Source for LocalSource {
                     format!("{}: beyond its end", what()),
                 ));
             }
-            let read = blocking(move || {
-                let mut bytes = vec![0; length];
-                Ok(file.read_exact_at(&mut bytes, offset).map(|()| bytes))
-            });
+            // Not on the blocking thread: malloc would keep what is freed for each of these by itself.
+            let mut bytes = vec![0; length];
+            let read = blocking(move || Ok(file.read_exact_at(&mut bytes, offset).map(|()| bytes)));
             let bytes = read
                 .await?
                 .map_err(|error| storage_error(&error, &what()))?;

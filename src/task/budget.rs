@@ -20,11 +20,18 @@ pub struct ByteBudget {
 #[derive(Debug)]
 pub struct Permit {
     permit: OwnedSemaphorePermit,
+    joined: Vec<OwnedSemaphorePermit>,
 }
 
 impl Permit {
+    /// Keeps another one, maybe of another budget, as long as this.
+    pub fn join(&mut self, other: Self) {
+        self.joined.push(other.permit);
+        self.joined.extend(other.joined);
+    }
+
     /// Takes a part of this permit, as much of `bytes` as there is: what is split off and what is left
-    /// are given back each by itself.
+    /// are given back each by itself. What has been joined stays.
     ///
     /// # Errors
     /// Never: no more is taken than there is.
@@ -35,7 +42,16 @@ impl Permit {
             .permit
             .split(grains)
             .ok_or_else(|| Error::new(Kind::Failed, "a memory permit is smaller than it is"))?;
-        Ok(Self { permit })
+        Ok(Self::from(permit))
+    }
+}
+
+impl From<OwnedSemaphorePermit> for Permit {
+    fn from(permit: OwnedSemaphorePermit) -> Self {
+        Self {
+            permit,
+            joined: Vec::new(),
+        }
     }
 }
 
@@ -62,13 +78,27 @@ impl ByteBudget {
             .acquire_many_owned(grains)
             .await
             .map_err(|_| Error::new(Kind::Failed, "memory budget closed"))?;
-        Ok(Permit { permit })
+        Ok(Permit::from(permit))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn permits_that_were_joined_are_given_back_together() {
+        let (one, other) = (ByteBudget::new(4096), ByteBudget::new(8192));
+        let mut permit = one.acquire(4096).await.unwrap();
+        permit.join(other.acquire(4096).await.unwrap());
+        permit.join(other.acquire(4096).await.unwrap());
+        let all = other.acquire(8192);
+        tokio::pin!(all);
+        assert!(futures::poll!(all.as_mut()).is_pending());
+        drop(permit);
+        all.await.unwrap();
+        one.acquire(4096).await.unwrap();
+    }
 
     #[tokio::test]
     async fn a_request_larger_than_the_budget_is_granted_alone() {
