@@ -180,7 +180,7 @@ fn however_many_sessions_the_outcome_is_the_same() {
         if major == 18 {
             let (piped, copied) = (server.create_db("piped"), server.create_db("copied"));
             let mut command = pgstow();
-            command.args(["restore", "-q", "-j4", "-d", &piped.url(), "-"]);
+            command.args(["restore", "--quiet", "-j4", "-d", &piped.url(), "-"]);
             command.stdin(std::fs::File::open(&source.archive).unwrap());
             assert!(command.status().unwrap().success());
             source.assert_same(&piped);
