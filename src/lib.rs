@@ -73,8 +73,8 @@ pub mod storage;
 pub mod task;
 
 pub use ops::{
-    CopyFormatChoice, CopyOptions, CopyReport, DumpOptions, DumpReport, EntryFilter, Input,
-    ListOptions, ListReport, OnError, RestoreOptions, RestoreReport, Sections, SqlOptions,
+    Compression, CopyFormatChoice, CopyOptions, CopyReport, DumpOptions, DumpReport, EntryFilter,
+    Input, ListOptions, ListReport, OnError, RestoreOptions, RestoreReport, Sections, SqlOptions,
     SqlReport, TargetState, VerifyOptions, VerifyReport, copy, dump, list, restore, sql_script,
     verify,
 };

@@ -71,6 +71,14 @@ fn usage_errors_end_with_2_and_say_what_is_wrong() {
         (&["dump", "-j", "many", "-f", "a"], "number of jobs"),
         (&["dump", "-Z", "zip", "-f", "a"], "invalid compression"),
         (
+            &["dump", "--compress=zstd:automatic", "-f", "a"],
+            "invalid compression \"zstd:automatic\"",
+        ),
+        (
+            &["dump", "--compress=gzip:auto", "-f", "a"],
+            "invalid compression \"gzip:auto\"",
+        ),
+        (
             &["dump", "--copy-format=csv", "-f", "a"],
             "unknown COPY format",
         ),

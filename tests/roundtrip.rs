@@ -176,6 +176,44 @@ fn text_format_and_every_codec() {
     }
 }
 
+/// Several frames, on whatever levels the machine leaves room for.
+#[test]
+fn adaptive_level_of_zstd() {
+    let source = Server::start(18).create_db("adaptive");
+    source.load_fixture("data");
+    source.psql(
+        "create table long (id int, name text, digest text);
+         insert into long select n, 'name ' || n % 1000, md5(n::text) from generate_series(1, 600000) n;",
+    );
+    round_trip(&source, &["--compress=zstd:auto", "-j2"], &["-j2"]);
+
+    let dir = tempfile::tempdir().unwrap();
+    let dump = |compress: &str| {
+        let file = dir.path().join(compress);
+        let compress = format!("--compress={compress}");
+        let out = run(pgstow()
+            .args(["dump", "--json", &source.url(), &compress, "-f"])
+            .arg(&file))
+        .success();
+        let done: serde_json::Value =
+            serde_json::from_str(out.stdout.lines().last().unwrap()).unwrap();
+        let out = run(pgstow().args(["list", "--json"]).arg(&file)).success();
+        let listed: serde_json::Value =
+            serde_json::from_str(out.stdout.lines().next().unwrap()).unwrap();
+        (file, done["report"].clone(), listed["archive"].clone())
+    };
+    let (adaptive, report, archive) = dump("zstd:auto");
+    let mean = report["zstd_level"].as_f64().unwrap();
+    assert!((1.0..=9.0).contains(&mean), "{mean}");
+    assert_eq!(archive["codec"], "zstd:1");
+    assert_eq!(archive["options"]["zstd_level"], "auto");
+    let (fixed, report, archive) = dump("zstd:1");
+    assert!(report.get("zstd_level").is_none(), "{report}");
+    assert!(archive["options"].get("zstd_level").is_none(), "{archive}");
+    assert_eq!(toc(&adaptive), toc(&fixed));
+    assert_eq!(fingerprints(&adaptive), fingerprints(&fixed));
+}
+
 /// On the majors whose servers here are built with ICU.
 #[test]
 fn collations_of_icu() {

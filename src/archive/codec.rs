@@ -179,6 +179,24 @@ impl Encoder {
         })
     }
 
+    /// Changes the level for what comes next, 1 to 22. Readers need not know: a codec's level is only
+    /// what its writer says of itself.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when the codec is not zstd or does not take this level.
+    pub fn set_zstd_level(&mut self, level: i32) -> Result<()> {
+        let usage = |why: String| Error::new(Kind::Usage, format!("zstd level {level}: {why}"));
+        let Context::Zstd(compressor) = &mut self.context else {
+            return Err(usage("the codec is another one".to_owned()));
+        };
+        if !(1..=22).contains(&level) {
+            return Err(usage("it must be a number from 1 to 22".to_owned()));
+        }
+        compressor
+            .set_parameter(CParameter::CompressionLevel(level))
+            .map_err(|error| usage(error.to_string()))
+    }
+
     /// Compresses and hashes one frame; gives its buffer back, emptied, for the next.
     ///
     /// # Errors
@@ -605,6 +623,35 @@ mod tests {
             let first = encoder.pack(&raw).unwrap();
             encoder.pack(&raw[..1000]).unwrap();
             assert_eq!(encoder.pack(&raw).unwrap(), first, "{codec}");
+        }
+    }
+
+    #[test]
+    fn the_level_changes_between_frames() {
+        let raw: Vec<u8> = (0..300_000u32)
+            .flat_map(|n| format!("{}\t{}\n", n, n.wrapping_mul(2_654_435_761) >> 20).into_bytes())
+            .collect();
+        let mut encoder = Encoder::new(Codec::Zstd(1)).unwrap();
+        let mut sizes = Vec::new();
+        for level in [1, 9, 1, 3, 1] {
+            encoder.set_zstd_level(level).unwrap();
+            let packed = encoder.pack(&raw).unwrap();
+            // The same as of an encoder that has always had this level.
+            let fixed = Encoder::new(Codec::Zstd(level)).unwrap().pack(&raw);
+            assert_eq!(packed, fixed.unwrap(), "level {level}");
+            let mut unpacked = Vec::new();
+            Decoder::new(Codec::Zstd(1))
+                .unpack_into(&packed, raw.len() as u64, &mut unpacked)
+                .unwrap();
+            assert_eq!(unpacked, raw, "level {level}");
+            sizes.push(packed.len());
+        }
+        assert!(sizes[1] < sizes[0], "{sizes:?}");
+        for level in [0, -1, 23] {
+            assert!(encoder.set_zstd_level(level).is_err(), "{level}");
+        }
+        for codec in [Codec::Gzip(1), Codec::Lz4, Codec::None] {
+            assert!(Encoder::new(codec).unwrap().set_zstd_level(3).is_err());
         }
     }
 

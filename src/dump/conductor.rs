@@ -26,7 +26,7 @@ use super::pipeline::{Expected, Pipeline, Written};
 use super::snapshot::{CANCEL_INTERVAL, Cancellers, Snapshot, interrupted, leader_lost};
 use super::work::Work;
 use super::worker::{Shared, Worker};
-use super::{DumpOptions, DumpReport, SnapshotMode, globals, lead, scripts, session};
+use super::{Compression, DumpOptions, DumpReport, SnapshotMode, globals, lead, scripts, session};
 
 /// Dumps the database of `config` into `sink`.
 ///
@@ -385,7 +385,10 @@ impl<'a> Dump<'a> {
         self.phase("data", Some(work.len() as u64));
         let outlet = Outlet::Archive(Box::new(writer));
         let Written {
-            outlet, table_rows, ..
+            outlet,
+            table_rows,
+            zstd_level,
+            ..
         } = self
             .copy_rows(&config, outlet, Arc::clone(&work), &snapshot, &leader)
             .await?;
@@ -406,6 +409,7 @@ impl<'a> Dump<'a> {
             raw_bytes: summary.raw_bytes,
             archive_bytes: summary.bytes,
             frames: summary.frames,
+            zstd_level,
             archive_id: archive_id.to_string(),
             seconds: self.started.elapsed().as_secs_f64(),
         })
@@ -431,7 +435,7 @@ impl<'a> Dump<'a> {
         leader: &Session,
     ) -> Result<Written> {
         let (pipeline, receiver) =
-            Pipeline::new(&outlet, self.options.codec, self.options.memory_bytes);
+            Pipeline::new(&outlet, self.options.compression, self.options.memory_bytes);
         let expected: HashMap<_, _> = work
             .entries()
             .map(|(entry, table)| (entry, Expected { table }))
@@ -561,7 +565,15 @@ impl<'a> Dump<'a> {
         snapshot: &str,
         lsn: Option<String>,
     ) -> Result<Manifest> {
-        let mut manifest = Manifest::new(ArchiveId::random()?, created, self.options.codec);
+        let mut manifest = Manifest::new(
+            ArchiveId::random()?,
+            created,
+            self.options.compression.codec(),
+        );
+        if self.options.compression == Compression::ZstdAuto {
+            let auto = ("zstd_level".to_owned(), "auto".into());
+            manifest.options.extend([auto]);
+        }
         manifest.server_version = leader.server_version().num();
         manifest.server_version_text = leader.parameter("server_version").unwrap_or_default();
         manifest.encoding = CLIENT_ENCODING.to_owned();

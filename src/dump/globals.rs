@@ -108,6 +108,7 @@ pub(super) async fn write_alone(
         raw_bytes: 0,
         archive_bytes: summary.bytes,
         frames: 0,
+        zstd_level: None,
         archive_id: archive_id.to_string(),
         seconds: began.elapsed().as_secs_f64(),
     })

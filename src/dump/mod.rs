@@ -11,6 +11,7 @@
 //! Leaves to others: what SQL looks like (`ddl`), what the file looks like (`archive`), where it
 //! goes (`storage`).
 
+mod adaptive;
 mod chunk;
 mod conductor;
 mod copy;
@@ -22,6 +23,7 @@ mod give;
 mod globals;
 mod large_objects;
 mod lead;
+mod level;
 mod line;
 mod options;
 mod outlet;
@@ -39,5 +41,7 @@ mod worker;
 pub use conductor::run;
 pub(crate) use copy::{Reading, reading};
 pub(crate) use give::{Again, Given, give, read_again};
-pub use options::{CopyFormatChoice, DumpOptions, DumpReport, GlobalsOptions, SnapshotMode};
+pub use options::{
+    Compression, CopyFormatChoice, DumpOptions, DumpReport, GlobalsOptions, SnapshotMode,
+};
 pub(crate) use session::settings as session_settings;

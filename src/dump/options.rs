@@ -1,5 +1,6 @@
 //! What a dump is asked to do, and what it reports.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -10,6 +11,45 @@ use crate::error::{Error, Kind, Result};
 use crate::select::{Content, Globals, LeaveOut};
 use crate::sql::Quoting;
 use crate::task::default_jobs;
+
+/// How a dump compresses frames; parsed as a [`Codec`] or `zstd:auto`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// With one codec and level.
+    Fixed(Codec),
+    /// With zstd, whose level rises as long as cores are idle and falls when frames wait to be compressed.
+    /// Two such dumps of the same state differ in their bytes, though not in what they say.
+    ZstdAuto,
+}
+
+impl Default for Compression {
+    fn default() -> Self {
+        Self::Fixed(Codec::default())
+    }
+}
+
+impl Compression {
+    /// What the archive says of itself, and members other than frames are compressed with.
+    pub fn codec(self) -> Codec {
+        match self {
+            Self::Fixed(codec) => codec,
+            Self::ZstdAuto => Codec::Zstd(1),
+        }
+    }
+}
+
+impl FromStr for Compression {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "zstd:auto" => Ok(Self::ZstdAuto),
+            text => text.parse().map(Self::Fixed).map_err(|error: Error| {
+                error.with_hint("use zstd[:1-22], zstd:auto, gzip[:1-9], lz4 or none")
+            }),
+        }
+    }
+}
 
 /// Which COPY format the rows of a table travel in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,7 +118,7 @@ pub struct DumpOptions {
     /// Number of connections that read rows, at least 1.
     pub jobs: usize,
     /// Compression of frames.
-    pub codec: Codec,
+    pub compression: Compression,
     /// COPY format.
     pub copy_format: CopyFormatChoice,
     /// How the snapshot is made.
@@ -105,7 +145,7 @@ impl Default for DumpOptions {
             extension_versions: false,
             globals: GlobalsOptions::default(),
             jobs: default_jobs(),
-            codec: Codec::default(),
+            compression: Compression::default(),
             copy_format: CopyFormatChoice::default(),
             snapshot: SnapshotMode::default(),
             lock_wait_timeout: None,
@@ -182,8 +222,42 @@ pub struct DumpReport {
     pub archive_bytes: u64,
     /// Frames of data.
     pub frames: u64,
+    /// The mean level of zstd, by bytes before compression; none unless the level was adaptive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zstd_level: Option<f64>,
     /// The archive's id, in hex.
     pub archive_id: String,
     /// How long it took.
     pub seconds: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compression_is_a_codec_or_adaptive() {
+        for (text, compression) in [
+            ("zstd:auto", Compression::ZstdAuto),
+            ("zstd", Compression::Fixed(Codec::Zstd(1))),
+            ("zstd:19", Compression::Fixed(Codec::Zstd(19))),
+            ("lz4", Compression::Fixed(Codec::Lz4)),
+            ("0", Compression::Fixed(Codec::None)),
+        ] {
+            assert_eq!(text.parse::<Compression>().unwrap(), compression, "{text}");
+        }
+        for text in [
+            "auto",
+            "zstd:automatic",
+            "zstd:AUTO",
+            "zstd:auto:3",
+            "gzip:auto",
+            "lz4:auto",
+            " zstd:auto",
+        ] {
+            let error = text.parse::<Compression>().unwrap_err();
+            assert_eq!(error.kind(), Kind::Usage, "{text}");
+            assert!(error.hint().unwrap().contains("zstd:auto"), "{text}");
+        }
+    }
 }

@@ -13,6 +13,8 @@ use crate::relay::Buffers;
 use crate::report::{Event, Observer};
 use crate::task::{ByteBudget, Permit};
 
+use super::adaptive::AdaptiveLevel;
+use super::options::Compression;
 use super::outlet::{Frame, Outlet};
 use super::rows::{FRAME_BYTES, FRAME_SLACK};
 
@@ -64,6 +66,8 @@ pub(super) struct Pipeline {
     large_rows: ByteBudget,
     slots: Arc<Semaphore>,
     encoders: Arc<Mutex<Vec<Encoder>>>,
+    /// Where the level is not fixed.
+    adaptive: Option<Arc<AdaptiveLevel>>,
     buffers: Buffers,
     deliveries: mpsc::Sender<Delivery>,
 }
@@ -71,6 +75,7 @@ pub(super) struct Pipeline {
 /// The writer's end.
 pub(super) struct Receiver {
     deliveries: mpsc::Receiver<Delivery>,
+    adaptive: Option<Arc<AdaptiveLevel>>,
 }
 
 /// What the writer must have seen before an entry is complete.
@@ -88,6 +93,8 @@ pub(super) struct Written {
     pub raw_bytes: u64,
     /// What was read, by entry.
     pub fingerprints: BTreeMap<EntryId, Fingerprint>,
+    /// The mean level of zstd, where it was not fixed.
+    pub zstd_level: Option<f64>,
 }
 
 /// A frame's buffer, with the memory it counts for.
@@ -107,13 +114,19 @@ impl Buffer {
 
 impl Pipeline {
     /// The way to `outlet`, in which no more than `memory_bytes` are at once.
-    pub fn new(outlet: &Outlet, codec: Codec, memory_bytes: u64) -> (Self, Receiver) {
+    pub fn new(outlet: &Outlet, compression: Compression, memory_bytes: u64) -> (Self, Receiver) {
         let (sealing, buffers) = match outlet {
-            Outlet::Archive(_) => (Sealing::Packed(codec), Buffers::default()),
+            Outlet::Archive(_) => (Sealing::Packed(compression.codec()), Buffers::default()),
             Outlet::Relay(giver) => (Sealing::AsItIs, Arc::clone(&giver.buffers)),
             Outlet::Nowhere => (Sealing::Dropped, Buffers::default()),
         };
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let adaptive = match (sealing, compression) {
+            (Sealing::Packed(_), Compression::ZstdAuto) => {
+                Some(Arc::new(AdaptiveLevel::new(threads, memory_bytes)))
+            }
+            _ => None,
+        };
         let (deliveries, receiver) = mpsc::channel(64);
         let pipeline = Self {
             sealing,
@@ -122,6 +135,7 @@ impl Pipeline {
             large_rows: ByteBudget::new(memory_bytes / 4),
             slots: Arc::new(Semaphore::new(threads)),
             encoders: Arc::default(),
+            adaptive: adaptive.clone(),
             buffers,
             deliveries,
         };
@@ -129,6 +143,7 @@ impl Pipeline {
             pipeline,
             Receiver {
                 deliveries: receiver,
+                adaptive,
             },
         )
     }
@@ -254,16 +269,23 @@ impl Pipeline {
 
     /// Compresses and hashes frames on the pool.
     async fn pack(&self, codec: Codec, frames: Vec<RawFrame>) -> Result<Vec<Frame>> {
+        let waiting = self.adaptive.as_ref().map(|adaptive| adaptive.wait());
         let slot = Arc::clone(&self.slots)
             .acquire_owned()
             .await
             .map_err(|_| closed())?;
+        drop(waiting);
         let pool = self.clone();
         let packed = tokio::task::spawn_blocking(move || {
             let mut encoder = match lock(&pool.encoders).pop() {
                 Some(encoder) => encoder,
                 None => Encoder::new(codec)?,
             };
+            if let Some(adaptive) = &pool.adaptive {
+                let raw_bytes = frames.iter().map(|frame| frame.raw.len() as u64).sum();
+                let unwritten = pool.deliveries.max_capacity() - pool.deliveries.capacity();
+                encoder.set_zstd_level(adaptive.next(raw_bytes, unwritten))?;
+            }
             let mut packed = Vec::with_capacity(frames.len());
             for frame in frames {
                 let (stored, raw) = encoder.seal(frame)?;
@@ -401,6 +423,7 @@ impl Receiver {
                 table_rows: 0,
                 raw_bytes: 0,
                 fingerprints: BTreeMap::new(),
+                zstd_level: None,
             },
             expected,
             open: HashMap::new(),
@@ -433,6 +456,7 @@ impl Receiver {
                 format!("data of {what} was not read to its end"),
             ));
         }
+        writing.written.zstd_level = self.adaptive.as_ref().and_then(|adaptive| adaptive.mean());
         Ok(writing.written)
     }
 }

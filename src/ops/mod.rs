@@ -25,7 +25,9 @@ mod verify;
 mod verify_against;
 
 pub use crate::archive::Sections;
-pub use crate::dump::{CopyFormatChoice, DumpOptions, DumpReport, GlobalsOptions, SnapshotMode};
+pub use crate::dump::{
+    Compression, CopyFormatChoice, DumpOptions, DumpReport, GlobalsOptions, SnapshotMode,
+};
 pub use crate::plan::{EntryFilter, Needed, Needs, Omitted, Plan, Pulled, UseList};
 pub use crate::restore::{
     FailedEntry, OnError, PhaseTime, Refusal, Refused, RestoreOptions, RestoreReport, SkippedEntry,

@@ -480,7 +480,7 @@ pub struct Dump {
     /// Where the archive goes: a file, s3://, gs:// or az:// URL, or `-` for standard output
     #[arg(short = 'f', long, value_name = "FILE", help_heading = "Output")]
     pub file: Option<String>,
-    /// Compression: zstd[:1-22], gzip[:1-9], lz4, none
+    /// Compression: zstd[:1-22], zstd:auto, gzip[:1-9], lz4, none
     #[arg(
         short = 'Z',
         long,

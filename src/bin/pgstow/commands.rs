@@ -186,6 +186,9 @@ async fn dump(
             report.seconds,
         ),
     );
+    if let Some(level) = report.zstd_level {
+        summary(output, &format!("zstd level {level:.1} on average"));
+    }
     if let Some(recipients) = &dump.recipients {
         tell_encryption(output, recipients);
     }

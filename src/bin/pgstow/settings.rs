@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use pgstow::EntryFilter;
-use pgstow::archive::{Codec, Section, Sections};
+use pgstow::archive::{Section, Sections};
 use pgstow::catalog::Selection;
 use pgstow::connect::{Config, ConfigSource, Environment, PasswordPrompt, ProcessEnv};
 use pgstow::encryption::{Keys, Recipients};
@@ -145,7 +145,7 @@ impl Dump {
             options.quoting = Quoting::Always;
         }
         options.globals = dump_globals(&args.globals)?;
-        options.codec = args.compress.parse::<Codec>()?;
+        options.compression = args.compress.parse()?;
         options.copy_format = copy_format(&args.copy_format)?;
         options.role = args.server.role.clone();
         options.validate()?;
