@@ -29,7 +29,7 @@ fn foreign_keys(version: ServerVersion) -> String {
         "\
 SELECT c.conrelid, c.oid, c.conname::text, c.confrelid,
        CASE WHEN NOT p.plain THEN pg_catalog.pg_get_constraintdef(c.oid) END,
-       c.convalidated, {enforced}, c.conkey, c.confkey,
+       c.convalidated, {enforced}, p.plain, c.conkey, c.confkey,
        c.confupdtype::text, c.confdeltype::text, c.condeferrable, c.condeferred
   FROM pg_catalog.unnest($1::oid[]) AS src(oid)
   JOIN pg_catalog.pg_constraint c
@@ -104,7 +104,9 @@ pub(crate) async fn read(
         let referenced = fields.next()?;
         let deparsed: Option<String> = fields.next()?;
         let (validated, enforced) = (fields.next()?, fields.next()?);
+        let is_plain: bool = fields.next()?;
         let other = index.get(&referenced).map(|&at| &relations[at]);
+        let other = other.filter(|_| is_plain);
         let plain = |fields: &mut Fields<'_>| match other {
             Some(other) => reader.quoting.scope(|| plain(fields, table, other)),
             None => Ok(None),

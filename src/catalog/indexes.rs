@@ -77,12 +77,13 @@ SELECT i.indrelid, i.indexrelid, ic.relname::text,
 const METHODS: &str = "SELECT oid, amname::text FROM pg_catalog.pg_am";
 
 /// Operator classes that an index need not name: what types have by default, with the type's
-/// collation.
+/// collation. What was made the default of a domain is not: columns of a domain have the class of its
+/// base type.
 const DEFAULT_CLASSES: &str = "\
 SELECT o.oid, o.opcintype, t.typcollation
   FROM pg_catalog.pg_opclass o
   JOIN pg_catalog.pg_type t ON t.oid = o.opcintype
- WHERE o.opcdefault";
+ WHERE o.opcdefault AND t.typtype <> 'd'";
 
 /// Definitions of the indexes `$1`.
 const DEFINITIONS: &str = "\
