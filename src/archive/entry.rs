@@ -234,8 +234,9 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub create: Vec<String>,
     /// Another way to make it than `create` in one transaction: so many transactions in this order, of
-    /// which the long ones take weaker locks than `locks` says. Empty when there is none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// which the long ones take weaker locks than `locks` says. Empty when there is none. It depends on
+    /// the table's size, and so stands in the manifest.
+    #[serde(skip)]
     pub split: Vec<Piece>,
     /// Statements that drop it, written with `IF EXISTS` wherever SQL has it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

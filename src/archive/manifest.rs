@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::Codec;
 use super::digest::{Digest, hex, unhex};
-use super::entry::Entry;
+use super::entry::{Entry, EntryId, Piece};
 use crate::error::{Error, Kind, Result};
 
 /// Version of the format that this library writes, and the newest that it reads.
@@ -225,6 +225,63 @@ pub struct Manifest {
     /// The options of the dump that decide what is in it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<String, serde_json::Value>,
+    /// Other ways to make entries: what is worth it depends on sizes, which two dumps of the same rows
+    /// need not have in common.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) in_pieces: Vec<InPieces>,
+}
+
+/// Another way to make an entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct InPieces {
+    /// The entry.
+    pub(super) entry: EntryId,
+    /// [`Entry::split`]
+    pub(super) pieces: Vec<Piece>,
+}
+
+/// Most bytes of statements in pieces: the manifest of a database with very many large tables must
+/// stay one that can be read.
+const IN_PIECES_MAX: usize = 4 << 20;
+
+impl InPieces {
+    /// What these entries have, in their order, as far as there is room.
+    pub(super) fn of(entries: &[Entry]) -> Vec<Self> {
+        let mut room = IN_PIECES_MAX;
+        let mut all = Vec::new();
+        for entry in entries.iter().filter(|entry| !entry.split.is_empty()) {
+            let statements = entry.split.iter().flat_map(|piece| &piece.create);
+            let bytes: usize = statements.map(String::len).sum();
+            let Some(left) = room.checked_sub(bytes) else {
+                break;
+            };
+            room = left;
+            all.push(Self {
+                entry: entry.id,
+                pieces: entry.split.clone(),
+            });
+        }
+        all
+    }
+
+    /// Gives them back to their entries.
+    ///
+    /// # Errors
+    /// [`Kind::Archive`] for an entry that is not there.
+    pub(super) fn give(all: Vec<Self>, entries: &mut [Entry]) -> Result<()> {
+        for Self { entry, pieces } in all {
+            let index = (entry as usize).checked_sub(1);
+            let found = index.and_then(|index| entries.get_mut(index));
+            let found = found.ok_or_else(|| {
+                Error::new(
+                    Kind::Archive,
+                    format!("damaged archive: its manifest has pieces of entry {entry}, which is not there"),
+                )
+            })?;
+            found.split = pieces;
+        }
+        Ok(())
+    }
 }
 
 impl Manifest {
@@ -259,6 +316,7 @@ impl Manifest {
             database_entries: Vec::new(),
             database_properties: None,
             options: BTreeMap::new(),
+            in_pieces: Vec::new(),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::entry::{Entry, EntryId, Section};
 use super::frame::StoredFrame;
 use super::index::{self, FrameIndex, Index, TableIndex};
 use super::ledger::{DataNames, Ledger, Member};
-use super::manifest::{Manifest, ManifestRecord};
+use super::manifest::{InPieces, Manifest, ManifestRecord};
 use super::names;
 use super::tar::{self, BLOCK, BLOCK_BYTES, END_BYTES, Parsed};
 use super::trailer::{TRAILER_BYTES, Trailer};
@@ -104,7 +104,8 @@ impl Archive {
             None => None,
         };
         let (entries, index, rest) = super::blocking(move || {
-            let entries = parse_toc(codec, &stored, raw_bytes, count)?;
+            let pieces = record.manifest.in_pieces.clone();
+            let entries = parse_toc(codec, &stored, raw_bytes, count, pieces)?;
             check_order(&ledger, codec)?;
             let totals = Trailer::new(&record.manifest, &lines);
             let mut ledger = ledger;
@@ -442,15 +443,18 @@ fn check_totals(computed: &Trailer, trailer: &Trailer) -> Result<()> {
     }
 }
 
-/// Reads the table of contents, of a declared raw size and number of entries.
+/// Reads the table of contents, of a declared raw size and number of entries; what the manifest has of
+/// them goes into them.
 pub(super) fn parse_toc(
     codec: Codec,
     stored: &[u8],
     raw_bytes: u64,
     count: u64,
+    in_pieces: Vec<InPieces>,
 ) -> Result<Vec<Entry>> {
     let what = "damaged table of contents";
-    let entries = parse_entries(codec, stored, raw_bytes).context_with(|| what)?;
+    let mut entries = parse_entries(codec, stored, raw_bytes).context_with(|| what)?;
+    InPieces::give(in_pieces, &mut entries)?;
     check_references(&entries, count).context_with(|| what)?;
     Ok(entries)
 }

@@ -116,10 +116,11 @@ impl<R: AsyncRead + Unpin + Send> StreamReader<R> {
         if digest_of(stored.clone()).await? != sealed.sha256.0 {
             return Err(damaged(format!("{name}: its SHA-256 does not match")));
         }
-        let count = record.entries;
-        let entries =
-            super::blocking(move || reader::parse_toc(codec, &stored, sealed.raw_bytes, count))
-                .await?;
+        let (count, pieces) = (record.entries, record.manifest.in_pieces.clone());
+        let entries = super::blocking(move || {
+            reader::parse_toc(codec, &stored, sealed.raw_bytes, count, pieces)
+        })
+        .await?;
         let globals = match record.member(&names::globals(codec)).cloned() {
             Some(sealed) => {
                 let stored = small(&sealed.name, sealed.stored_bytes).await?;

@@ -11,7 +11,9 @@ use super::fingerprint::Fingerprint;
 use super::frame::StoredFrame;
 use super::index::{self, Complete, FrameIndex, TableLine, Totals};
 use super::ledger::{DataNames, Ledger};
-use super::manifest::{FORMAT_NAME, Globals, Manifest, ManifestRecord, Scripts, SealedMember};
+use super::manifest::{
+    FORMAT_NAME, Globals, InPieces, Manifest, ManifestRecord, Scripts, SealedMember,
+};
 use super::names;
 use super::readme;
 use super::tar;
@@ -84,11 +86,12 @@ impl Writer {
     /// entry of the globals has data.
     pub async fn create_with_globals(
         sink: Box<dyn Sink>,
-        manifest: Manifest,
+        mut manifest: Manifest,
         entries: &[Entry],
         scripts: Scripts,
         globals: Option<Globals>,
     ) -> Result<Self> {
+        manifest.in_pieces = InPieces::of(entries);
         let numbered = |entries: &[Entry]| (1u32..).zip(entries).all(|(id, entry)| entry.id == id);
         let global_entries = globals.as_ref().map_or(&[][..], |globals| &globals.entries);
         if !numbered(entries) || !numbered(global_entries) {
