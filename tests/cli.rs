@@ -262,6 +262,9 @@ fn the_page_and_the_help_name_the_same_options() {
     let said = documented(&page, "What is said");
     for command in COMMANDS {
         let mut expected = documented(&page, command);
+        if ["restore", "list", "verify", "sql"].contains(&command) {
+            expected.extend(documented(&page, "Encrypted archives"));
+        }
         match command {
             "list" => expected.extend(["json".to_owned(), "help".to_owned()]),
             "sql" => {
