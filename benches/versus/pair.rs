@@ -304,7 +304,8 @@ impl Subject<'_> {
         )
     }
 
-    /// `pgstow copy` against pgcopydb and against pg_dump piped into pg_restore.
+    /// `pgstow copy` against pgcopydb and against pg_dump piped into pg_restore; neither compares what has
+    /// arrived, so pgstow does not either, but for one pair.
     fn copies(&self, dir: &Path, pairs: &mut Vec<Pair>) {
         let server = self.source.server();
         let j = format!("-j{}", self.most_jobs());
@@ -318,29 +319,37 @@ impl Subject<'_> {
             eprintln!("{}: this pgstow has no copy: not compared", self.set);
             return;
         }
-        let ours = || {
+        let copy = |options: &[&str]| {
             let target = server.create_db("ours");
             let mut command = pgstow();
             command
                 .args(["copy", "--quiet", &j])
+                .args(options)
                 .args(self.content())
                 .args([self.source.conninfo(), target.conninfo()]);
             timed(server, vec![command], None)
         };
-        pairs.push(self.pair(
-            format!("copy {j}"),
-            "pg_dump 18 -Fc -Z0 | pg_restore 18".to_owned(),
-            self.runs.min(3),
-            ours,
-            || {
-                let target = server.create_db("theirs");
-                let mut dump = self.source.tool("pg_dump");
-                dump.args(self.content()).args(["-Fc", "-Z0"]);
-                let mut restore = target.tool("pg_restore");
-                restore.args(["-d", target.name()]);
-                timed(server, vec![dump, restore], None)
-            },
-        ));
+        let piped = || {
+            let target = server.create_db("theirs");
+            let mut dump = self.source.tool("pg_dump");
+            dump.args(self.content()).args(["-Fc", "-Z0"]);
+            let mut restore = target.tool("pg_restore");
+            restore.args(["-d", target.name()]);
+            timed(server, vec![dump, restore], None)
+        };
+        for options in [&[][..], &["--no-verify"]] {
+            pairs.push(
+                self.pair(
+                    format!("copy {j} {}", options.join(" "))
+                        .trim_end()
+                        .to_owned(),
+                    "pg_dump 18 -Fc -Z0 | pg_restore 18".to_owned(),
+                    self.runs.min(3),
+                    || copy(options),
+                    piped,
+                ),
+            );
+        }
         let Some(version) = pgcopydb_version() else {
             eprintln!("{}: pgcopydb is not installed: not compared", self.set);
             return;
@@ -353,8 +362,12 @@ impl Subject<'_> {
             );
             return;
         }
-        pairs.push(
-            self.pair(format!("copy {j}"), version, self.runs.min(3), ours, || {
+        pairs.push(self.pair(
+            format!("copy {j} --no-verify"),
+            version,
+            self.runs.min(3),
+            || copy(&["--no-verify"]),
+            || {
                 let target = server.create_db("theirs");
                 let work: PathBuf = dir.join("pgcopydb");
                 remove(&work);
@@ -381,8 +394,8 @@ impl Subject<'_> {
                 let path = std::env::var("PATH").unwrap();
                 command.env("PATH", format!("{}:{path}", bin.display()));
                 timed(server, vec![command], None)
-            }),
-        );
+            },
+        ));
     }
 }
 
