@@ -293,10 +293,9 @@ async fn worded_as_the_server_would(db: &Db) {
         let all = usual.iter().filter(|((of, _), _)| of == sort);
         let worded = all.clone().filter(|(what, text)| mixed[what] != **text);
         let (worded, all) = (worded.count(), all.count());
-        println!("{major}: {worded} of {all} {sort} definitions are ours");
         assert!(
             worded >= 10 && worded * 3 >= all,
-            "{worded} of {all} {sort}"
+            "{major}: {worded} of {all} {sort} definitions are ours"
         );
         assert!(
             worded < all,
