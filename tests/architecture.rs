@@ -17,7 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("select", &["error"]),
     ("dag", &["error"]),
     ("storage", &["error", "task"]),
-    ("encryption", &["error", "storage"]),
+    ("encryption", &["error", "task", "storage"]),
     ("connect", &["error", "task", "sql"]),
     ("model", &["error", "sql"]),
     (

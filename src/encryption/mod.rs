@@ -28,22 +28,7 @@ pub use sink::EncryptedSink;
 pub use source::DecryptedSource;
 
 use crate::error::{Error, Kind, Result};
-
-/// Runs CPU work on a blocking thread.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(Error::new(
-                Kind::Interrupted,
-                "the runtime is shutting down",
-            )),
-        },
-    }
-}
+use crate::task::blocking;
 
 fn damaged(what: impl Into<String>) -> Error {
     Error::new(Kind::Archive, what)

@@ -7,22 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::error::{Error, Kind, Result};
-
-/// Runs `work` on a blocking thread.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(Error::new(
-                Kind::Interrupted,
-                "the runtime is shutting down",
-            )),
-        },
-    }
-}
+pub(super) use crate::task::blocking;
 
 /// Writes all bytes; `written` counts what was written before and after.
 pub(super) async fn write_all(

@@ -1,11 +1,14 @@
-//! Owned sets of workers, budgets in bytes, waits between tries, how idle the machine is; no policy.
+//! Owned sets of workers, budgets in bytes, waits between tries, work on blocking threads, how idle the machine is;
+//! no policy.
 
 mod backoff;
+mod blocking;
 mod budget;
 mod idleness;
 mod jobs;
 
 pub use backoff::Backoff;
+pub(crate) use blocking::blocking;
 pub use budget::{ByteBudget, Permit};
 pub use idleness::Idleness;
 pub use jobs::default_jobs;
