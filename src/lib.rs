@@ -66,6 +66,7 @@ pub mod ops;
 pub mod plan;
 pub mod relay;
 pub mod report;
+pub mod repository;
 pub mod restore;
 pub mod select;
 pub mod sql;

@@ -29,6 +29,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("graph", &["error", "dag", "model"]),
     ("ddl", &["error", "sql", "model", "graph"]),
     ("archive", &["error", "report", "task", "sql", "storage"]),
+    (
+        "repository",
+        &["error", "report", "task", "archive", "storage"],
+    ),
     ("plan", &["error", "select", "sql", "dag", "archive"]),
     ("relay", &["error", "task", "archive"]),
     (
@@ -59,6 +63,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "archive",
             "storage",
             "encryption",
+            "repository",
             "plan",
             "relay",
             "dump",

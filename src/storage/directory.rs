@@ -131,6 +131,13 @@ impl Store for LocalStore {
         })
     }
 
+    fn sweep<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let path = self.path(key)?;
+            blocking(move || LocalSink::remove_partials(&path)).await
+        })
+    }
+
     fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<ObjectInfo>>> {
         Box::pin(async move {
             let below = if prefix.is_empty() {

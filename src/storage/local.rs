@@ -123,6 +123,42 @@ impl LocalSink {
         })
     }
 
+    /// Removes what writers of a file that died have left: their temporary files.
+    pub(super) fn remove_partials(target: &Path) -> Result<()> {
+        let (Some(above), Some(name)) = (target.parent(), target.file_name()) else {
+            return Ok(());
+        };
+        let Some(name) = name.to_str() else {
+            return Ok(());
+        };
+        let fail = |error: io::Error| storage_error(&error, &format!("sweep {}", above.display()));
+        let entries = match fs::read_dir(above) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(fail(error)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(fail)?;
+            let found = entry.file_name();
+            let random = found
+                .to_str()
+                .and_then(|it| it.strip_prefix('.')?.strip_prefix(name)?.strip_prefix('.'))
+                .and_then(|it| it.strip_suffix(".partial"));
+            let is_partial = random.is_some_and(|random| {
+                random.len() == 16 && random.bytes().all(|byte| byte.is_ascii_hexdigit())
+            });
+            if is_partial {
+                match fs::remove_file(entry.path()) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(fail(error));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn finish_blocking(self) -> Result<()> {
         let Some(partial) = &self.partial else {
             return Ok(());

@@ -70,6 +70,16 @@ pub trait Store: Send + Sync {
     /// As [`Store::head`].
     fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<()>>;
 
+    /// Takes away what writers of an object that died have left beside it: nothing that could be read.
+    /// The object itself stays. Only for an object that nobody writes any more; a store that does not
+    /// show such things has nothing to do.
+    ///
+    /// # Errors
+    /// As [`Store::head`].
+    fn sweep<'a>(&'a self, _key: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(futures::future::ready(Ok(())))
+    }
+
     /// Every object whose key begins with `prefix` and a slash, or every one when it is empty; in
     /// the order of their keys' bytes.
     ///
