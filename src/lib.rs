@@ -68,9 +68,11 @@ pub mod relay;
 pub mod report;
 pub mod repository;
 pub mod restore;
+pub mod secret;
 pub mod select;
 pub mod sql;
 pub mod storage;
+pub mod suggest;
 pub mod task;
 
 pub use ops::{

@@ -7,18 +7,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Room, and the rooms below it that it may use. `error`, `report`, `sql` and `task` are the
-/// cellar.
+/// Room, and the rooms below it that it may use. `error`, `report`, `sql`, `task`, `secret` and
+/// `suggest` are the cellar.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("report", &["error"]),
     ("task", &["error"]),
+    ("secret", &["error"]),
+    ("suggest", &[]),
     ("sql", &["error"]),
     ("select", &["error"]),
     ("dag", &["error"]),
     ("storage", &["error", "task"]),
     ("encryption", &["error", "task", "storage"]),
-    ("connect", &["error", "task", "sql"]),
+    ("connect", &["error", "task", "sql", "secret", "suggest"]),
     ("model", &["error", "sql"]),
     (
         "catalog",

@@ -12,9 +12,9 @@ use crate::connect::certificate::Certificate;
 use crate::connect::config::{AuthMethod, ChannelBinding, Config};
 use crate::connect::frames::{garbled, split_cstr};
 use crate::connect::link::Link;
-use crate::connect::secret::Secret;
 use crate::connect::server_message::{Content, ServerMessage};
 use crate::error::{Error, Kind, Result};
+use crate::secret::Secret;
 
 /// Marks the one failure that a typed password can heal.
 #[derive(Debug)]

@@ -11,12 +11,12 @@ use crate::connect::conninfo;
 use crate::connect::environment::Environment;
 use crate::connect::keyword::KEYWORDS;
 use crate::connect::passfile::{self, Place};
-use crate::connect::secret::Secret;
 use crate::connect::servicefile;
 use crate::connect::session::Session;
 use crate::connect::startup;
 use crate::connect::wire::Wire;
 use crate::error::{Error, Kind, Result};
+use crate::secret::Secret;
 
 const DEFAULT_PORT: u16 = 5432;
 /// Tried in this order when no host is given: Debian's and Red Hat's, then PostgreSQL's own.

@@ -4,6 +4,7 @@
 //! the user relies on; one that asks for protection that is not given is an error.
 
 use crate::error::{Error, Kind, Result};
+use crate::suggest::nearest;
 
 /// What is done with a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +128,7 @@ pub(super) fn find(name: &str) -> Result<&'static Keyword> {
                 Kind::Usage,
                 format!("unknown connection parameter \"{name}\""),
             );
-            match nearest(name) {
+            match nearest(name, KEYWORDS.iter().map(|keyword| keyword.name)) {
                 Some(right) => error.with_hint(format!("did you mean \"{right}\"?")),
                 None => error,
             }
@@ -157,34 +158,6 @@ impl Keyword {
             _ => Ok(()),
         }
     }
-}
-
-/// The known keyword with the smallest edit distance, if it is near enough to be meant.
-fn nearest(name: &str) -> Option<&'static str> {
-    let name = name.to_ascii_lowercase();
-    KEYWORDS
-        .iter()
-        .map(|keyword| (distance(&name, keyword.name), keyword.name))
-        .min()
-        .filter(|(distance, right)| *distance <= (right.len() / 3).max(2))
-        .map(|(_, right)| right)
-}
-
-/// Levenshtein distance in bytes, ignoring underscores (`ssl_mode` is `sslmode`).
-fn distance(left: &str, right: &str) -> usize {
-    let left: Vec<u8> = left.bytes().filter(|byte| *byte != b'_').collect();
-    let right: Vec<u8> = right.bytes().filter(|byte| *byte != b'_').collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in right.iter().enumerate() {
-            let change = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[right.len()]
 }
 
 #[cfg(test)]

@@ -41,7 +41,6 @@ mod frames;
 mod keyword;
 mod link;
 mod passfile;
-mod secret;
 mod server_message;
 mod servicefile;
 mod session;

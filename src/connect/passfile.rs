@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::connect::secret::Secret;
+use crate::secret::Secret;
 
 /// What a password is looked up by.
 #[derive(Clone, Copy, Debug)]
