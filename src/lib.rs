@@ -62,6 +62,7 @@ pub mod encryption;
 pub mod error;
 pub mod graph;
 pub mod model;
+pub mod notify;
 pub mod ops;
 pub mod plan;
 pub mod relay;
@@ -74,6 +75,7 @@ pub mod sql;
 pub mod storage;
 pub mod suggest;
 pub mod task;
+mod trust;
 
 pub use ops::{
     Compression, CopyFormatChoice, CopyOptions, CopyReport, DumpOptions, DumpReport, EntryFilter,

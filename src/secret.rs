@@ -9,6 +9,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+
 use crate::error::{Error, Kind, Result};
 
 /// A text that is shown by nothing: `Debug` hides it, and there is no `Display`.
@@ -33,7 +35,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Where a secret comes from.
+/// Where a secret comes from. In a file of settings either the text itself, or a table with one key:
+/// `{ file = "…" }`, `{ env = "…" }` or `{ command = "…" }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretFrom {
     /// It is given.
@@ -87,6 +90,61 @@ impl SecretFrom {
             Some(line) if !line.is_empty() => Ok(Secret::new(line)),
             _ => Err(Error::new(Kind::Usage, format!("{what}: it is empty"))),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretFrom {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Given)
+    }
+}
+
+struct Given;
+
+/// The keys of the table.
+const WAYS: &[&str] = &["file", "env", "command"];
+
+impl<'de> Visitor<'de> for Given {
+    type Value = SecretFrom;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, or a table with one of the keys file, env, command")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<SecretFrom, E> {
+        Ok(SecretFrom::from(text))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SecretFrom, A::Error> {
+        let one = || de::Error::custom("a secret comes from one of file, env, command");
+        let key: String = map.next_key()?.ok_or_else(one)?;
+        let from = match key.as_str() {
+            "file" => SecretFrom::File(map.next_value()?),
+            "env" => SecretFrom::Env(map.next_value()?),
+            "command" => SecretFrom::Command(map.next_value()?),
+            other => return Err(de::Error::unknown_field(other, WAYS)),
+        };
+        match map.next_key::<String>()? {
+            None => Ok(from),
+            Some(_) => Err(one()),
+        }
+    }
+
+    // Whatever else stands there may be a secret that was written wrongly: it is not repeated.
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<SecretFrom, E> {
+        Err(de::Error::custom("a secret is a text: put it in quotes"))
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<SecretFrom, E> {
+        self.visit_i64(0)
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<SecretFrom, E> {
+        self.visit_i64(0)
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<SecretFrom, E> {
+        self.visit_i64(0)
     }
 }
 
@@ -153,5 +211,31 @@ mod tests {
             );
             assert!(!error.message().contains("geheim"), "{error}");
         }
+    }
+
+    fn parse(json: &str) -> Result<SecretFrom, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_secret_comes_from_one_place() {
+        assert_eq!(parse(r#""geheim""#).unwrap(), SecretFrom::from("geheim"));
+        assert_eq!(
+            parse(r#"{"file":"/run/x"}"#).unwrap(),
+            SecretFrom::File("/run/x".into())
+        );
+        assert_eq!(
+            parse(r#"{"env":"X"}"#).unwrap(),
+            SecretFrom::Env("X".to_owned())
+        );
+        assert_eq!(
+            parse(r#"{"command":"pass show x"}"#).unwrap(),
+            SecretFrom::Command("pass show x".to_owned())
+        );
+        for wrong in ["{}", r#"{"file":"a","env":"b"}"#, r#"{"fil":"a"}"#, "12"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+        assert!(!parse("4711").unwrap_err().contains("4711"));
+        assert!(!parse("47.11").unwrap_err().contains("47.11"));
     }
 }

@@ -18,7 +18,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sql", &["error"]),
     ("select", &["error"]),
     ("dag", &["error"]),
-    ("storage", &["error", "task"]),
+    ("trust", &["error"]),
+    ("storage", &["error", "task", "trust"]),
     ("encryption", &["error", "task", "storage"]),
     ("connect", &["error", "task", "sql", "secret", "suggest"]),
     ("model", &["error", "sql"]),
@@ -35,6 +36,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "repository",
         &["error", "report", "task", "archive", "storage"],
     ),
+    ("notify", &["error", "secret", "task", "trust", "archive"]),
     ("plan", &["error", "select", "sql", "dag", "archive"]),
     ("relay", &["error", "task", "archive"]),
     (

@@ -1,7 +1,6 @@
 //! HTTP for the object stores: one TLS set-up, and limits on how long anything may stand still.
 
-use std::fs;
-use std::sync::Arc;
+use std::path::Path;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -9,11 +8,10 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
 };
 use object_store::{ClientConfigKey, ClientOptions};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
 
 use super::settings::StoreSettings;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
+use crate::trust;
 
 /// Longest time without a byte of an answer.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -36,26 +34,10 @@ impl Connector {
     /// # Errors
     /// [`Kind::Storage`] for a bundle that cannot be read.
     pub(super) fn new(settings: &StoreSettings) -> Result<Self> {
-        let mut roots = rustls::RootCertStore::empty();
-        // What of the machine's own cannot be used is not missed until a server needs it.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if let Some(path) = settings.get("AWS_CA_BUNDLE") {
-            let failed =
-                |why: String| Error::new(Kind::Storage, format!("AWS_CA_BUNDLE: {path}: {why}"));
-            let pem = fs::read(path).map_err(|error| failed(error.to_string()))?;
-            let certificates = CertificateDer::pem_slice_iter(&pem)
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|error| failed(error.to_string()))?;
-            if roots.add_parsable_certificates(certificates).0 == 0 {
-                return Err(failed("it holds no usable certificate".to_owned()));
-            }
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| Error::new(Kind::Failed, format!("set up TLS: {error}")))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let bundle = settings.get("AWS_CA_BUNDLE").map(Path::new);
+        let authorities = trust::authorities(bundle)
+            .map_err(|error| error.with_kind(Kind::Storage).context("AWS_CA_BUNDLE"))?;
+        let tls = trust::client(authorities)?;
         Ok(Self { tls })
     }
 }
