@@ -366,6 +366,7 @@ impl<'a> Dump<'a> {
         };
         let archive_id = manifest.archive_id;
         let database = manifest.database.clone();
+        let server_version = manifest.server_version_text.clone();
         let writer =
             Writer::create_with_globals(sink, manifest, &entries, scripts, globals).await?;
 
@@ -402,6 +403,7 @@ impl<'a> Dump<'a> {
         leader.close().await;
         Ok(DumpReport {
             database,
+            server_version,
             globals: global_count as u64,
             entries: entries.len() as u64,
             tables: table_count,

@@ -95,12 +95,14 @@ pub(super) async fn write_alone(
     began: Instant,
 ) -> Result<DumpReport> {
     let archive_id: ArchiveId = manifest.archive_id;
+    let server_version = manifest.server_version_text.clone();
     let count = globals.entries.len() as u64;
     let scripts = Scripts::default();
     let writer = Writer::create_with_globals(sink, manifest, &[], scripts, Some(globals)).await?;
     let summary = writer.finish().await?;
     Ok(DumpReport {
         database: String::new(),
+        server_version,
         globals: count,
         entries: 0,
         tables: 0,

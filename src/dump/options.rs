@@ -208,6 +208,8 @@ const MIN_MEMORY_BYTES: u64 = 32 << 20;
 pub struct DumpReport {
     /// The database's name; empty when it was globals alone.
     pub database: String,
+    /// `server_version` of its server: `15.4 (Debian 15.4-1)`.
+    pub server_version: String,
     /// Roles, memberships, tablespaces and the like in the archive.
     pub globals: u64,
     /// Entries in the table of contents.

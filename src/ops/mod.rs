@@ -18,6 +18,7 @@ mod copy;
 mod dump;
 mod input;
 mod list;
+pub mod repository;
 mod restore;
 mod same_database;
 mod sql_script;

@@ -479,27 +479,57 @@ impl Repository {
     /// # Errors
     /// [`Kind::Refused`] for one that is being made, or pinned; what the store says.
     pub async fn expire(&self, backup: &Backup, reason: &str, lock: &Lock) -> Result<()> {
-        let id = &backup.record.id;
-        match backup.status {
-            Status::Expired => return Ok(()),
-            Status::Running => {
-                return Err(Error::new(
-                    Kind::Refused,
-                    format!("backup {id} is being made"),
-                ));
-            }
-            Status::Completed | Status::Failed if backup.pinned => {
-                return Err(Error::new(Kind::Refused, format!("backup {id} is pinned"))
-                    .with_hint(format!("pgstow unpin {id}")));
-            }
-            Status::Completed | Status::Failed => {}
+        if backup.status == Status::Expired {
+            return Ok(());
         }
+        self.check_deletable(backup)?;
         lock.confirm()?;
         let note = Note::Expired {
             at: Timestamp::now(),
             reason: reason.to_owned(),
         };
-        self.note(id, &note).await
+        self.note(&backup.record.id, &note).await
+    }
+
+    /// Whether a backup may be deleted.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] for one that is being made, or pinned.
+    pub fn check_deletable(&self, backup: &Backup) -> Result<()> {
+        let id = &backup.record.id;
+        match backup.status {
+            Status::Running => Err(Error::new(
+                Kind::Refused,
+                format!("backup {id} is being made"),
+            )),
+            Status::Completed | Status::Failed if backup.pinned => {
+                let error = Error::new(Kind::Refused, format!("backup {id} is pinned"));
+                Err(error.with_hint(format!("pgstow unpin {id}")))
+            }
+            // What is half deleted cannot be brought back by a pin.
+            Status::Completed | Status::Failed | Status::Expired => Ok(()),
+        }
+    }
+
+    /// Whether a backup has a draft, and no record.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn is_drafted(&self, id: &BackupId) -> Result<bool> {
+        let recorded = self.store.head(&layout::record(id)).await?;
+        let drafted = self.store.head(&layout::draft(id)).await?;
+        Ok(recorded.is_none() && drafted.is_some())
+    }
+
+    /// Writes the record of an archive that had lost it, and that was just read back whole.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] when there is one; what the store says.
+    pub async fn adopt(&self, record: BackupRecord, verified: Timestamp) -> Result<Backup> {
+        disk::put_new(&*self.store, &layout::record(&record.id), &record).await?;
+        let note = Note::Verified { at: verified };
+        self.note(&record.id, &note).await?;
+        self.find(record.id.as_str(), None).await
     }
 
     /// The second step: the archive goes, then the record, then the notes; so what is left after an
@@ -651,8 +681,9 @@ impl Repository {
         let record = layout::record(id);
         if self.store.head(&record).await?.is_none() {
             self.remove_archive(id).await?;
-            if let Some(bytes) = self.store.get(&key).await? {
-                let draft: Draft = disk::from_bytes(&bytes, &key)?;
+            let bytes = self.store.get(&key).await?.unwrap_or_default();
+            // Of a draft that cannot be read there is nothing to put on record.
+            if let Ok(draft) = disk::from_bytes::<Draft>(&bytes, &key) {
                 let failed = Backup::of_draft(draft, true).record;
                 let content = disk::to_bytes(&failed, &record)?;
                 // Somebody else may do the same at the same time.
@@ -739,6 +770,13 @@ pub fn decide(backups: &[Backup], policy: &Policy, now: Timestamp) -> Vec<Decisi
 
 /// This program, as records name it.
 pub const TOOL: &str = concat!("pgstow ", env!("CARGO_PKG_VERSION"));
+
+impl From<BackupRecord> for Backup {
+    /// A backup of which nothing has become yet.
+    fn from(record: BackupRecord) -> Self {
+        Self::of(record, Vec::new())
+    }
+}
 
 impl Backup {
     /// Notes are in their order.

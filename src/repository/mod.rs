@@ -20,6 +20,7 @@ mod lease;
 mod lock;
 mod record;
 pub mod retention;
+mod stats;
 mod who;
 
 pub use audit::{Action, AuditLog, AuditRecord, Verdict};
@@ -30,4 +31,5 @@ pub use layout::{DELETION, lock_of};
 pub use lease::LEASE_SECONDS;
 pub use lock::Lock;
 pub use record::{BackupId, BackupRecord, BackupType, Ending, Note, RECORD_VERSION, StoredArchive};
+pub use stats::{GROWTH_DAYS, Growth, Last, Stats};
 pub use who::Who;
