@@ -4,7 +4,12 @@
 //! into progress bars, plain lines or JSON. Observers are called from worker tasks and must be
 //! quick.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use serde::Serialize;
+
+use crate::error::Error;
 
 /// How much a [`Event::Message`] matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -128,5 +133,86 @@ impl dyn Observer + '_ {
 
     fn message(&self, level: Level, text: String, hint: Option<String>) {
         self.event(&Event::Message { level, text, hint });
+    }
+}
+
+/// What came of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// It was not made, or could not be: nothing is known.
+    Skipped,
+    /// All is well.
+    Passed,
+    /// It works, but somebody should look at it.
+    Warning,
+    /// It does not work.
+    Failed,
+}
+
+/// One thing that was looked at before something is done, or to see that it still could be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was looked at: a short name that scripts may rely on, such as `extensions`.
+    pub name: Cow<'static, str>,
+    /// What came of it.
+    pub verdict: Verdict,
+    /// What was found, in words; one line for each finding.
+    pub found: String,
+    /// What can be done about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub way_out: Option<String>,
+}
+
+impl Check {
+    /// The outcome of a check.
+    pub fn new(
+        name: impl Into<Cow<'static, str>>,
+        verdict: Verdict,
+        found: impl Into<String>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            verdict,
+            found: found.into(),
+            way_out: None,
+        }
+    }
+
+    /// Says what can be done about it.
+    #[must_use]
+    pub fn with_way_out(mut self, way_out: impl Into<String>) -> Self {
+        self.way_out = Some(way_out.into());
+        self
+    }
+
+    /// A check that failed with this error, whose hint is the way out.
+    pub fn failed(name: impl Into<Cow<'static, str>>, error: &Error) -> Self {
+        Self {
+            way_out: error.hint().map(str::to_owned),
+            ..Self::new(name, Verdict::Failed, error.message())
+        }
+    }
+}
+
+impl fmt::Display for Check {
+    /// A line for each finding, and one for the way out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = match self.verdict {
+            Verdict::Skipped => "skipped",
+            Verdict::Passed => "passed",
+            Verdict::Warning => "warning",
+            Verdict::Failed => "FAILED",
+        };
+        let mut lines = self.found.lines();
+        let first = lines.next().unwrap_or_default();
+        writeln!(f, "  {verdict:<8} {:<22} {first}", self.name)?;
+        for line in lines {
+            writeln!(f, "{:34}{line}", "")?;
+        }
+        match &self.way_out {
+            Some(way_out) => writeln!(f, "{:34}-> {way_out}", ""),
+            None => Ok(()),
+        }
     }
 }

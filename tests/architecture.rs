@@ -62,6 +62,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "task",
             "sql",
             "connect",
+            "model",
             "catalog",
             "ddl",
             "archive",

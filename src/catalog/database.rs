@@ -3,10 +3,14 @@
 use super::acl;
 use super::context::Reader;
 use super::functions::setting;
+use super::roles::Roles;
 use super::select::Selected;
-use crate::error::{Error, Kind, Result};
+use crate::connect::Session;
+use crate::error::{Context, Error, Kind, Result};
 use crate::model::{Address, Class, Components, DatabaseProperties, Header};
-use crate::sql::ServerVersion;
+use crate::report::Silent;
+use crate::select::LeaveOut;
+use crate::sql::{Quoting, ServerVersion};
 
 fn database(version: ServerVersion) -> String {
     let provider = if version.at_least(15) {
@@ -52,6 +56,52 @@ WHERE d.datname = pg_catalog.current_database()";
 /// # Errors
 /// The server's; an owner that does not exist.
 pub(crate) async fn read(reader: &Reader<'_>, selected: &Selected) -> Result<DatabaseProperties> {
+    let mut properties = properties(reader).await?;
+    properties.header.wanted = selected.content(Components::ALL.without(Components::DATA));
+    Ok(properties)
+}
+
+// What is on shared objects; the other comments and labels are read all at once.
+const COMMENT: &str = "\
+SELECT pg_catalog.shobj_description(d.oid, 'pg_database') \
+FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
+
+const LABELS: &str = "\
+SELECT s.provider, s.label FROM pg_catalog.pg_shseclabel s \
+JOIN pg_catalog.pg_database d ON d.oid = s.objoid \
+AND s.classoid = 'pg_catalog.pg_database'::regclass \
+WHERE d.datname = pg_catalog.current_database() ORDER BY 1";
+
+/// The properties of the database that a session is in, whole, with comment and labels: for who wants
+/// nothing else of it.
+///
+/// # Errors
+/// The server's; an owner that does not exist.
+pub async fn database_properties(session: &Session) -> Result<DatabaseProperties> {
+    let client = session.client();
+    let roles = Roles::load(client).await?;
+    let reader = Reader {
+        client,
+        version: session.server_version(),
+        roles: &roles,
+        observer: &Silent,
+        in_recovery: false,
+        leave_out: LeaveOut::default(),
+        quoting: Quoting::default(),
+    };
+    let mut read = properties(&reader).await?;
+    let header = &mut read.header;
+    let context = || "read database";
+    let comment = client.query_one(COMMENT, &[]).await.context_with(context)?;
+    header.comment = comment.try_get(0)?;
+    let labels = reader.rows("labels of the database", LABELS, &[]).await?;
+    let label = |row: &tokio_postgres::Row| Ok((0, row.try_get(0)?, row.try_get(1)?));
+    header.labels = labels.iter().map(label).collect::<Result<_>>()?;
+    acl::drop_dangling(&mut header.acl, &roles);
+    Ok(read)
+}
+
+async fn properties(reader: &Reader<'_>) -> Result<DatabaseProperties> {
     let rows = reader
         .rows("database", &database(reader.version), &[])
         .await?;
@@ -66,7 +116,6 @@ pub(crate) async fn read(reader: &Reader<'_>, selected: &Selected) -> Result<Dat
     let mut header = Header::new(Address::new(Class::Database, row.get("oid")), None, name);
     header.owner = Some(owner);
     header.acl = acl::parse(row.get("acl"), row.get("acl_base"))?;
-    header.wanted = selected.content(Components::ALL.without(Components::DATA));
     let provider = match row.get("provider") {
         "c" => "libc",
         "i" => "icu",
@@ -121,5 +170,7 @@ pub(crate) fn queries(version: ServerVersion) -> Vec<(&'static str, String)> {
     vec![
         ("database", database(version)),
         ("settings", SETTINGS.to_owned()),
+        ("comment of the database", COMMENT.to_owned()),
+        ("labels of the database", LABELS.to_owned()),
     ]
 }

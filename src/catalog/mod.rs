@@ -65,6 +65,7 @@ mod transforms;
 mod triggers;
 mod types;
 
+pub use database::database_properties;
 pub use globals::{GlobalsRequest, ListedDatabase, databases, read_globals};
 pub use planner_statistics::{column_values, columns_query, relation_values, relations_query};
 pub use read::{ReadRequest, all_queries, read};

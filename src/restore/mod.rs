@@ -24,6 +24,7 @@ mod globals;
 mod journal;
 mod options;
 mod outcome;
+mod preflight;
 mod present;
 mod refusal;
 mod run;
@@ -43,6 +44,7 @@ pub use options::{
     FailedEntry, OnError, PhaseTime, Refused, RestoreOptions, RestoreReport, SkippedEntry,
     TargetState,
 };
+pub use preflight::{Place, Survey, survey};
 pub use refusal::Refusal;
 pub use run::{ArchiveReader, plan_for, restore};
 pub(crate) use statistics::{statements as statistics_statements, unwanted as unwanted_statistics};

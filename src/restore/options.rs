@@ -259,7 +259,7 @@ impl RestoreOptions {
     /// What two runs must have in common for one to go on with the other: for each option that
     /// decides what is restored and how, its name and a digest of its value. Neither the number of
     /// sessions nor what an error means is among them.
-    pub(super) fn fingerprints(&self) -> BTreeMap<String, String> {
+    pub(crate) fn fingerprints(&self) -> BTreeMap<String, String> {
         let digest = |value: &dyn Debug| {
             let digest = Sha256::digest(format!("{value:?}"));
             digest.iter().take(8).map(|b| format!("{b:02x}")).collect()

@@ -1,8 +1,8 @@
 //! From an open archive and a configuration to a restored database.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -15,9 +15,7 @@ use super::frame::Unpacker;
 use super::journal::{self, Journal, Opener, Run, Standing, Unit};
 use super::options::{OnError, RestoreOptions, RestoreReport, TargetState};
 use super::outcome::Outcome;
-use super::serial::{
-    Absent, BATCH_STEPS, drop_objects, make_definitions, refuse_absent, unless_cancelled,
-};
+use super::serial::{Absent, drop_objects, make_definitions, refuse_absent, unless_cancelled};
 use super::session::{self, Session, Setup, Share};
 use super::shared::{Shared, Transactions};
 use super::triggers::Switcher;
@@ -47,7 +45,7 @@ pub enum ArchiveReader {
 }
 
 impl ArchiveReader {
-    fn manifest(&self) -> &Manifest {
+    pub(super) fn manifest(&self) -> &Manifest {
         match self {
             Self::File(archive) => archive.manifest(),
             Self::Pipe(reader) => reader.manifest(),
@@ -55,7 +53,7 @@ impl ArchiveReader {
         }
     }
 
-    fn globals(&self) -> Option<&[Entry]> {
+    pub(super) fn globals(&self) -> Option<&[Entry]> {
         match self {
             Self::File(archive) => archive.globals(),
             Self::Pipe(reader) => reader.globals(),
@@ -67,7 +65,7 @@ impl ArchiveReader {
     ///
     /// # Errors
     /// [`Kind::Refused`] when the archive does not have what is wanted of it.
-    fn wanted_globals(&self, options: &RestoreOptions) -> Result<Vec<Entry>> {
+    pub(super) fn wanted_globals(&self, options: &RestoreOptions) -> Result<Vec<Entry>> {
         if options.globals != Globals::Alone && self.manifest().has_globals_alone() {
             return Err(Error::new(
                 Kind::Refused,
@@ -89,7 +87,7 @@ impl ArchiveReader {
     }
 
     /// What the table of contents lists, and the database itself if it is to be made.
-    fn entries(&self, options: &RestoreOptions) -> Vec<Entry> {
+    pub(super) fn entries(&self, options: &RestoreOptions) -> Vec<Entry> {
         if options.globals == Globals::Alone {
             return Vec::new();
         }
@@ -128,7 +126,7 @@ impl ArchiveReader {
     }
 
     /// Gives the entries the form that the target's version needs, and makes a plan of them.
-    fn plan_of(
+    pub(super) fn plan_of(
         &self,
         entries: &mut [Entry],
         options: &RestoreOptions,
@@ -163,7 +161,7 @@ impl ArchiveReader {
 
 impl ArchiveReader {
     /// Asks the target which of what would be pulled in it has, and makes a plan without that.
-    async fn plan_without_present(
+    pub(super) async fn plan_without_present(
         &self,
         wire: &mut Wire,
         entries: &mut [Entry],
@@ -195,7 +193,7 @@ impl ArchiveReader {
 
 /// What is known of the target.
 #[derive(Clone, Default)]
-struct Known {
+pub(super) struct Known {
     version: Option<ServerVersion>,
     /// What need not be pulled in.
     present: BTreeSet<EntryId>,
@@ -206,7 +204,7 @@ struct Known {
 }
 
 impl Known {
-    async fn ask(wire: &mut Wire, entries: &mut [Entry]) -> Result<Self> {
+    pub(super) async fn ask(wire: &mut Wire, entries: &mut [Entry]) -> Result<Self> {
         Ok(Self {
             version: Some(wire.server_version()),
             present: BTreeSet::new(),
@@ -343,27 +341,7 @@ async fn restore_some(
             .plan_without_present(&mut wire, &mut entries, options, &mut known, planned)
             .await?;
     }
-    let mut shared = Shared {
-        entries,
-        leave_out: options.choices().leave_out,
-        plan,
-        reset_role: crate::sql::back_to(options.role.as_deref()),
-        current_role: String::new(),
-        on_error: options.on_error,
-        transactions: match options.single_transaction {
-            true => Transactions::One,
-            false => Transactions::Many {
-                steps: options.transaction_size.unwrap_or(BATCH_STEPS),
-            },
-        },
-        observer,
-        stop: CancellationToken::new(),
-        warnings: AtomicU64::new(0),
-        triggers: HashMap::new(),
-        database_is_worded: false,
-        takes_statistics: false,
-        journal: None,
-    };
+    let mut shared = Shared::new(entries, plan, options, observer);
 
     versions::tell(&shared, &globals, wire.server_version());
     if let Err(error) = versions::judge(&shared, options, &wire, &mut outcome) {

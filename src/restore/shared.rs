@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::sync::CancellationToken;
 
 use super::journal::{Fate, Journal, Unit};
-use super::options::OnError;
+use super::options::{OnError, RestoreOptions};
+use super::serial::BATCH_STEPS;
 use super::session::Session;
 use super::triggers::TriggerStates;
 use crate::archive::{Entry, EntryId};
@@ -53,6 +54,36 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// What is known when there is a plan; the rest as it is before anything was asked.
+    pub(super) fn new(
+        entries: Vec<Entry>,
+        plan: Plan,
+        options: &RestoreOptions,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        Self {
+            entries,
+            leave_out: options.choices().leave_out,
+            plan,
+            reset_role: crate::sql::back_to(options.role.as_deref()),
+            current_role: String::new(),
+            on_error: options.on_error,
+            transactions: match options.single_transaction {
+                true => Transactions::One,
+                false => Transactions::Many {
+                    steps: options.transaction_size.unwrap_or(BATCH_STEPS),
+                },
+            },
+            observer,
+            stop: CancellationToken::new(),
+            warnings: AtomicU64::new(0),
+            triggers: HashMap::new(),
+            database_is_worded: false,
+            takes_statistics: false,
+            journal: None,
+        }
+    }
+
     pub(super) fn entry(&self, id: EntryId) -> Option<&Entry> {
         self.entries.get((id as usize).checked_sub(1)?)
     }

@@ -408,7 +408,7 @@ pub struct Into {
     /// With --clean: what is not there is no error
     #[arg(long, help_heading = "How")]
     pub if_exists: bool,
-    /// With --clean --create: end other sessions in the database that is dropped
+    /// With --clean --create, or --swap: end other sessions in the database that is replaced
     #[arg(long, help_heading = "How")]
     pub force: bool,
     /// Restore although the database is not empty
@@ -441,6 +441,24 @@ pub struct Into {
     /// Leave out what the target's version does not know, with all that needs it
     #[arg(long, help_heading = "How")]
     pub skip_impossible: bool,
+}
+
+/// How carefully a restore goes about it.
+#[derive(Debug, Default, Group)]
+#[command(next_help_heading = "With care")]
+pub struct Care {
+    /// Restore beside the database, compare every table, then take its name; the old one is kept
+    #[arg(long, help_heading = "With care")]
+    pub swap: bool,
+    /// With --swap: the database from which others are made and renamed [default: postgres]
+    #[arg(long, value_name = "NAME", help_heading = "With care")]
+    pub maintenance_db: Option<String>,
+    /// Do not ask for the name of the database; begin after ten seconds
+    #[arg(short = 'y', long, help_heading = "With care")]
+    pub yes: bool,
+    /// With --yes: begin at once
+    #[arg(long, help_heading = "With care")]
+    pub no_delay: bool,
 }
 
 /// How much is used.
@@ -567,6 +585,8 @@ pub struct Restore {
     /// Go on with a restore of the same archive, with the same options, that was interrupted
     #[arg(long, help_heading = "How")]
     pub resume: bool,
+    #[command(flatten)]
+    pub care: Care,
     /// No rows for tables that could not be made (always so)
     #[arg(long, help_heading = "How")]
     pub no_data_for_failed_tables: bool,

@@ -25,7 +25,7 @@ use super::exit::{self, Outcome};
 use super::output::{self, Output, harmless};
 use super::progress::Progress;
 use super::settings::{self, Talk, Volume};
-use super::{prompt, signals};
+use super::{careful, prompt, signals};
 
 /// Runs what was asked for and gives the exit code.
 pub async fn run(args: Args) -> u8 {
@@ -105,7 +105,10 @@ async fn ready(
 }
 
 /// Does this unless interrupted: to open a FIFO waits for its other end, and a pipe may be silent.
-async fn unless<T>(cancel: &CancellationToken, work: impl Future<Output = Result<T>>) -> Result<T> {
+pub async fn unless<T>(
+    cancel: &CancellationToken,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
     tokio::select! {
         biased;
         () = cancel.cancelled() => Err(Error::new(Kind::Interrupted, "interrupted")),
@@ -146,7 +149,7 @@ fn refuse_terminal(path: &str) -> Result<()> {
 }
 
 /// A summary for people.
-fn summary(output: &Output, text: &str) {
+pub fn summary(output: &Output, text: &str) {
     if !output.talk().json && output.talk().volume >= Volume::Normal {
         output.say(text);
     }
@@ -216,6 +219,11 @@ async fn restore(
         return tell_cluster(output, progress, "restore", &restoring.await?);
     }
     let input = unless(&cancel, input(&restore.file, &restore.keys)).await?;
+    if let Some(swap) = restore.swap {
+        let options = swap.options(&restore.options);
+        let how = (restore.consent, restore.dry_run);
+        return careful::swap((&config, &input), &options, how, output, progress, cancel).await;
+    }
     if restore.dry_run {
         let asking = pgstow::ops::restore_plan_for(&config, input, &restore.options);
         tell_plan(output, &unless(&cancel, asking).await?)?;
@@ -311,7 +319,7 @@ fn tell_plan(output: &Output, plan: &Plan) -> Result<()> {
 /// Most entries that are named for one refusal.
 const NAMED: usize = 10;
 
-fn tell_restore(output: &Output, done: &str, report: &RestoreReport, began: Instant) {
+pub fn tell_restore(output: &Output, done: &str, report: &RestoreReport, began: Instant) {
     if output.talk().json {
         return;
     }

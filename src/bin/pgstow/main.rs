@@ -6,6 +6,7 @@
 )]
 
 mod args;
+mod careful;
 mod commands;
 mod exit;
 mod keys;

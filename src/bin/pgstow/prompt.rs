@@ -1,7 +1,8 @@
-//! Asks for a password on the terminal.
+//! Asks on the terminal: for a password, and whether it is really meant.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
+use std::time::Duration;
 
 use pgstow::connect::{Config, PasswordPrompt, needs_password};
 use pgstow::error::{Error, Kind, Result};
@@ -63,26 +64,69 @@ async fn ask(config: Config, cancel: &CancellationToken) -> Result<Config> {
     let hidden = Hidden::new(tty.try_clone().map_err(fault)?).map_err(fault)?;
     write!(tty, "Password for {}: ", config.describe()).map_err(fault)?;
     tty.flush().map_err(fault)?;
+    let line = line(reader, cancel).await;
+    drop(hidden);
+    let line = line?.map_err(fault)?;
+    writeln!(tty).map_err(fault)?;
+    let password = line.trim_end_matches(['\r', '\n']).to_owned();
+    Ok(config.with_password(password))
+}
+
+/// What is typed up to the end of the line, unless Ctrl-C ends it.
+async fn line(tty: File, cancel: &CancellationToken) -> Result<std::io::Result<String>> {
     // A thread of its own: nothing waits for it when Ctrl-C ends the prompt.
     let (answer, asked) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         let mut line = String::new();
-        let read = BufReader::new(reader).read_line(&mut line).map(|_| line);
+        let read = BufReader::new(tty).read_line(&mut line).map(|_| line);
         // Nobody listens any more after Ctrl-C.
         let _ = answer.send(read);
     });
-    let line = tokio::select! {
+    tokio::select! {
         biased;
-        () = cancel.cancelled() => {
-            drop(hidden);
-            return Err(interrupted());
-        }
-        line = asked => line.map_err(|_| interrupted())?.map_err(fault)?,
-    };
-    drop(hidden);
-    writeln!(tty).map_err(fault)?;
-    let password = line.trim_end_matches(['\r', '\n']).to_owned();
-    Ok(config.with_password(password))
+        () = cancel.cancelled() => Err(interrupted()),
+        line = asked => line.map_err(|_| interrupted()),
+    }
+}
+
+/// Has the name of the database typed in.
+///
+/// # Errors
+/// [`Kind::Refused`] for another answer, and where there is no terminal to ask on.
+pub async fn typed_name(name: &str, cancel: &CancellationToken) -> Result<()> {
+    let refused = |why: String| Error::new(Kind::Refused, why);
+    let unheard =
+        |error: std::io::Error| {
+            refused(format!("nobody can be asked for consent: /dev/tty: {error}")).with_hint(
+            "where there is no terminal, agree beforehand: --yes, and --no-delay to begin at once",
+        )
+        };
+    let mut tty = terminal().map_err(unheard)?;
+    let reader = tty.try_clone().map_err(unheard)?;
+    write!(tty, "Type the name of the database to go on: ").map_err(unheard)?;
+    tty.flush().map_err(unheard)?;
+    let typed = line(reader, cancel).await?.map_err(unheard)?;
+    match typed.trim_end_matches(['\r', '\n']) == name {
+        true => Ok(()),
+        false => Err(refused(
+            "what was typed is not the name of the database; nothing was changed".to_owned(),
+        )),
+    }
+}
+
+/// How long a countdown takes.
+const COUNTDOWN: Duration = Duration::from_secs(10);
+
+/// Waits ten seconds.
+///
+/// # Errors
+/// [`Kind::Interrupted`] when Ctrl-C comes before their end.
+pub async fn countdown(cancel: &CancellationToken) -> Result<()> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(interrupted().with_hint("nothing was changed")),
+        () = tokio::time::sleep(COUNTDOWN) => Ok(()),
+    }
 }
 
 /// A terminal that does not show what is typed, until this is dropped.

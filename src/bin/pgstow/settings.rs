@@ -12,8 +12,8 @@ use pgstow::encryption::{Keys, Recipients};
 use pgstow::error::{Error, Kind, Result};
 use pgstow::ops::{
     Comparison, CopyFormatChoice, CopyOptions, DumpOptions, GlobalsOptions, ListOptions, Needs,
-    OnError, RestoreOptions, SnapshotMode, SqlOptions, TargetState, UseList, VerifyOptions,
-    default_jobs,
+    OnError, RestoreOptions, Sessions, SnapshotMode, SqlOptions, SwapOptions, TargetState, UseList,
+    VerifyOptions, default_jobs,
 };
 use pgstow::select::{Content, Globals, LeaveOut, Rule};
 use pgstow::sql::{Quoting, ServerVersion};
@@ -69,6 +69,38 @@ pub struct Restore {
     pub dry_run: bool,
     pub keys: Keys,
     pub options: RestoreOptions,
+    /// With --swap: how databases are exchanged.
+    pub swap: Option<Swap>,
+    pub consent: Consent,
+}
+
+/// How databases are exchanged.
+#[derive(Debug)]
+pub struct Swap {
+    pub maintenance: Option<String>,
+    pub sessions: Sessions,
+}
+
+impl Swap {
+    /// With how the new database is filled.
+    pub fn options(&self, restore: &RestoreOptions) -> SwapOptions {
+        SwapOptions {
+            restore: restore.clone(),
+            maintenance: self.maintenance.clone(),
+            sessions: self.sessions,
+        }
+    }
+}
+
+/// How the user agrees to what cannot be undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consent {
+    /// By typing the name of the database.
+    Typed,
+    /// By not interrupting for ten seconds.
+    Countdown,
+    /// By an option.
+    Given,
 }
 
 /// A copy as it is to be done.
@@ -163,7 +195,7 @@ impl Dump {
 }
 
 impl Restore {
-    pub fn new(args: args::Restore) -> Result<Self> {
+    pub fn new(mut args: args::Restore) -> Result<Self> {
         if args.exit_on_error && args.into.go_on {
             return Err(together("-e/--exit-on-error", "--continue"));
         }
@@ -180,6 +212,8 @@ impl Restore {
         }
         let all_databases = all_databases(&args)?;
         let create = args.create || args.create_as.is_some();
+        let consent = consent(&args.care)?;
+        let swap = swap(&mut args)?;
         let filled = filling(
             &args.what,
             &args.left_out,
@@ -199,6 +233,9 @@ impl Restore {
             ..filled
         };
         options.validate()?;
+        if let Some(swap) = &swap {
+            swap.options(&options).validate()?;
+        }
         let password = password(&args.server)?;
         let config = if args.dry_run && args.dbname.is_none() {
             None
@@ -217,7 +254,54 @@ impl Restore {
             dry_run: args.dry_run,
             keys: keys::keys(&args.decrypt)?,
             options,
+            swap,
+            consent,
         })
+    }
+}
+
+/// With --swap, what it needs besides; --force is its own then.
+fn swap(args: &mut args::Restore) -> Result<Option<Swap>> {
+    let care = &mut args.care;
+    if !care.swap {
+        return match care.maintenance_db {
+            Some(_) => Err(Error::new(
+                Kind::Usage,
+                "option --maintenance-db requires option --swap",
+            )),
+            None => Ok(None),
+        };
+    }
+    if args.globals.all_databases {
+        return Err(together("--swap", "--all-databases"));
+    }
+    if args.create || args.create_as.is_some() {
+        return Err(together("--swap", "-C/--create").with_hint(
+            "--swap takes the place of a database that is there; --create makes one that is not",
+        ));
+    }
+    if args.dbname.is_none() && args.dry_run {
+        return Err(Error::new(Kind::Usage, "no target database")
+            .with_hint("say which database is to be replaced: -d CONN"));
+    }
+    Ok(Some(Swap {
+        maintenance: care.maintenance_db.take(),
+        sessions: match std::mem::take(&mut args.into.force) {
+            true => Sessions::End,
+            false => Sessions::Refuse,
+        },
+    }))
+}
+
+fn consent(care: &args::Care) -> Result<Consent> {
+    match (care.yes, care.no_delay) {
+        (false, true) => Err(Error::new(
+            Kind::Usage,
+            "option --no-delay requires option --yes",
+        )),
+        (false, false) => Ok(Consent::Typed),
+        (true, false) => Ok(Consent::Countdown),
+        (true, true) => Ok(Consent::Given),
     }
 }
 

@@ -1,0 +1,186 @@
+//! What a restore will do and what it would meet, told as a whole before anything is changed.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::Input;
+use crate::archive::{Archive, DataSpec};
+use crate::connect::{Config, Wire};
+use crate::error::{Context, Error, Kind, Result};
+use crate::plan::Plan;
+use crate::report::{Check, Verdict};
+use crate::restore::{self, ArchiveReader, Place, RestoreOptions};
+
+/// What will be done, and what was looked at beforehand.
+#[derive(Clone, Debug, Serialize)]
+pub struct Preflight {
+    /// Where to, as `user@host:port/database`; never a secret.
+    pub target: String,
+    /// The database that will hold what is restored.
+    pub database: String,
+    /// What was looked at.
+    pub checks: Vec<Check>,
+    /// What will be done, in order, in words.
+    pub steps: Vec<String>,
+    /// What the restore itself does, entry by entry.
+    pub plan: Plan,
+}
+
+impl Preflight {
+    /// The refusal, when a check failed.
+    pub fn refusal(&self) -> Option<Error> {
+        let mut failed = self
+            .checks
+            .iter()
+            .filter(|check| check.verdict == Verdict::Failed);
+        let first = failed.next()?;
+        let more = match failed.count() {
+            0 => String::new(),
+            more => format!(" (and {more} more checks failed)"),
+        };
+        let found = first.found.lines().next().unwrap_or_default();
+        let error = Error::new(Kind::Refused, format!("{}: {found}{more}", first.name));
+        Some(match &first.way_out {
+            Some(way_out) => error.with_hint(way_out.clone()),
+            None => error,
+        })
+    }
+}
+
+impl fmt::Display for Preflight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "restore into {} ({})", self.database, self.target)?;
+        for check in &self.checks {
+            write!(f, "{check}")?;
+        }
+        for (at, step) in self.steps.iter().enumerate() {
+            writeln!(f, "  {}. {step}", at + 1)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a restore of this archive would do and meet; the target is asked and not changed.
+///
+/// # Errors
+/// [`Kind::Usage`] for options that make no sense and an archive from a pipe, [`Kind::Archive`] for
+/// one that is damaged, [`Kind::Connect`], and what the server answers. What stands in the way is no
+/// error but a check that failed.
+pub async fn restore_preflight(
+    config: &Config,
+    input: &Input,
+    options: &RestoreOptions,
+) -> Result<Preflight> {
+    options.validate()?;
+    let Input::Source(source) = input else {
+        return Err(Error::new(
+            Kind::Usage,
+            "an archive from a pipe cannot be looked at beforehand",
+        ));
+    };
+    let archive = Arc::new(Archive::open(Arc::clone(source)).await?);
+    let reader = ArchiveReader::File(Arc::clone(&archive));
+    let place = match options.create {
+        true => Place::New,
+        false => Place::Existing,
+    };
+    let survey = restore::survey(config, &reader, options, place).await?;
+    let mut checks = vec![archived(&archive)];
+    checks.extend(survey.checks);
+    let mut wire = config
+        .with_application_name_suffix("preflight")
+        .connect_wire()
+        .await?;
+    let space = space(&mut wire, &archive, None).await;
+    wire.close().await;
+    checks.push(space?);
+    let database = match (options.create, &options.create_as) {
+        (false, _) => config.database().to_owned(),
+        (true, Some(name)) => name.clone(),
+        (true, None) => archive.manifest().database.clone(),
+    };
+    let mut steps = Vec::new();
+    if options.create {
+        steps.push(match options.clean {
+            true => format!("drop database {database} if it is there, and make it"),
+            false => format!("make database {database}"),
+        });
+    } else if options.clean {
+        steps.push(format!("drop {} objects", survey.plan.drops.len()));
+    }
+    steps.push("restore the archive".to_owned());
+    Ok(Preflight {
+        target: config.describe(),
+        database,
+        checks,
+        steps,
+        plan: survey.plan,
+    })
+}
+
+/// What an archive says of itself. That it could be opened means that its end, index and table of
+/// contents are there and agree.
+pub(super) fn archived(archive: &Archive) -> Check {
+    let manifest = archive.manifest();
+    let rows: u64 = archive.index().tables().map(|table| table.rows).sum();
+    let found = format!(
+        "complete: {} entries, {} rows in {} tables, {} bytes; database {}, dumped {}",
+        archive.entries().len(),
+        rows,
+        archive.index().tables().len(),
+        archive.bytes(),
+        manifest.database,
+        manifest.created
+    );
+    Check::new("archive", Verdict::Passed, found)
+}
+
+/// How much room is needed at least, against what is known of the server's. `beside` is how large the
+/// database is that stays there as well.
+///
+/// # Errors
+/// What the server answers.
+pub(super) async fn space(
+    wire: &mut Wire,
+    archive: &Archive,
+    beside: Option<u64>,
+) -> Result<Check> {
+    let is_rows = |table: &&crate::archive::TableIndex| {
+        let entry = archive.entries().get(table.entry as usize - 1);
+        !entry.is_some_and(|entry| matches!(entry.data, Some(DataSpec::Statistics { .. })))
+    };
+    let tables = archive.index().tables().filter(is_rows);
+    let rows: u64 = tables.map(|table| table.raw_bytes).sum();
+    let beside = match beside {
+        Some(bytes) => format!(", beside the {bytes} bytes of the database that is there"),
+        None => String::new(),
+    };
+    let needed = format!("{rows} bytes of rows{beside}; indexes come on top");
+    let asked = wire
+        .query(
+            "SELECT CASE WHEN pg_catalog.inet_server_addr() IS NULL \
+             THEN pg_catalog.current_setting('data_directory', true) END",
+        )
+        .await;
+    let directory = match asked {
+        Ok(rows) => rows.into_iter().flatten().next().flatten(),
+        // Where it keeps its data is not everybody's business.
+        Err(error) if error.kind() == Kind::Server => None,
+        Err(error) => return Err(error).context_with(|| "ask where the server keeps its data"),
+    };
+    // Over a Unix socket the server is on this machine, or shares its socket with it.
+    let free = directory.and_then(|path| rustix::fs::statvfs(path).ok());
+    let Some(free) = free.map(|free| free.f_bavail.saturating_mul(free.f_frsize)) else {
+        let found = format!("{needed}; the server does not tell how much room it has");
+        return Ok(Check::new("space", Verdict::Skipped, found)
+            .with_way_out("see on its machine that there is enough"));
+    };
+    let found = format!("{needed}; {free} bytes are free where the server keeps its data");
+    if free > rows {
+        return Ok(Check::new("space", Verdict::Passed, found));
+    }
+    Ok(Check::new("space", Verdict::Warning, found)
+        .with_way_out("make room, or put the database into another tablespace"))
+}
