@@ -54,6 +54,7 @@
 
 pub mod archive;
 pub mod catalog;
+pub mod config;
 pub mod connect;
 pub mod dag;
 pub mod ddl;

@@ -75,6 +75,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "restore",
         ],
     ),
+    (
+        "config",
+        &[
+            "error",
+            "secret",
+            "suggest",
+            "select",
+            "connect",
+            "storage",
+            "encryption",
+            "repository",
+            "ops",
+        ],
+    ),
 ];
 
 /// Rooms that do no I/O and read no clock, environment or randomness.

@@ -9,6 +9,11 @@ pub trait Environment {
     /// The value of an environment variable; `None` when unset or not UTF-8.
     fn get(&self, name: &str) -> Option<String>;
 
+    /// Every variable whose name and value are UTF-8; none where they cannot be listed.
+    fn variables(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
     /// The home directory, where `.pgpass`, `.pg_service.conf` and `.postgresql/` are looked for.
     fn home(&self) -> Option<PathBuf> {
         self.get("HOME")
@@ -29,6 +34,12 @@ pub struct ProcessEnv;
 impl Environment for ProcessEnv {
     fn get(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
+    }
+
+    fn variables(&self) -> Vec<(String, String)> {
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
     }
 
     fn home(&self) -> Option<PathBuf> {

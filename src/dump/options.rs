@@ -63,6 +63,22 @@ pub enum CopyFormatChoice {
     Binary,
 }
 
+impl FromStr for CopyFormatChoice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "text" => Ok(Self::Text),
+            "binary" => Ok(Self::Binary),
+            _ => Err(
+                Error::new(Kind::Usage, format!("unknown COPY format \"{text}\""))
+                    .with_hint("formats are auto, text and binary"),
+            ),
+        }
+    }
+}
+
 /// How the snapshot of a dump is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum SnapshotMode {

@@ -296,7 +296,7 @@ fn unwrap_body(key: &[u8; 32], body: &[u8]) -> Result<Option<[u8; FILE_KEY]>> {
     let opened = aead(key)?.open_in_place(zero_nonce(), Aad::empty(), &mut body);
     Ok(opened
         .ok()
-        .and_then(|file_key| file_key.as_ref().try_into().ok()))
+        .and_then(|file_key| <[u8; FILE_KEY]>::try_from(&*file_key).ok()))
 }
 
 fn zero_nonce() -> Nonce {

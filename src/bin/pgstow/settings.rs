@@ -2,17 +2,17 @@
 
 use std::fmt::Display;
 use std::io::Read as _;
-use std::time::Duration;
 
 use pgstow::EntryFilter;
 use pgstow::archive::{Section, Sections};
 use pgstow::catalog::Selection;
+use pgstow::config::unit::{bytes, server_duration};
 use pgstow::connect::{Config, ConfigSource, Environment, PasswordPrompt, ProcessEnv};
 use pgstow::encryption::{Keys, Recipients};
 use pgstow::error::{Error, Kind, Result};
 use pgstow::ops::{
-    Comparison, CopyFormatChoice, CopyOptions, DumpOptions, GlobalsOptions, ListOptions, Needs,
-    OnError, RestoreOptions, Sessions, SnapshotMode, SqlOptions, SwapOptions, TargetState, UseList,
+    Comparison, CopyOptions, DumpOptions, GlobalsOptions, ListOptions, Needs, OnError,
+    RestoreOptions, Sessions, SnapshotMode, SqlOptions, SwapOptions, TargetState, UseList,
     VerifyOptions, default_jobs,
 };
 use pgstow::select::{Content, Globals, LeaveOut, Rule};
@@ -178,7 +178,7 @@ impl Dump {
         }
         options.globals = dump_globals(&args.globals)?;
         options.compression = args.compress.parse()?;
-        options.copy_format = copy_format(&args.copy_format)?;
+        options.copy_format = args.copy_format.parse()?;
         options.role = args.server.role.clone();
         options.validate()?;
         let password = password(&args.server)?;
@@ -325,7 +325,7 @@ impl Copy {
             args.snapshot,
             &args.resources,
         )?;
-        read.copy_format = copy_format(&args.copy_format)?;
+        read.copy_format = args.copy_format.parse()?;
         read.role = args.source_role;
         read.globals = GlobalsOptions {
             which: globals,
@@ -538,7 +538,7 @@ fn reading(
     options.lock_wait_timeout = snapshot
         .lock_wait_timeout
         .as_deref()
-        .map(duration)
+        .map(server_duration)
         .transpose()?;
     Ok(options)
 }
@@ -597,7 +597,7 @@ fn filling(
         skip_impossible: into.skip_impossible,
         no_journal: into.no_journal,
         reconnect_timeout: match &into.reconnect_timeout {
-            Some(text) => duration(text)?,
+            Some(text) => server_duration(text)?,
             None => RestoreOptions::default().reconnect_timeout,
         },
         ..RestoreOptions::default()
@@ -896,18 +896,6 @@ fn leave_out(what: &args::What, left_out: &args::LeftOut) -> LeaveOut {
     }
 }
 
-fn copy_format(text: &str) -> Result<CopyFormatChoice> {
-    match text {
-        "auto" => Ok(CopyFormatChoice::Auto),
-        "text" => Ok(CopyFormatChoice::Text),
-        "binary" => Ok(CopyFormatChoice::Binary),
-        _ => Err(
-            Error::new(Kind::Usage, format!("unknown COPY format \"{text}\""))
-                .with_hint("formats are auto, text and binary"),
-        ),
-    }
-}
-
 fn jobs(text: Option<&str>) -> Result<usize> {
     let Some(text) = text else {
         return Ok(default_jobs());
@@ -935,76 +923,9 @@ fn version(text: &str) -> Result<ServerVersion> {
         })
 }
 
-/// A size with a unit of PostgreSQL's settings, powers of 1024; without one, bytes.
-fn bytes(text: &str) -> Result<u64> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let factor: Option<u64> = match text[digits.len()..].to_ascii_lowercase().as_str() {
-        "" | "b" => Some(1),
-        "k" | "kb" | "kib" => Some(1 << 10),
-        "m" | "mb" | "mib" => Some(1 << 20),
-        "g" | "gb" | "gib" => Some(1 << 30),
-        "t" | "tb" | "tib" => Some(1 << 40),
-        _ => None,
-    };
-    factor
-        .zip(digits.parse::<u64>().ok())
-        .and_then(|(factor, number)| number.checked_mul(factor))
-        .ok_or_else(|| {
-            Error::new(Kind::Usage, format!("malformed size \"{text}\""))
-                .with_hint("write it as 536870912, 512MB or 1GB")
-        })
-}
-
-/// A time with a unit of PostgreSQL's settings; without one, milliseconds.
-fn duration(text: &str) -> Result<Duration> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let milliseconds: Option<u64> = match &text[digits.len()..] {
-        "" | "ms" => Some(1),
-        "s" => Some(1_000),
-        "min" => Some(60_000),
-        "h" => Some(3_600_000),
-        "d" => Some(86_400_000),
-        _ => None,
-    };
-    milliseconds
-        .zip(digits.parse::<u64>().ok())
-        .and_then(|(factor, number)| number.checked_mul(factor))
-        .filter(|&total| (1..=i32::MAX as u64).contains(&total))
-        .map(Duration::from_millis)
-        .ok_or_else(|| {
-            Error::new(Kind::Usage, format!("malformed time \"{text}\""))
-                .with_hint("write it as 5000 (milliseconds), 30s, 2min or 1h; at most 24 days")
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes() {
-        for (text, expected) in [
-            ("123", 123),
-            ("64kB", 65_536),
-            ("2GB", 2 << 30),
-            ("1M", 1 << 20),
-        ] {
-            assert_eq!(bytes(text).unwrap(), expected);
-        }
-        for text in ["", "MB", "1.5GB", "-1", "1xb", "99999999999TB"] {
-            assert_eq!(bytes(text).unwrap_err().kind(), Kind::Usage, "{text}");
-        }
-    }
-
-    #[test]
-    fn times() {
-        for (text, expected) in [("5000", 5_000), ("250ms", 250), ("2min", 120_000)] {
-            assert_eq!(duration(text).unwrap(), Duration::from_millis(expected));
-        }
-        for text in ["", "0", "s", "1 s", "1m", "30d"] {
-            assert_eq!(duration(text).unwrap_err().kind(), Kind::Usage, "{text}");
-        }
-    }
 
     #[test]
     fn section_names() {
