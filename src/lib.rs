@@ -62,6 +62,7 @@ pub mod dump;
 pub mod encryption;
 pub mod error;
 pub mod graph;
+pub mod mirror;
 pub mod model;
 pub mod notify;
 pub mod ops;

@@ -36,6 +36,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "repository",
         &["error", "report", "task", "archive", "storage"],
     ),
+    (
+        "mirror",
+        &["error", "task", "sql", "connect", "archive", "repository"],
+    ),
     ("notify", &["error", "secret", "task", "trust", "archive"]),
     ("plan", &["error", "select", "sql", "dag", "archive"]),
     ("relay", &["error", "task", "archive"]),

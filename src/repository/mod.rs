@@ -18,6 +18,7 @@ mod index;
 mod layout;
 mod lease;
 mod lock;
+pub mod metrics;
 mod record;
 pub mod retention;
 mod stats;

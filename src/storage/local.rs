@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -121,6 +121,25 @@ impl LocalSink {
             overwrite,
             written: 0,
         })
+    }
+
+    /// Lets everybody read the file, as far as its directory does.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`](crate::error::Kind::Storage) when that cannot be said.
+    pub fn readable_by_all(&self) -> Result<()> {
+        let mode = fs::Permissions::from_mode(0o644);
+        let fail = |error: io::Error| {
+            storage_error(
+                &error,
+                &format!("set the mode of {}", self.target.display()),
+            )
+        };
+        match self.partial {
+            Some(_) => self.file.set_permissions(mode).map_err(fail),
+            // What is written directly is somebody else's.
+            None => Ok(()),
+        }
     }
 
     /// Removes what writers of a file that died have left: their temporary files.

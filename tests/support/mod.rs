@@ -38,6 +38,7 @@
 mod database;
 mod disk;
 mod fixture;
+mod mail;
 mod pki;
 mod process;
 mod proxy;
@@ -49,6 +50,7 @@ pub mod tpch;
 pub use database::Db;
 pub use disk::SmallDisk;
 pub use fixture::{Fixture, fixture_path, fixtures};
+pub use mail::{Mail, MailEncryption, MailSink};
 pub use pki::Pki;
 pub use process::{Output, pgstow, run, run_for, run_with_input};
 pub use proxy::{Dice, Fault, Harm, Proxy, ProxyBuilder, Side};
