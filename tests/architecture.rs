@@ -73,6 +73,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "storage",
             "encryption",
             "repository",
+            "notify",
+            "mirror",
             "plan",
             "relay",
             "dump",

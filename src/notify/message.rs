@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::notice::{Notice, Work};
+use super::notice::{LastSuccess, Notice, Work};
 use super::settings::Occasion;
 use super::text::{one_line, without_passwords};
 use crate::archive::Timestamp;
@@ -57,8 +57,9 @@ pub(super) struct Message {
     pub(super) error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
+    /// Null when there is none, left out when it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    last_success: Option<Timestamp>,
+    last_success: Option<Option<Timestamp>>,
     tool: &'static str,
 }
 
@@ -102,7 +103,11 @@ impl Message {
             rows: notice.rows,
             error: error(&notice.error),
             hint: error(&notice.hint),
-            last_success: notice.last_success,
+            last_success: match notice.last_success {
+                LastSuccess::Unknown => None,
+                LastSuccess::Never => Some(None),
+                LastSuccess::At(time) => Some(Some(time)),
+            },
             tool: TOOL,
         };
         message.summary = message.sum_up();
@@ -162,13 +167,10 @@ impl Message {
         line("raw data:", bytes(self.raw_bytes));
         line("tables:", number(self.tables));
         line("rows:", number(self.rows));
-        let last = match (self.event, self.work, self.test) {
-            (Occasion::Failed, Work::Backup, false) => Some(
-                self.last_success
-                    .map_or_else(|| "there is none".to_owned(), |time| time.to_string()),
-            ),
-            _ => time(self.last_success),
-        };
+        let last = self.last_success.map(|last| {
+            let none = || "there is none".to_owned();
+            last.map_or_else(none, |time| time.to_string())
+        });
         line("last success:", last);
         let _ = write!(text, "\n-- \n{TOOL}\n");
         text
@@ -218,6 +220,7 @@ mod tests {
             error: Some("connect to postgres://a:geheim@h/d:\n<!channel> & co".to_owned()),
             started: Some(Timestamp(1_700_000_000)),
             ended: Some(Timestamp(1_700_000_007)),
+            last_success: LastSuccess::Never,
             ..Notice::default()
         }
     }
@@ -247,6 +250,7 @@ mod tests {
         assert_eq!(json["work"], "backup");
         assert_eq!(json["seconds"], 7);
         assert_eq!(json["started"], "2023-11-14T22:13:20Z");
+        assert!(json["last_success"].is_null() && json.get("last_success").is_some());
         assert!(json.get("rows").is_none() && json.get("test").is_none());
         let test = Message::new(&failed(), Purpose::Test);
         assert!(test.json().unwrap().contains("\"test\":true"));

@@ -18,6 +18,6 @@ mod notifier;
 mod settings;
 mod text;
 
-pub use notice::{Delivery, Notice, Work};
+pub use notice::{Delivery, LastSuccess, Notice, Work};
 pub use notifier::Notifier;
 pub use settings::{Form, Mail, MailTls, Occasion, Ping, Settings, Webhook};

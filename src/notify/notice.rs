@@ -30,6 +30,18 @@ impl Work {
     }
 }
 
+/// When it last went well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LastSuccess {
+    /// Nobody has looked.
+    #[default]
+    Unknown,
+    /// It never did.
+    Never,
+    /// Then.
+    At(Timestamp),
+}
+
 /// One thing to be told. Texts may hold what they like: what cannot be in a header or a line of its own is
 /// cleaned when it is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,7 +79,7 @@ pub struct Notice {
     /// What can be done about it.
     pub hint: Option<String>,
     /// When the newest backup that can be restored was made.
-    pub last_success: Option<Timestamp>,
+    pub last_success: LastSuccess,
 }
 
 /// What became of a notice on one way.

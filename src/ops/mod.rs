@@ -13,6 +13,7 @@
 //! What it leaves to others: how it is done (`dump`, `restore`, `archive`), and every printed word
 //! (the binary).
 
+pub mod after;
 mod cluster;
 mod copy;
 mod dump;

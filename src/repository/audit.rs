@@ -48,6 +48,8 @@ pub enum Action {
     Unpin,
     /// The record of one was made anew from its archive.
     Rebuild,
+    /// Somebody was to be told of one.
+    Notify,
 }
 
 impl std::fmt::Display for Action {
@@ -63,6 +65,7 @@ impl std::fmt::Display for Action {
             Self::Pin => "pin",
             Self::Unpin => "unpin",
             Self::Rebuild => "rebuild",
+            Self::Notify => "notify",
         })
     }
 }

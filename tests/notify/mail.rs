@@ -101,7 +101,10 @@ async fn a_mail_that_is_turned_away_for_the_moment_is_sent_again() {
     assert!(delivery.error.is_none(), "{delivery:?}");
     assert_eq!(delivery.tries, 2);
     let mail = sink.next();
-    assert_eq!((mail.from.as_str(), mail.login), ("backups@example.org", None));
+    assert_eq!(
+        (mail.from.as_str(), mail.login),
+        ("backups@example.org", None)
+    );
 }
 
 /// What is wrong, what the error has to say, how often it was tried, and whether there is a hint.
@@ -128,7 +131,12 @@ async fn what_goes_wrong_is_told_clearly_and_without_the_password() {
             1,
             false,
         ),
-        (settings(plain.port(), trusting), "the server does not offer STARTTLS", 1, true),
+        (
+            settings(plain.port(), trusting),
+            "the server does not offer STARTTLS",
+            1,
+            true,
+        ),
         (
             settings(plain.port(), |mail| mail.tls = Some(MailTls::None)),
             "log in: the server offers neither AUTH PLAIN nor AUTH LOGIN",
@@ -136,18 +144,27 @@ async fn what_goes_wrong_is_told_clearly_and_without_the_password() {
             false,
         ),
         (
-            settings(strict.port(), |mail| mail.ca_file = Some(pki.other_ca_cert())),
+            settings(strict.port(), |mail| {
+                mail.ca_file = Some(pki.other_ca_cert())
+            }),
             "STARTTLS: invalid peer certificate: UnknownIssuer",
             1,
             true,
         ),
         (
-            settings(strict.port(), |mail| mail.ca_file = Some("/nowhere.pem".into())),
+            settings(strict.port(), |mail| {
+                mail.ca_file = Some("/nowhere.pem".into())
+            }),
             "ca_file: /nowhere.pem: No such file",
             1,
             false,
         ),
-        (settings(gone, trusting), "connect: Connection refused", 3, false),
+        (
+            settings(gone, trusting),
+            "connect: Connection refused",
+            3,
+            false,
+        ),
         (
             Settings {
                 timeout: 1,
@@ -175,7 +192,10 @@ async fn what_goes_wrong_is_told_clearly_and_without_the_password() {
         assert!(error.message().starts_with(says), "{says}: {error}");
         assert_eq!(delivery.tries, tries, "{error}");
         assert_eq!(error.hint().is_some(), has_hint, "{error}");
-        assert!(!format!("{error:?} {notifier:?}").contains("Wort"), "{error:?}");
+        assert!(
+            !format!("{error:?} {notifier:?}").contains("Wort"),
+            "{error:?}"
+        );
         assert!(delivery.channel.starts_with("mail by localhost:"));
         let check = one(notifier.check().await).error.expect(says);
         assert_eq!(check.message(), error.message());
@@ -188,10 +208,18 @@ fn settings_that_cannot_work_are_refused_at_once() {
     let refused = |settings: Settings| settings.validate().unwrap_err();
     let error = refused(settings(25, |mail| mail.to = vec!["nobody".to_owned()]));
     assert_eq!(error.kind(), Kind::Usage);
-    assert!(error.message().starts_with("notification by mail: to = \"nobody\""), "{error}");
+    assert!(
+        error
+            .message()
+            .starts_with("notification by mail: to = \"nobody\""),
+        "{error}"
+    );
     let error = refused(settings(25, |mail| {
         mail.host = "mail.example.org".to_owned();
         mail.tls = Some(MailTls::None);
     }));
-    assert!(error.message().contains("in the clear") && error.hint().is_some(), "{error}");
+    assert!(
+        error.message().contains("in the clear") && error.hint().is_some(),
+        "{error}"
+    );
 }

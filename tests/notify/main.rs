@@ -25,8 +25,9 @@ fn notice(kind: Occasion) -> Notice {
         backup: Some("20261122T030000Z-1f2e3d4c".to_owned()),
         started: Some(Timestamp(1_700_000_000)),
         ended: Some(Timestamp(1_700_000_042)),
-        error: (kind == Occasion::Failed)
-            .then(|| "connect to postgres://app:geheim@db/shop:\r\n.\r\nrefused <!channel>".to_owned()),
+        error: (kind == Occasion::Failed).then(|| {
+            "connect to postgres://app:geheim@db/shop:\r\n.\r\nrefused <!channel>".to_owned()
+        }),
         ..Notice::default()
     }
 }

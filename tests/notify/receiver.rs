@@ -93,7 +93,9 @@ fn read(stream: &mut TcpStream) -> Option<Request> {
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
         .collect();
-    let length = headers.get("content-length").map_or(0, |it| it.parse().unwrap());
+    let length = headers
+        .get("content-length")
+        .map_or(0, |it| it.parse().unwrap());
     let mut body = bytes.split_off(head + 4);
     while body.len() < length {
         let mut chunk = [0; 4096];

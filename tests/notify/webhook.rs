@@ -62,12 +62,18 @@ async fn json_arrives_signed_and_with_headers() {
     assert_eq!((check.method.as_str(), check.path.as_str()), ("GET", "/"));
     assert!(check.body.is_empty() && !check.headers.contains_key("x-team"));
 
-    assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/hook/token?a=b"));
+    assert_eq!(
+        (request.method.as_str(), request.path.as_str()),
+        ("POST", "/hook/token?a=b")
+    );
     assert_eq!(request.headers["content-type"], "application/json");
     assert_eq!(request.headers["x-team"], "dba");
     let json: Value = serde_json::from_str(&request.body).unwrap();
     assert_eq!(json["format"], 1);
-    assert_eq!((&json["event"], &json["work"]), (&"failed".into(), &"backup".into()));
+    assert_eq!(
+        (&json["event"], &json["work"]),
+        (&"failed".into(), &"backup".into())
+    );
     assert_eq!(json["database"], "shop Bcc: thief@example.org");
     assert_eq!(json["job"], "nightly");
     assert_eq!(json["started"], "2023-11-14T22:13:20Z");
@@ -78,14 +84,19 @@ async fn json_arrives_signed_and_with_headers() {
     openssl.args(["dgst", "-sha256", "-hmac", "signing key", "-r"]);
     let digest = run_with_input(&mut openssl, request.body.as_bytes()).success();
     let digest = digest.stdout.split_whitespace().next().unwrap();
-    assert_eq!(request.headers["x-pgstow-signature"], format!("sha256={digest}"));
+    assert_eq!(
+        request.headers["x-pgstow-signature"],
+        format!("sha256={digest}")
+    );
 }
 
 #[tokio::test]
 async fn slack_gets_a_text_that_calls_nobody() {
     let receiver = Receiver::start(FINE);
-    let notifier =
-        Notifier::new(webhook(receiver.url("/services/T/B/x"), |it| it.form = Form::Slack)).unwrap();
+    let notifier = Notifier::new(webhook(receiver.url("/services/T/B/x"), |it| {
+        it.form = Form::Slack
+    }))
+    .unwrap();
     delivered(notifier.send(&notice(Occasion::Failed)).await);
     delivered(notifier.send_test(&notice(Occasion::Failed)).await);
     let [told, test] = <[_; 2]>::try_from(receiver.requests()).unwrap();
@@ -95,8 +106,14 @@ async fn slack_gets_a_text_that_calls_nobody() {
         json["text"].as_str().unwrap().to_owned()
     };
     let told = text(&told.body);
-    assert!(told.starts_with("backup of shop Bcc: thief@example.org on db1 failed\n"), "{told}");
-    assert!(told.contains("&lt;!channel&gt;") && !told.contains("<!"), "{told}");
+    assert!(
+        told.starts_with("backup of shop Bcc: thief@example.org on db1 failed\n"),
+        "{told}"
+    );
+    assert!(
+        told.contains("&lt;!channel&gt;") && !told.contains("<!"),
+        "{told}"
+    );
     assert!(text(&test.body).starts_with("test: "));
 }
 
@@ -105,11 +122,26 @@ async fn what_may_pass_is_tried_again_and_the_rest_is_not() {
     const LATER: &[Answer] = &[Answer::Status(503, ""), Answer::Status(204, "")];
     let cases: [(&[Answer], u32, Option<&str>); 6] = [
         (LATER, 2, None),
-        (&[Answer::Status(500, "")], 2, Some("the answer was 500 Internal Server Error")),
-        (&[Answer::Status(429, "")], 2, Some("the answer was 429 Too Many Requests")),
-        (&[Answer::Status(404, "")], 1, Some("the answer was 404 Not Found")),
         (
-            &[Answer::Status(302, "Location: http://127.0.0.1:1/token\r\n")],
+            &[Answer::Status(500, "")],
+            2,
+            Some("the answer was 500 Internal Server Error"),
+        ),
+        (
+            &[Answer::Status(429, "")],
+            2,
+            Some("the answer was 429 Too Many Requests"),
+        ),
+        (
+            &[Answer::Status(404, "")],
+            1,
+            Some("the answer was 404 Not Found"),
+        ),
+        (
+            &[Answer::Status(
+                302,
+                "Location: http://127.0.0.1:1/token\r\n",
+            )],
             1,
             Some("the answer was 302 Found: redirects are not followed"),
         ),
@@ -144,7 +176,10 @@ async fn no_error_shows_the_url() {
         notifier.send(&notice(Occasion::Failed)).await,
         notifier.check().await
     );
-    assert!(shown.contains("refused") && !shown.contains("geheim"), "{shown}");
+    assert!(
+        shown.contains("refused") && !shown.contains("geheim"),
+        "{shown}"
+    );
     let notifier = Notifier::new(ping("http://no-such-host.invalid/geheim")).unwrap();
     let delivery = one(notifier.send(&notice(Occasion::Failed)).await);
     assert_eq!(delivery.channel, "ping at no-such-host.invalid");
@@ -154,17 +189,27 @@ async fn no_error_shows_the_url() {
         assert_eq!(error.kind(), Kind::Usage);
         assert!(!format!("{error:?}").contains("geheim"), "{error:?}");
     }
-    let error = webhook(url, |it| it.headers = [("a b".to_owned(), "geheim".into())].into());
+    let error = webhook(url, |it| {
+        it.headers = [("a b".to_owned(), "geheim".into())].into()
+    });
     let error = error.validate().unwrap_err();
-    assert_eq!(error.message(), "webhook team: header \"a b\": this cannot be the name of a header");
+    assert_eq!(
+        error.message(),
+        "webhook team: header \"a b\": this cannot be the name of a header"
+    );
     // Read when it is wanted: nothing is sent with half of its headers.
     let receiver = Receiver::start(FINE);
     let notifier = Notifier::new(webhook(receiver.url("/x"), |it| {
         it.headers = [("x-key".to_owned(), "a\u{1}geheim".into())].into();
     }))
     .unwrap();
-    let error = one(notifier.send(&notice(Occasion::Failed)).await).error.unwrap();
-    assert_eq!(error.message(), "header \"x-key\": its value cannot be in a header");
+    let error = one(notifier.send(&notice(Occasion::Failed)).await)
+        .error
+        .unwrap();
+    assert_eq!(
+        error.message(),
+        "header \"x-key\": its value cannot be in a header"
+    );
     assert!(receiver.requests().is_empty());
 }
 
@@ -173,7 +218,12 @@ async fn pings_say_start_success_and_fail() {
     let receiver = Receiver::start(FINE);
     let notifier = Notifier::new(ping(&receiver.url("/some-uuid/?rid=1"))).unwrap();
     delivered(notifier.check().await);
-    for kind in [Occasion::Started, Occasion::Failed, Occasion::Succeeded, Occasion::Recovered] {
+    for kind in [
+        Occasion::Started,
+        Occasion::Failed,
+        Occasion::Succeeded,
+        Occasion::Recovered,
+    ] {
         delivered(notifier.send(&notice(kind)).await);
     }
     let prune = Notice {
@@ -181,7 +231,12 @@ async fn pings_say_start_success_and_fail() {
         ..notice(Occasion::Failed)
     };
     assert!(notifier.send(&prune).await.is_empty());
-    assert!(notifier.send_test(&notice(Occasion::Failed)).await.is_empty());
+    assert!(
+        notifier
+            .send_test(&notice(Occasion::Failed))
+            .await
+            .is_empty()
+    );
     let requests = receiver.requests();
     let paths: Vec<&str> = requests.iter().map(|it| it.path.as_str()).collect();
     assert_eq!(
@@ -213,6 +268,12 @@ async fn pings_say_start_success_and_fail() {
     for kind in [Occasion::Started, Occasion::Failed, Occasion::Succeeded] {
         delivered(notifier.send(&notice(kind)).await);
     }
-    let paths: Vec<String> = receiver.requests()[5..].iter().map(|it| it.path.clone()).collect();
-    assert_eq!(paths, ["/p?state=run", "/p?state=fail", "/p?state=complete"]);
+    let paths: Vec<String> = receiver.requests()[5..]
+        .iter()
+        .map(|it| it.path.clone())
+        .collect();
+    assert_eq!(
+        paths,
+        ["/p?state=run", "/p?state=fail", "/p?state=complete"]
+    );
 }

@@ -67,12 +67,18 @@ impl MailSink {
     ) -> Self {
         let mut command = Command::new("python3");
         command
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/mail_sink.py"))
-            .args(["0", match encryption {
-                MailEncryption::StartTls => "starttls",
-                MailEncryption::Tls => "tls",
-                MailEncryption::None => "none",
-            }])
+            .arg(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/tests/support/mail_sink.py"
+            ))
+            .args([
+                "0",
+                match encryption {
+                    MailEncryption::StartTls => "starttls",
+                    MailEncryption::Tls => "tls",
+                    MailEncryption::None => "none",
+                },
+            ])
             .env("PYTHONPATH", fetched())
             .stdout(Stdio::piped());
         match encryption {
@@ -92,7 +98,12 @@ impl MailSink {
                 let text = |it: &serde_json::Value| it.as_str().map(str::to_owned);
                 let mail = Mail {
                     from: text(&json["from"]).unwrap(),
-                    to: json["to"].as_array().unwrap().iter().filter_map(text).collect(),
+                    to: json["to"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .filter_map(text)
+                        .collect(),
                     content: text(&json["content"]).unwrap(),
                     encrypted: json["encrypted"] == true,
                     login: text(&json["login"]),
@@ -137,8 +148,9 @@ fn fetched() -> PathBuf {
     let servers = match std::env::var_os("PGSTOW_SERVERS") {
         Some(dir) if !dir.is_empty() => PathBuf::from(dir),
         _ if is_root() => PathBuf::from("/var/cache/pgstow/servers"),
-        _ => Path::new(&std::env::var_os("HOME").expect("HOME is set"))
-            .join(".cache/pgstow/servers"),
+        _ => {
+            Path::new(&std::env::var_os("HOME").expect("HOME is set")).join(".cache/pgstow/servers")
+        }
     };
     let found = servers.join("mail");
     assert!(

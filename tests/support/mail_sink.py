@@ -1,16 +1,23 @@
 """A mail server that keeps what it is sent.
 
 Arguments: port, encryption (starttls, tls or none), certificate and key (or - -), user and password (or - -),
-and which end of mails to refuse for now: a number of messages that are answered with 451 first.
-Every mail is printed as one line of JSON, after a line "ready".
+and how many mails to turn away for the moment before the first is taken.
+Every mail is printed as one line of JSON, after a line "ready PORT".
 """
 
 import asyncio
 import json
+import logging
 import ssl
 import sys
+import warnings
 
 from aiosmtpd.smtp import SMTP, AuthResult
+
+
+# It warns of settings that a test wants just so.
+warnings.simplefilter("ignore")
+logging.disable()
 
 
 class Keep:
@@ -25,7 +32,7 @@ class Keep:
             "from": envelope.mail_from,
             "to": envelope.rcpt_tos,
             "content": envelope.content.decode("utf-8"),
-            "encrypted": session.ssl is not None,
+            "encrypted": server.transport.get_extra_info("sslcontext") is not None,
             "login": session.auth_data.decode() if session.authenticated else None,
         }
         print(json.dumps(mail), flush=True)
@@ -57,6 +64,7 @@ def main():
             require_starttls=encryption == "starttls",
             authenticator=check if user != "-" else None,
             auth_required=user != "-",
+            auth_exclude_mechanism=["LOGIN", "PLAIN"] if user == "-" else None,
             auth_require_tls=encryption == "starttls",
             enable_SMTPUTF8=True,
         )
