@@ -165,7 +165,11 @@ pub(super) async fn append(
     detail: String,
 ) -> Result<()> {
     let appending = async {
-        let names = names(store).await?;
+        let mut names = names(store).await?;
+        // What was named last and is not there any more is missed by the next record, too.
+        names.extend(heads(store).await?.unwrap_or_default());
+        names.sort();
+        names.dedup();
         let record = AuditRecord {
             number: names.iter().map(|name| number_of(name)).max().unwrap_or(0) + 1,
             at: Timestamp::now(),
@@ -199,6 +203,12 @@ pub(super) async fn append(
     appending.await.context_with(|| "write the audit log")
 }
 
+/// The last records, as they are named apart; none where nothing is, or nothing that can be read.
+async fn heads(store: &dyn Store) -> Result<Option<Vec<String>>> {
+    let bytes = store.get(HEADS).await?;
+    Ok(bytes.and_then(|bytes| disk::from_bytes(&bytes, HEADS).ok()))
+}
+
 async fn names(store: &dyn Store) -> Result<Vec<String>> {
     let listed = store.list(AUDIT).await?;
     let name = |key: &str| {
@@ -220,13 +230,17 @@ pub(super) async fn read(store: &dyn Store) -> Result<AuditLog> {
         let name = key.trim_start_matches(AUDIT).trim_start_matches('/');
         let name = name.trim_end_matches(".json").to_owned();
         match disk::from_bytes::<AuditRecord>(&bytes, &key) {
-            Ok(record) if name_of(record.number, &bytes) == name => {
+            Ok(record) => {
                 for before in &record.after {
                     named.entry(before.clone()).or_insert(record.number);
                 }
-                log.records.push(record);
+                if name_of(record.number, &bytes) == name {
+                    log.records.push(record);
+                } else {
+                    log.problems.push(format!("record {name} was changed"));
+                }
             }
-            _ => log.problems.push(format!("record {name} was changed")),
+            Err(_) => log.problems.push(format!("record {name} was changed")),
         }
         there.insert(name);
     }

@@ -10,13 +10,14 @@ use super::disk::{self, hex, random};
 use super::index::{self, Found};
 use super::layout;
 use super::lease::{LEASE_SECONDS, Lease};
+use super::listed::ListedBackup;
 use super::lock::{self, Lock};
 use super::record::{BackupId, BackupRecord, BackupType, Ending, Note, RECORD_VERSION};
 use super::retention::{Candidate, Decision, Policy, State, judge};
 use super::who::Who;
 use crate::archive::Timestamp;
 use crate::error::{Context as _, Error, Kind, Result};
-use crate::storage::{Overwrite, Put, Source, Store};
+use crate::storage::{ObjectInfo, Overwrite, Put, Source, Store};
 
 /// What the marker says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -89,6 +90,20 @@ impl Status {
     pub const ALL: [Self; 4] = [Self::Running, Self::Completed, Self::Failed, Self::Expired];
 }
 
+impl std::str::FromStr for Status {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|it| it.to_string() == text);
+        found.ok_or_else(|| {
+            Error::new(
+                Kind::Usage,
+                format!("there is no status {text:?}: running, completed, failed or expired"),
+            )
+        })
+    }
+}
+
 impl std::fmt::Display for Status {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -100,27 +115,23 @@ impl std::fmt::Display for Status {
     }
 }
 
-/// A backup, with all that is known of it.
+/// A backup, with all that is known of it. Programs see it as a [`ListedBackup`].
 #[derive(Clone, Debug, Serialize)]
+#[serde(into = "ListedBackup")]
 pub struct Backup {
     /// How it is with it.
     pub status: Status,
     /// Its record; of a running one as far as it goes.
-    #[serde(flatten)]
     pub record: BackupRecord,
     /// When its archive was last read back whole.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub verified_at: Option<Timestamp>,
     /// What was last found wrong with its archive.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub damage: Option<String>,
     /// When that was found.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub damaged_at: Option<Timestamp>,
     /// Whether retention must leave it alone.
     pub pinned: bool,
     /// Why, if that was said.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub pin_reason: Option<String>,
 }
 
@@ -300,7 +311,7 @@ impl Repository {
             match draft {
                 Ok(draft) if !ended.contains(&draft.id) => {
                     let renewed = renewed.get(&key).copied().unwrap_or(now);
-                    let is_dead = is_dead(renewed, now);
+                    let is_dead = is_dead(renewed, now, Some(&draft));
                     listing.backups.push(Backup::of_draft(draft, is_dead));
                 }
                 Ok(_) => {}
@@ -359,8 +370,8 @@ impl Repository {
             let draft = layout::draft(&id);
             if let Some(bytes) = self.store.get(&draft).await? {
                 let renewed = self.store.head(&draft).await?.map(|it| it.modified);
-                let is_dead = renewed.is_some_and(|renewed| is_dead(renewed, now()));
-                let draft = disk::from_bytes(&bytes, &draft)?;
+                let draft: Draft = disk::from_bytes(&bytes, &draft)?;
+                let is_dead = renewed.is_some_and(|it| is_dead(it, now(), Some(&draft)));
                 return Ok(Backup::of_draft(draft, is_dead));
             }
             return Err(none(format!("there is no backup {id}")));
@@ -592,17 +603,11 @@ impl Repository {
             .filter_map(|it| layout::id_of(&it.key, layout::RECORDS))
             .collect();
         let mut drafted = BTreeSet::new();
-        let now = now();
-        for info in drafts {
-            let Some(id) = layout::id_of(&info.key, layout::DRAFTS) else {
-                continue;
-            };
-            if recorded.contains(&id) {
-                if is_dead(info.modified, now) {
-                    survey.leftovers.push(Leftover::Draft(id.clone()));
-                }
-            } else if is_dead(info.modified, now) {
-                survey.leftovers.push(Leftover::Dead(id.clone()));
+        for (id, is_dead) in self.drafts(drafts, now()).await? {
+            match (recorded.contains(&id), is_dead) {
+                (true, true) => survey.leftovers.push(Leftover::Draft(id.clone())),
+                (false, true) => survey.leftovers.push(Leftover::Dead(id.clone())),
+                (_, false) => {}
             }
             drafted.insert(id);
         }
@@ -667,28 +672,43 @@ impl Repository {
     /// What the store says.
     pub async fn dead(&self, lock: &Lock) -> Result<Vec<Leftover>> {
         let drafts = self.store.list(layout::DRAFTS).await?;
-        let dead = drafts
-            .iter()
-            .filter(|it| is_dead(it.modified, lock.store_time()));
+        let dead = self.drafts(drafts, lock.store_time()).await?.into_iter();
         Ok(dead
-            .filter_map(|it| layout::id_of(&it.key, layout::DRAFTS))
-            .map(Leftover::Dead)
+            .filter(|(_, is_dead)| *is_dead)
+            .map(|(id, _)| Leftover::Dead(id))
             .collect())
+    }
+
+    /// Of these drafts, which are dead at this time.
+    async fn drafts(&self, listed: Vec<ObjectInfo>, now: i64) -> Result<Vec<(BackupId, bool)>> {
+        let mut drafts = Vec::new();
+        for info in listed {
+            let Some(id) = layout::id_of(&info.key, layout::DRAFTS) else {
+                continue;
+            };
+            let Some(bytes) = self.store.get(&info.key).await? else {
+                continue;
+            };
+            let draft = disk::from_bytes::<Draft>(&bytes, &info.key).ok();
+            drafts.push((id, is_dead(info.modified, now, draft.as_ref())));
+        }
+        Ok(drafts)
     }
 
     async fn bury(&self, id: &BackupId, lock: &Lock) -> Result<()> {
         let key = layout::draft(id);
         // By the store's clock this time, and again: it may have been renewed.
+        let bytes = self.store.get(&key).await?.unwrap_or_default();
+        let draft = disk::from_bytes::<Draft>(&bytes, &key).ok();
         match self.store.head(&key).await? {
-            Some(found) if is_dead(found.modified, lock.store_time()) => {}
+            Some(found) if is_dead(found.modified, lock.store_time(), draft.as_ref()) => {}
             _ => return Ok(()),
         }
         let record = layout::record(id);
         if self.store.head(&record).await?.is_none() {
             self.remove_archive(id).await?;
-            let bytes = self.store.get(&key).await?.unwrap_or_default();
             // Of a draft that cannot be read there is nothing to put on record.
-            if let Ok(draft) = disk::from_bytes::<Draft>(&bytes, &key) {
+            if let Some(draft) = draft {
                 let failed = Backup::of_draft(draft, true).record;
                 let content = disk::to_bytes(&failed, &record)?;
                 // Somebody else may do the same at the same time.
@@ -745,8 +765,13 @@ fn now() -> i64 {
     i64::try_from(Timestamp::now().0).unwrap_or(i64::MAX)
 }
 
-fn is_dead(renewed: i64, now: i64) -> bool {
-    now - renewed > LEASE_SECONDS
+/// How long after its last sign a process that is gone may still have a request under way.
+const UNDER_WAY: i64 = 10;
+
+/// Whether nobody makes a backup any more whose draft was last renewed then.
+fn is_dead(renewed: i64, now: i64, draft: Option<&Draft>) -> bool {
+    let silent = now - renewed;
+    silent > LEASE_SECONDS || silent > UNDER_WAY && draft.is_some_and(|it| it.who.is_gone())
 }
 
 /// A record that is about what its key says.

@@ -139,6 +139,10 @@ async fn look(store: &dyn Store, folder: &str, own: &str) -> Result<i64, No> {
             continue; // Given back in the meantime.
         };
         let by = match disk::from_bytes::<Ticket>(&bytes, &other.key) {
+            Ok(ticket) if ticket.who.is_gone() => {
+                store.delete(&other.key).await?;
+                continue;
+            }
             Ok(Ticket { who, since, what }) => format!("{who} since {since} ({what})"),
             Err(_) => "somebody".to_owned(),
         };

@@ -17,6 +17,7 @@ mod disk;
 mod index;
 mod layout;
 mod lease;
+mod listed;
 mod lock;
 pub mod metrics;
 mod record;
@@ -30,6 +31,7 @@ pub use catalogue::{
 };
 pub use layout::{DELETION, lock_of};
 pub use lease::LEASE_SECONDS;
+pub use listed::ListedBackup;
 pub use lock::Lock;
 pub use record::{BackupId, BackupRecord, BackupType, Ending, Note, RECORD_VERSION, StoredArchive};
 pub use stats::{GROWTH_DAYS, Growth, Last, Stats};

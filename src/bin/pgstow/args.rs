@@ -3,6 +3,7 @@
 //! Options carry the names that pg_dump and pg_restore gave them. `-h` is the host, so help is
 //! `--help` alone.
 
+use super::repository::args as backups;
 use clap::{ArgAction, Args as Group, Parser, Subcommand};
 
 /// Dumps a live PostgreSQL database into one streamed, checksummed archive, and restores it in
@@ -66,6 +67,26 @@ pub enum Command {
     Verify(Box<Verify>),
     /// Write an archive as a plain SQL script
     Sql(Box<Sql>),
+    /// Make a backup: a dump into a repository, proven and recorded
+    Backup(Box<backups::Backup>),
+    /// List the backups of a repository
+    Backups(Box<backups::Backups>),
+    /// Show everything about a backup
+    Show(Box<backups::Show>),
+    /// Write the archive of a backup to a file
+    Download(Box<backups::Download>),
+    /// Delete a backup
+    Delete(Box<backups::Delete>),
+    /// Delete the backups that no rule keeps, and clean up
+    Prune(Box<backups::Prune>),
+    /// Keep a backup, whatever retention says
+    Pin(Box<backups::Pin>),
+    /// Let retention have a backup again
+    Unpin(Box<backups::Unpin>),
+    /// Show or check the audit log of a repository
+    Audit(Box<backups::Audit>),
+    /// Make records of backups anew that were lost
+    Rebuild(Box<backups::Rebuild>),
 }
 
 /// Where the server is and who logs in.
@@ -93,7 +114,7 @@ pub struct Server {
 }
 
 /// Where a passphrase comes from.
-#[derive(Debug, Default, Group)]
+#[derive(Clone, Debug, Default, Group)]
 #[command(next_help_heading = "Encryption")]
 pub struct PassphraseFrom {
     /// A passphrase, the first line of this file (also in PGSTOW_PASSPHRASE)
@@ -122,7 +143,7 @@ pub struct Encrypt {
 }
 
 /// What an encrypted archive is read with.
-#[derive(Debug, Default, Group)]
+#[derive(Clone, Debug, Default, Group)]
 #[command(next_help_heading = "Encryption")]
 pub struct Decrypt {
     /// Private keys for encrypted archives, as age-keygen writes them (repeatable; also in
@@ -708,11 +729,18 @@ pub struct List {
 #[command(after_help = "\
 Examples:
   pgstow verify shop.pgstow
-  pgstow verify shop.pgstow --against postgres://app@db2/shop -j 4")]
+  pgstow verify shop.pgstow --against postgres://app@db2/shop -j 4
+  pgstow verify latest --store s3://backups/shop")]
 pub struct Verify {
-    /// The archive: a file, s3://, gs:// or az:// URL, or `-` for standard input
-    #[arg(value_name = "FILE")]
+    /// The archive: a file, s3://, gs:// or az:// URL, or `-` for standard input; or a backup, by
+    /// its id or as `latest`, unless there is such a file
+    #[arg(value_name = "FILE|ID|latest")]
     pub file: String,
+    /// With latest: of this database
+    #[arg(long, value_name = "NAME", help_heading = "Repository")]
+    pub database: Option<String>,
+    #[command(flatten)]
+    pub place: backups::Place,
     /// Also compare every table with this live database: name, URI or `key=value` string
     #[arg(long, value_name = "CONN", help_heading = "Connection")]
     pub against: Option<String>,

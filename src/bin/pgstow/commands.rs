@@ -25,7 +25,7 @@ use super::exit::{self, Outcome};
 use super::output::{self, Output, harmless};
 use super::progress::Progress;
 use super::settings::{self, Talk, Volume};
-use super::{careful, prompt, signals};
+use super::{careful, prompt, repository, signals};
 
 /// Runs what was asked for and gives the exit code.
 pub async fn run(args: Args) -> u8 {
@@ -42,6 +42,17 @@ pub async fn run(args: Args) -> u8 {
         ),
         Command::Verify(verify) => settings::talk(&verify.messages, None),
         Command::Sql(sql) => settings::talk(&sql.messages, Some(&sql.file)),
+        Command::Backup(it) => settings::talk(&it.messages, None),
+        Command::Download(it) => settings::talk(&it.messages, Some(&it.file)),
+        Command::Delete(it) => settings::talk(&it.messages, None),
+        Command::Prune(it) => settings::talk(&it.messages, None),
+        Command::Pin(it) => settings::talk(&it.messages, None),
+        Command::Unpin(it) => settings::talk(&it.messages, None),
+        Command::Rebuild(it) => settings::talk(&it.messages, None),
+        // Their one JSON object is what was asked for; warnings stay words.
+        Command::Backups(_) | Command::Show(_) | Command::Audit(_) => {
+            settings::talk(&args::Messages::default(), None)
+        }
     };
     let (output, talk) = match talk {
         Ok(talk) => (Output::new(talk), Ok(())),
@@ -85,6 +96,16 @@ async fn command(
         Command::List(args) => list(*args, output, cancel).await,
         Command::Verify(args) => verify(*args, output, &progress, cancel).await,
         Command::Sql(args) => sql(*args, output, &progress, cancel).await,
+        Command::Backup(args) => repository::backup(*args, output, &progress, cancel).await,
+        Command::Backups(args) => repository::backups(*args, output, cancel).await,
+        Command::Show(args) => repository::show(*args, output, cancel).await,
+        Command::Download(args) => repository::download(*args, output, &progress, cancel).await,
+        Command::Delete(args) => repository::delete(*args, output, &progress).await,
+        Command::Prune(args) => repository::prune(*args, output, &progress).await,
+        Command::Pin(args) => repository::pin(*args, output, &progress).await,
+        Command::Unpin(args) => repository::unpin(*args, output, &progress).await,
+        Command::Audit(args) => repository::audit(*args, output, cancel).await,
+        Command::Rebuild(args) => repository::rebuild(*args, output, &progress, cancel).await,
     };
     ticking.abort();
     progress.clear();
@@ -92,7 +113,7 @@ async fn command(
 }
 
 /// Says what the configuration has to say, and asks for a password if one is needed.
-async fn ready(
+pub async fn ready(
     config: Config,
     password: pgstow::connect::PasswordPrompt,
     output: &Output,
@@ -122,7 +143,7 @@ async fn input(location: &str, keys: &Keys) -> Result<Input> {
 }
 
 /// What it means that an archive is encrypted, said where it is made.
-fn tell_encryption(output: &Output, recipients: &Recipients) {
+pub fn tell_encryption(output: &Output, recipients: &Recipients) {
     let (how, needs) = match recipients {
         Recipients::Keys(keys) => (
             format!("for {} recipient(s)", keys.len()),
@@ -137,7 +158,7 @@ fn tell_encryption(output: &Output, recipients: &Recipients) {
 }
 
 /// An archive on a screen helps nobody.
-fn refuse_terminal(path: &str) -> Result<()> {
+pub fn refuse_terminal(path: &str) -> Result<()> {
     if path == "-" && std::io::stdout().is_terminal() {
         return Err(Error::new(
             Kind::Usage,
@@ -475,10 +496,41 @@ async fn verify(
     progress: &Arc<Progress>,
     cancel: CancellationToken,
 ) -> Result<Outcome<'static>> {
+    let which = repository::args::Which {
+        which: args.file.clone(),
+        database: args.database.clone(),
+        place: args.place.clone(),
+    };
+    let decrypt = args.decrypt.clone();
     let mut verify = settings::Verify::new(args)?;
     if let Some(config) = verify.options.against.take() {
         verify.options.against = Some(ready(config, verify.password, output, &cancel).await?);
     }
+    if repository::place::is_backup(&verify.file) {
+        let options = &verify.options;
+        let verifying = repository::verify(&which, &decrypt, options, output, progress, cancel);
+        let report = verifying.await?;
+        progress.clear();
+        let outcome = if report.is_equal() {
+            Outcome::Done
+        } else {
+            Outcome::Different
+        };
+        output.done("verify", &report, exit::code(&outcome));
+        summary(
+            output,
+            &format!("backup {} of {}", report.id, report.database),
+        );
+        match &report.inside {
+            Some(inside) => tell_verify(output, inside),
+            None => summary(
+                output,
+                "every byte is as it was written; it is encrypted, and was not looked into without a key",
+            ),
+        }
+        return Ok(outcome);
+    }
+    repository::place::refuse(&which, "the id of a backup, or latest")?;
     let input = unless(&cancel, input(&verify.file, &verify.keys)).await?;
     let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
     let report = pgstow::verify(input, &verify.options, observer, cancel).await?;

@@ -13,6 +13,7 @@ mod keys;
 mod output;
 mod progress;
 mod prompt;
+mod repository;
 mod settings;
 mod signals;
 

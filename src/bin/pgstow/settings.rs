@@ -711,7 +711,7 @@ pub fn talk(messages: &args::Messages, output: Option<&str>) -> Result<Talk> {
     })
 }
 
-fn together(one: &str, other: &str) -> Error {
+pub fn together(one: &str, other: &str) -> Error {
     Error::new(
         Kind::Usage,
         format!("options {one} and {other} cannot be used together"),
@@ -737,7 +737,7 @@ fn config(
     )
 }
 
-fn password(server: &args::Server) -> Result<PasswordPrompt> {
+pub fn password(server: &args::Server) -> Result<PasswordPrompt> {
     asking(server.no_password, server.password)
 }
 

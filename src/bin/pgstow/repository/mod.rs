@@ -1,0 +1,399 @@
+//! The commands about backups: made, listed, verified, written to files, let go.
+
+pub mod args;
+pub mod place;
+mod words;
+
+use std::sync::Arc;
+
+use indicatif::{HumanBytes, HumanCount};
+use pgstow::archive::Timestamp;
+use pgstow::config::Job;
+use pgstow::connect::{ConfigSource, ProcessEnv};
+use pgstow::error::{Error, Kind, Result};
+use pgstow::ops::VerifyOptions;
+use pgstow::ops::create_output;
+use pgstow::ops::repository::{
+    self as ops, Aftermath, BackupFilter, BackupOptions, BackupVerified, DeleteOptions, EmptyDump,
+    LastGood, PruneMode, ReadBack,
+};
+use pgstow::report::Observer;
+use pgstow::repository::{Backup, BackupId, Repository};
+use pgstow::storage::Overwrite;
+use serde::Serialize;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::commands::{ready, refuse_terminal, summary, tell_encryption, unless};
+use crate::exit::{self, Outcome};
+use crate::output::{self, Output};
+use crate::progress::Progress;
+use crate::{keys, settings};
+
+/// Those who hear of every backup of this job.
+fn aftermath(_job: &Job) -> Result<Vec<Arc<dyn Aftermath>>> {
+    Ok(Vec::new())
+}
+
+fn observer(progress: &Arc<Progress>) -> Arc<dyn Observer> {
+    Arc::clone(progress) as Arc<dyn Observer>
+}
+
+/// One object for programs.
+fn print_json(value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Error::new(Kind::Failed, "render the answer").with_source(error))?;
+    output::print(&format!("{text}\n"))
+}
+
+/// The backup that is meant, and where it is.
+async fn find(which: &args::Which, output: &Output) -> Result<(Repository, Backup, Job)> {
+    let job = place::job(&which.place, output)?;
+    let repository = place::repository(&job).await?;
+    let backup = repository
+        .find(&which.which, which.database.as_deref())
+        .await?;
+    Ok((repository, backup, job))
+}
+
+pub async fn backup(
+    args: args::Backup,
+    output: &Output,
+    progress: &Arc<Progress>,
+    cancel: CancellationToken,
+) -> Result<Outcome<'static>> {
+    let mut job = place::job(&args.place, output)?;
+    let said = [
+        ("backup.type", &args.backup_type),
+        ("dump.compress", &args.compress),
+        ("dump.jobs", &args.jobs),
+        ("dump.memory", &args.memory),
+        ("dump.lock_wait_timeout", &args.lock_wait_timeout),
+        ("dump.role", &args.server.role),
+    ];
+    for (key, value) in said {
+        if let Some(value) = value {
+            job.set(key, value)?;
+        }
+    }
+    let mut dump = job.dump_options()?;
+    dump.selection.exclude_schemas.extend(args.exclude_schema);
+    dump.selection.exclude_tables.extend(args.exclude_table);
+    let data = &mut dump.selection.exclude_table_data;
+    data.extend(args.exclude_table_data);
+    let recipients = match keys::recipients(&args.encrypt)? {
+        Some(recipients) => Some(recipients),
+        None => job.recipients()?,
+    };
+    let options = BackupOptions {
+        dump,
+        backup_type: job.backup_type()?,
+        recipients,
+        retention: job.retention()?,
+        read_back: if args.verify {
+            ReadBack::Whole
+        } else {
+            ReadBack::Ends
+        },
+        empty: if args.allow_empty {
+            EmptyDump::Allow
+        } else {
+            EmptyDump::Refuse
+        },
+    };
+    options.validate()?;
+    let conn = match (args.conn, args.dbname) {
+        (Some(_), Some(_)) => {
+            return Err(settings::together("CONN", "-d/--dbname"));
+        }
+        (conn, dbname) => conn.or(dbname),
+    };
+    let password = settings::password(&args.server)?;
+    let source = ConfigSource {
+        conninfo: None,
+        host: args.server.host,
+        port: args.server.port,
+        user: args.server.username,
+        dbname: conn,
+        password,
+    };
+    let config = job.database(&source, &ProcessEnv)?;
+    let config = ready(config, password, output, &cancel).await?;
+    let store = place::store(&job)?;
+    let aftermath = aftermath(&job)?;
+    let observer = observer(progress);
+    let report = ops::backup(store, &config, &options, &aftermath, observer, cancel).await?;
+    progress.clear();
+    output.done("backup", &report, exit::DONE);
+    let record = &report.backup.record;
+    if let Some(archive) = &record.archive {
+        summary(
+            output,
+            &format!(
+                "backup {} of {}: {} tables, {} rows, {} of rows in an archive of {}, {:.1} s",
+                record.id,
+                record.database,
+                archive.tables,
+                HumanCount(archive.rows),
+                HumanBytes(archive.raw_bytes),
+                HumanBytes(archive.bytes),
+                report.seconds,
+            ),
+        );
+    }
+    if let Some(recipients) = &options.recipients {
+        tell_encryption(output, recipients);
+    }
+    Ok(Outcome::Done)
+}
+
+pub async fn backups(
+    args: args::Backups,
+    output: &Output,
+    cancel: CancellationToken,
+) -> Result<Outcome<'static>> {
+    let filter = BackupFilter {
+        types: args
+            .backup_type
+            .iter()
+            .map(|it| it.parse())
+            .collect::<Result<_>>()?,
+        statuses: args
+            .status
+            .iter()
+            .map(|it| it.parse())
+            .collect::<Result<_>>()?,
+        database: args.database,
+        limit: args.limit,
+        after: args.after.map(|it| it.parse()).transpose()?,
+    };
+    let job = place::job(&args.place, output)?;
+    let listing = async {
+        let repository = place::repository(&job).await?;
+        ops::backups(&repository, &filter).await
+    };
+    let list = unless(&cancel, listing).await?;
+    if args.json {
+        print_json(&list)?;
+    } else if args.stats {
+        output::print(&words::stats(&list.stats))?;
+    } else {
+        output::print(&words::list(&list))?;
+    }
+    for problem in &list.problems {
+        output.say(&format!("warning: {problem}"));
+    }
+    Ok(Outcome::Done)
+}
+
+pub async fn show(
+    args: args::Show,
+    output: &Output,
+    cancel: CancellationToken,
+) -> Result<Outcome<'static>> {
+    let (_, backup, _) = unless(&cancel, find(&args.which, output)).await?;
+    if args.json {
+        print_json(&backup)?;
+    } else {
+        output::print(&words::show(backup))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// `pgstow verify` of a backup.
+pub async fn verify(
+    which: &args::Which,
+    decrypt: &crate::args::Decrypt,
+    options: &VerifyOptions,
+    output: &Output,
+    progress: &Arc<Progress>,
+    cancel: CancellationToken,
+) -> Result<BackupVerified> {
+    let (repository, backup, job) = unless(&cancel, find(which, output)).await?;
+    let keys = place::keys(decrypt, &job)?;
+    let observer = observer(progress);
+    ops::verify_backup(&repository, &backup, options, &keys, observer, cancel).await
+}
+
+pub async fn download(
+    args: args::Download,
+    output: &Output,
+    progress: &Arc<Progress>,
+    cancel: CancellationToken,
+) -> Result<Outcome<'static>> {
+    refuse_terminal(&args.file)?;
+    let (repository, backup, _) = unless(&cancel, find(&args.which, output)).await?;
+    let sink = unless(&cancel, create_output(&args.file, Overwrite::Replace)).await?;
+    let observer = observer(progress);
+    let report = ops::download(&repository, &backup, sink, observer, cancel).await?;
+    progress.clear();
+    output.done("download", &report, exit::DONE);
+    let (id, bytes) = (&report.id, HumanBytes(report.bytes));
+    let database = &report.database;
+    summary(
+        output,
+        &format!("wrote backup {id} of {database}, {bytes}, as it was made"),
+    );
+    Ok(Outcome::Done)
+}
+
+pub async fn delete(
+    args: args::Delete,
+    output: &Output,
+    progress: &Arc<Progress>,
+) -> Result<Outcome<'static>> {
+    let ids: Vec<BackupId> = args
+        .ids
+        .iter()
+        .map(|it| it.parse())
+        .collect::<Result<_>>()?;
+    let options = DeleteOptions {
+        last_good: if args.last {
+            LastGood::Delete
+        } else {
+            LastGood::Keep
+        },
+        reason: args.reason,
+    };
+    let job = place::job(&args.place, output)?;
+    let repository = place::repository(&job).await?;
+    let mut deleted = Vec::new();
+    for id in &ids {
+        let backup = ops::delete(&repository, id, &options, observer(progress)).await?;
+        summary(
+            output,
+            &format!("deleted backup {id} of {}", backup.record.database),
+        );
+        deleted.push(id);
+    }
+    output.done("delete", &json!({ "deleted": deleted }), exit::DONE);
+    Ok(Outcome::Done)
+}
+
+pub async fn prune(
+    args: args::Prune,
+    output: &Output,
+    progress: &Arc<Progress>,
+) -> Result<Outcome<'static>> {
+    let mode = if args.dry_run {
+        PruneMode::DryRun
+    } else {
+        PruneMode::Delete
+    };
+    let job = place::job(&args.place, output)?;
+    let policy = job.retention()?;
+    let repository = place::repository(&job).await?;
+    let now = Timestamp::now();
+    let report = ops::prune(&repository, &policy, mode, now, observer(progress)).await?;
+    progress.clear();
+    output.done("prune", &report, exit::DONE);
+    if !args.messages.json {
+        if !args.messages.quiet {
+            output::print(&words::prune(&report))?;
+        }
+        for problem in &report.problems {
+            output.say(&format!("warning: {problem}"));
+        }
+    }
+    let verb = match mode {
+        PruneMode::DryRun => "would be deleted",
+        PruneMode::Delete => "deleted",
+    };
+    let (deleted, freed) = (report.deleted, HumanBytes(report.freed_bytes));
+    let kept = report.backups.len() as u64 - deleted;
+    summary(output, &format!("{deleted} {verb} ({freed}), {kept} kept"));
+    Ok(Outcome::Done)
+}
+
+pub async fn pin(
+    args: args::Pin,
+    output: &Output,
+    progress: &Arc<Progress>,
+) -> Result<Outcome<'static>> {
+    let (repository, backup, _) = find(&args.which, output).await?;
+    ops::pin(&repository, &backup, args.reason, observer(progress)).await?;
+    let id = &backup.record.id;
+    output.done("pin", &json!({ "id": id }), exit::DONE);
+    summary(output, &format!("pinned backup {id}"));
+    Ok(Outcome::Done)
+}
+
+pub async fn unpin(
+    args: args::Unpin,
+    output: &Output,
+    progress: &Arc<Progress>,
+) -> Result<Outcome<'static>> {
+    let (repository, backup, _) = find(&args.which, output).await?;
+    ops::unpin(&repository, &backup, observer(progress)).await?;
+    let id = &backup.record.id;
+    output.done("unpin", &json!({ "id": id }), exit::DONE);
+    summary(output, &format!("backup {id} is pinned no longer"));
+    Ok(Outcome::Done)
+}
+
+pub async fn audit(
+    args: args::Audit,
+    output: &Output,
+    cancel: CancellationToken,
+) -> Result<Outcome<'static>> {
+    let place = match &args.what {
+        Some(args::AuditWhat::Verify { place }) => place,
+        None => &args.place,
+    };
+    let job = place::job(place, output)?;
+    let reading = async { place::repository(&job).await?.audit_log().await };
+    let log = unless(&cancel, reading).await?;
+    if args.json {
+        print_json(&log)?;
+    } else if args.what.is_none() {
+        output::print(&words::audit(&log))?;
+    }
+    for problem in &log.problems {
+        output.say(&format!("warning: audit log: {problem}"));
+    }
+    if !log.problems.is_empty() {
+        return Ok(Outcome::Different);
+    }
+    if args.what.is_some() && !args.json {
+        let records = log.records.len();
+        output.say(&format!(
+            "audit log is whole: {records} records, none missing or changed"
+        ));
+    }
+    Ok(Outcome::Done)
+}
+
+pub async fn rebuild(
+    args: args::Rebuild,
+    output: &Output,
+    progress: &Arc<Progress>,
+    cancel: CancellationToken,
+) -> Result<Outcome<'static>> {
+    let job = place::job(&args.place, output)?;
+    let keys = place::keys(&args.decrypt, &job)?;
+    // What was lost may be the mark of the repository, too.
+    let repository = Repository::init(place::store(&job)?).await?;
+    let report = ops::rebuild(&repository, &keys, observer(progress), cancel).await?;
+    progress.clear();
+    let failed = report
+        .rebuilt
+        .iter()
+        .filter(|it| it.error.is_some())
+        .count();
+    let outcome = if failed == 0 {
+        Outcome::Done
+    } else {
+        Outcome::Partial
+    };
+    output.done("rebuild", &report, exit::code(&outcome));
+    for one in &report.rebuilt {
+        let id = &one.id;
+        match &one.error {
+            Some(error) => output.say(&format!("warning: archive of {id}: {error}")),
+            None => summary(output, &format!("made the record of backup {id} anew")),
+        }
+    }
+    let made = report.rebuilt.len() - failed;
+    summary(output, &format!("{made} records made anew"));
+    Ok(outcome)
+}

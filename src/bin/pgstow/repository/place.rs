@@ -1,0 +1,73 @@
+//! Where the backups are, and what is configured for them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use pgstow::config::{Config, Job};
+use pgstow::connect::ProcessEnv;
+use pgstow::encryption::Keys;
+use pgstow::error::{Error, Kind, Result};
+use pgstow::repository::{BackupId, Repository};
+use pgstow::storage::{self, Location, Store};
+
+use super::args::{Place, Which};
+use crate::args::Decrypt;
+use crate::keys;
+use crate::output::Output;
+
+/// The job that the options mean.
+pub fn job(place: &Place, output: &Output) -> Result<Job> {
+    let config = Config::load(place.config.as_deref().map(Path::new), &ProcessEnv)?;
+    for warning in config.warnings() {
+        output.say(&format!("warning: {warning}"));
+    }
+    let mut job = config.job(place.job.as_deref())?;
+    if let Some(location) = &place.store {
+        job.set("store.location", location)?;
+    }
+    Ok(job)
+}
+
+/// Where the job's backups are.
+pub fn store(job: &Job) -> Result<Arc<dyn Store>> {
+    storage::store(&job.location()?, &job.store_settings()?)
+}
+
+/// The repository of the job, which must be there.
+pub async fn repository(job: &Job) -> Result<Repository> {
+    Repository::open(store(job)?).await
+}
+
+/// What encrypted backups are read with: what the options say, else what is configured.
+pub fn keys(decrypt: &Decrypt, job: &Job) -> Result<Keys> {
+    let keys = keys::keys(decrypt)?;
+    if keys.is_empty() {
+        job.keys()
+    } else {
+        Ok(keys)
+    }
+}
+
+/// Whether an argument that could be a file means a backup: an existing file or a URL wins.
+pub fn is_backup(text: &str) -> bool {
+    let is_path = matches!(Location::parse(text), Ok(Location::Path(_)));
+    let is_name = text == "latest" || text.parse::<BackupId>().is_ok();
+    is_path && is_name && !Path::new(text).exists()
+}
+
+/// Refuses options that are about a repository where a file is meant.
+pub fn refuse(which: &Which, needed: &str) -> Result<()> {
+    let given = [
+        ("--store", which.place.store.is_some()),
+        ("--config", which.place.config.is_some()),
+        ("--job", which.place.job.is_some()),
+        ("--database", which.database.is_some()),
+    ];
+    match given.into_iter().find(|(_, given)| *given) {
+        Some((option, _)) => Err(Error::new(
+            Kind::Usage,
+            format!("option {option} requires {needed}"),
+        )),
+        None => Ok(()),
+    }
+}
