@@ -483,6 +483,12 @@ fn a_newer_server_is_told_what_it_cannot_have() {
          CREATE VIEW stays AS SELECT all_ints(1);
          CREATE OPERATOR @! (RIGHTARG = int8, PROCEDURE = numeric_fac);
          CREATE VIEW prefixed AS SELECT @! 5::int8 AS f;
+         CREATE TYPE loose;
+         CREATE FUNCTION loose_in(cstring) RETURNS loose LANGUAGE internal IMMUTABLE STRICT AS 'textin';
+         CREATE FUNCTION loose_out(loose) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout';
+         CREATE TYPE loose (INPUT = loose_in, OUTPUT = loose_out, LIKE = text, ELEMENT = int);
+         CREATE FUNCTION sets() RETURNS int LANGUAGE sql SET operator_precedence_warning TO on
+             SET force_parallel_mode TO off SET work_mem TO '5MB' AS 'SELECT 1';
          CREATE TABLE plain (a int, b int);
          CREATE TABLE generated (a int, b int GENERATED ALWAYS AS (a * 2) STORED) INHERITS (plain);
          CREATE TABLE joined (a int, b int GENERATED ALWAYS AS (a * 3) STORED);
@@ -502,6 +508,7 @@ fn a_newer_server_is_told_what_it_cannot_have() {
             (14, "AGGREGATE public.all_of(anyelement)"),
             (14, "OPERATOR public.!! (bigint, NONE)"),
             (14, "OPERATOR public.@+ (anyarray, anyelement)"),
+            (14, "TYPE public.loose"),
             (16, "TABLE public.generated"),
             (16, "TABLE public.joined"),
             (16, "TABLE ATTACH public.part part"),
@@ -519,6 +526,14 @@ fn a_newer_server_is_told_what_it_cannot_have() {
         // The function has another name there.
         assert_eq!(target.query_one("select f from prefixed"), "120");
         assert_eq!(target.query_one("select b from part"), "3");
+        let gone = "adapted: the server has no setting operator_precedence_warning: ";
+        assert!(refused.stderr.contains(gone), "{}", refused.stderr);
+        let kept = match major {
+            14 => "{force_parallel_mode=off,work_mem=5MB}",
+            _ => "{work_mem=5MB}",
+        };
+        let settings = "select proconfig::text from pg_proc where proname = 'sets'";
+        assert_eq!(target.query_one(settings), kept);
     }
 }
 

@@ -64,8 +64,26 @@ UNION ALL
 SELECT 'pg_catalog.pg_operator'::regclass, o.oid, concat_ws(' ', o.oprnamespace, o.oprname)
   FROM pg_catalog.pg_operator o WHERE o.oid >= 16384
 UNION ALL
+SELECT 'pg_catalog.pg_enum'::regclass, e.oid, e.enumlabel::text
+  FROM pg_catalog.pg_enum e WHERE e.oid >= 16384
+UNION ALL
+SELECT 'pg_catalog.pg_collation'::regclass, o.oid, concat_ws(' ', o.collnamespace, o.collname)
+  FROM pg_catalog.pg_collation o WHERE o.oid >= 16384
+UNION ALL
+SELECT 'pg_catalog.pg_opclass'::regclass, o.oid, concat_ws(' ', o.opcnamespace, o.opcname)
+  FROM pg_catalog.pg_opclass o WHERE o.oid >= 16384
+UNION ALL
+SELECT 'pg_catalog.pg_ts_config'::regclass, o.oid, concat_ws(' ', o.cfgnamespace, o.cfgname)
+  FROM pg_catalog.pg_ts_config o WHERE o.oid >= 16384
+UNION ALL
+SELECT 'pg_catalog.pg_ts_dict'::regclass, o.oid, concat_ws(' ', o.dictnamespace, o.dictname)
+  FROM pg_catalog.pg_ts_dict o WHERE o.oid >= 16384
+UNION ALL
 SELECT 'pg_catalog.pg_namespace'::regclass, n.oid, n.nspname::text
   FROM pg_catalog.pg_namespace n WHERE n.oid >= 16384";
+
+/// `pg_enum`.
+const ENUM_LABELS: u32 = 3501;
 
 const SNAPSHOT: &str = "SELECT pg_catalog.pg_current_snapshot()::text";
 
@@ -92,6 +110,11 @@ fn touched() -> String {
         "proc",
         "type",
         "operator",
+        "enum",
+        "collation",
+        "opclass",
+        "ts_config",
+        "ts_dict",
         "namespace",
     ];
     let any: Vec<String> = catalogs
@@ -121,7 +144,10 @@ fn sum() -> String {
 fn list() -> String {
     format!(
         "SELECT class, object, pg_catalog.string_agg(version, ',' ORDER BY version), \
-         coalesce((pg_catalog.pg_identify_object(class, object, 0)).identity, '') \
+         CASE class WHEN 'pg_catalog.pg_enum'::regclass \
+         THEN coalesce((SELECT 'a label of type ' || pg_catalog.format_type(e.enumtypid, NULL) \
+         FROM pg_catalog.pg_enum e WHERE e.oid = object), '') \
+         ELSE coalesce((pg_catalog.pg_identify_object(class, object, 0)).identity, '') END \
          FROM ({OBJECTS}) o GROUP BY class, object"
     )
 }
@@ -170,7 +196,9 @@ pub(crate) async fn check(
     for row in &since {
         let version: &str = row.try_get(2)?;
         let address = (row.try_get(0)?, row.try_get(1)?);
-        let known = before.get(&address).filter(|_| wanted.contains(&address));
+        // Labels have no header of their own.
+        let is_wanted = address.0 == ENUM_LABELS || wanted.contains(&address);
+        let known = before.get(&address).filter(|_| is_wanted);
         if known.is_some_and(|known| known != version) {
             let name: &str = row.try_get(3)?;
             let what = format!("{} has been changed", one_line(name));
@@ -199,6 +227,22 @@ fn wanted(database: &Database) -> HashSet<(u32, u32)> {
         database.aggregates.iter().map(|a| &a.header).collect(),
         database.types.iter().map(|t| &t.header).collect(),
         database.operators.iter().map(|o| &o.header).collect(),
+        database.collations.iter().map(|c| &c.header).collect(),
+        database
+            .operator_classes
+            .iter()
+            .map(|c| &c.header)
+            .collect(),
+        database
+            .text_search_configurations
+            .iter()
+            .map(|c| &c.header)
+            .collect(),
+        database
+            .text_search_dictionaries
+            .iter()
+            .map(|d| &d.header)
+            .collect(),
         database.schemas.iter().map(|s| &s.header).collect(),
     ];
     let is_wanted = |header: &&&Header| header.wanted != Components::NONE;

@@ -42,6 +42,8 @@ fn types(version: ServerVersion) -> String {
          t.typcollation <> 0 AS collatable, \
          CASE WHEN t.typelem <> 0 AND t.typtype = 'b' \
          THEN pg_catalog.format_type(t.typelem, NULL) END AS element_name, \
+         t.typlen > 0 AND NOT t.typbyval AND (SELECT e.typlen > 0 FROM pg_catalog.pg_type e \
+         WHERE e.oid = t.typelem) AS is_row_of_elements, \
          CASE WHEN t.typtype = 'b' THEN ARRAY[ \
          t.typinput::regproc::text, t.typoutput::regproc::text, t.typreceive::regproc::text, \
          t.typsend::regproc::text, t.typmodin::regproc::text, t.typmodout::regproc::text, \
@@ -304,8 +306,12 @@ fn base(row: &Row) -> Result<BaseType> {
         (None, Some(text)) => option("DEFAULT", literal(text)),
         (None, None) => {}
     }
+    let mut has_loose_elements = false;
     if let Some(element) = row.get::<_, Option<String>>("element_name") {
         option("ELEMENT", element);
+        let is_row: Option<bool> = row.get("is_row_of_elements");
+        let subscript: Option<&str> = row.get("subscript");
+        has_loose_elements = is_row != Some(true) && subscript.is_none();
     }
     let category: &str = row.get("category");
     if category != "U" {
@@ -339,7 +345,11 @@ fn base(row: &Row) -> Result<BaseType> {
     if row.get("by_value") {
         option("PASSEDBYVALUE", "true".to_owned());
     }
-    Ok(BaseType { options, functions })
+    Ok(BaseType {
+        options,
+        functions,
+        has_loose_elements,
+    })
 }
 
 fn unknown(what: &str, letter: &str) -> Error {

@@ -8,6 +8,8 @@ use crate::model::DatabaseProperties;
 use crate::sql::{ServerVersion, ident, literal};
 
 use super::privileges::GrantKind;
+pub use super::settings::is_known;
+
 use super::settings::assignment;
 use super::target::Target;
 use super::{comment, label, privileges};
@@ -66,8 +68,9 @@ pub fn owner(database: &DatabaseProperties, name: &str) -> Vec<String> {
         .collect()
 }
 
-/// Connection limit, template flag and settings, also those of roles in this database.
-pub fn properties(database: &DatabaseProperties, name: &str) -> Vec<String> {
+/// Connection limit, template flag and settings, also those of roles in this database, worded for a
+/// target of this version: settings that it does not have are left out.
+pub fn properties(database: &DatabaseProperties, name: &str, target: ServerVersion) -> Vec<String> {
     let name = ident(name);
     let mut statements = Vec::new();
     if let Some(limit) = database.connection_limit {
@@ -76,7 +79,8 @@ pub fn properties(database: &DatabaseProperties, name: &str) -> Vec<String> {
     if database.is_template {
         statements.push(format!("ALTER DATABASE {name} IS_TEMPLATE = true"));
     }
-    for (role, setting, value) in &database.settings {
+    let settings = database.settings.iter();
+    for (role, setting, value) in settings.filter(|(_, name, _)| is_known(name, target)) {
         let assignment = assignment(setting, value);
         statements.push(match role {
             None => format!("ALTER DATABASE {name} SET {assignment}"),
@@ -196,7 +200,7 @@ mod tests {
             setting(Some("Boss"), "work_mem", "64MB"),
         ];
         assert_eq!(
-            properties(&shop, "New"),
+            properties(&shop, "New", version(18)),
             [
                 "ALTER DATABASE \"New\" CONNECTION LIMIT = 7",
                 "ALTER DATABASE \"New\" IS_TEMPLATE = true",

@@ -8,7 +8,8 @@ use super::context::Context;
 use super::drop::guarded_by;
 use super::privileges::GrantKind;
 use super::rendered::Rendered;
-use super::settings::assignment;
+use super::settings::{assignment, keeps};
+use super::target::Target;
 use super::words::{builtin_multirange, has_words};
 use super::{plain, privileges};
 
@@ -20,9 +21,10 @@ pub(super) fn render(context: &Context<'_>, node: Node, function: &Function) -> 
     let object = format!("{kind} {address}");
     let declared = context.is_declared_function(header.address.oid);
     let mut statements = vec![if declared {
-        declaration("CREATE", function, &function.identity_arguments)
+        let arguments = &function.identity_arguments;
+        declaration(&context.target, "CREATE", function, arguments)
     } else {
-        create("CREATE", function)
+        create(&context.target, "CREATE", function)
     }];
     statements.extend(
         header
@@ -62,7 +64,7 @@ pub(super) fn render_definition(
     rendered.owner.clone_from(&header.owner);
     if header.wanted.has(Components::DEFINITION) {
         ask(context, function);
-        let statement = create("CREATE OR REPLACE", function);
+        let statement = create(&context.target, "CREATE OR REPLACE", function);
         rendered.create.push(statement);
         // Back to the declaration, so that what the body leans on can go before the function does.
         // Defaults of arguments stay until all goes.
@@ -77,7 +79,8 @@ pub(super) fn render_definition(
                 literal(&header.name),
                 literal(&function.identity_arguments)
             );
-            let declare = declaration("CREATE OR REPLACE", function, &function.arguments);
+            let (target, arguments) = (&context.target, &function.arguments);
+            let declare = declaration(target, "CREATE OR REPLACE", function, arguments);
             guarded_by(&exists, &declare)
         } else {
             format!("DROP {kind} IF EXISTS {} CASCADE", address(function))
@@ -127,24 +130,26 @@ fn ask(context: &Context<'_>, function: &Function) {
 }
 
 /// `verb` is `CREATE` or `CREATE OR REPLACE`.
-fn create(verb: &str, function: &Function) -> String {
+fn create(target: &Target, verb: &str, function: &Function) -> String {
     let support = function.support.as_deref();
-    statement(verb, function, &function.arguments, support, &function.body)
+    let (arguments, body) = (&function.arguments, &function.body);
+    statement(target, verb, function, arguments, support, body)
 }
 
 /// The function without what it may need beside its signature. Bodies are not looked at while a
 /// restore makes functions; an empty one is never inlined either, and whoever called it would get
 /// an error and not a wrong result.
-fn declaration(verb: &str, function: &Function, arguments: &str) -> String {
+fn declaration(target: &Target, verb: &str, function: &Function, arguments: &str) -> String {
     let stand_in = FunctionBody::Source(String::new());
     let body = match &function.body {
         FunctionBody::Sql(_) => &stand_in,
         own => own,
     };
-    statement(verb, function, arguments, None, body)
+    statement(target, verb, function, arguments, None, body)
 }
 
 fn statement(
+    target: &Target,
     verb: &str,
     function: &Function,
     arguments: &str,
@@ -158,7 +163,8 @@ fn statement(
     }
     text.push_str(&format!("\n    LANGUAGE {}", ident(&function.language)));
     attributes(function, support, &mut text);
-    for (name, value) in &function.settings {
+    let settings = function.settings.iter();
+    for (name, value) in settings.filter(|(name, _)| keeps(target, name)) {
         text.push_str(&format!("\n    SET {}", assignment(name, value)));
     }
     match body {

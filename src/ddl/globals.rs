@@ -5,7 +5,7 @@ use crate::model::{Acl, Globals, Membership, Role, Tablespace};
 use crate::sql::{Quoting, ServerVersion, ident, literal};
 
 use super::privileges::{self, GrantKind};
-use super::settings::{assignment, storage_parameters};
+use super::settings::{assignment, is_known, storage_parameters};
 use super::target::Target;
 use super::{Form, comment, label};
 
@@ -52,7 +52,13 @@ pub fn render(globals: &Globals, order: &GrantOrder) -> Vec<Global> {
         }
     }
     if !globals.settings.is_empty() {
-        all.push(settings("ALL", "ROLE ALL", &globals.settings, Vec::new()));
+        all.push(settings(
+            globals.version,
+            "ALL",
+            "ROLE ALL",
+            &globals.settings,
+            Vec::new(),
+        ));
     }
     for role in globals
         .roles
@@ -61,7 +67,13 @@ pub fn render(globals: &Globals, order: &GrantOrder) -> Vec<Global> {
     {
         let object = format!("ROLE {}", ident(&role.name));
         let roles = vec![role.name.clone()];
-        all.push(settings(&role.name, &object, &role.settings, roles));
+        all.push(settings(
+            globals.version,
+            &role.name,
+            &object,
+            &role.settings,
+            roles,
+        ));
     }
     for space in &globals.tablespaces {
         all.push(tablespace(space, globals.version));
@@ -139,8 +151,6 @@ fn password(role: &Role) -> Option<Global> {
     })
 }
 
-/// What the role made by initdb granted is granted without saying so: that role may have another
-/// name on the target.
 /// What a membership's statement gives: `ADMIN`, and where they are said (since 16) `INHERIT` and
 /// `SET`. None for a statement that this module did not write.
 pub fn granted(statement: &str, role: &str, member: &str) -> Option<[Option<bool>; 3]> {
@@ -165,6 +175,8 @@ pub fn granted(statement: &str, role: &str, member: &str) -> Option<[Option<bool
     Some([admin, says("INHERIT"), says("SET")])
 }
 
+/// What the role made by initdb granted is granted without saying so: that role may have another
+/// name on the target.
 fn membership(grant: &Membership, bootstrap: &str, with_grantor: bool) -> Global {
     let (role, member) = (&grant.role, &grant.member);
     let mut text = format!("GRANT {} TO {}", ident(role), ident(member));
@@ -217,15 +229,51 @@ fn membership(grant: &Membership, bootstrap: &str, with_grantor: bool) -> Global
     }
 }
 
-fn settings(name: &str, object: &str, settings: &[(String, String)], roles: Vec<String>) -> Global {
+fn settings(
+    source: ServerVersion,
+    name: &str,
+    object: &str,
+    settings: &[(String, String)],
+    roles: Vec<String>,
+) -> Global {
+    let statement = |(name, value): &(String, String)| {
+        format!("ALTER {object} SET {}", assignment(name, value))
+    };
+    let mut forms: Vec<Form> = Vec::new();
+    for major in ServerVersion::OLDEST_MAJOR..=ServerVersion::NEWEST_MAJOR {
+        let version = ServerVersion::from_num(major * 10_000);
+        let (kept, lost): (Vec<_>, Vec<_>) = settings
+            .iter()
+            .partition(|(name, _)| is_known(name, version));
+        if lost.is_empty() || major == source.major() {
+            continue;
+        }
+        let form = Form {
+            since: (major > ServerVersion::OLDEST_MAJOR).then_some(major),
+            before: (major < ServerVersion::NEWEST_MAJOR).then_some(major + 1),
+            create: Some(kept.into_iter().map(statement).collect()),
+            notes: lost
+                .into_iter()
+                .map(|(name, _)| format!("the server has no setting {name}"))
+                .collect(),
+            ..Form::default()
+        };
+        match forms.last_mut() {
+            Some(last)
+                if last.before == form.since
+                    && (&last.create, &last.notes) == (&form.create, &form.notes) =>
+            {
+                last.before = form.before;
+            }
+            _ => forms.push(form),
+        }
+    }
     Global {
         kind: "ROLE SETTINGS",
         name: name.to_owned(),
         roles,
-        create: settings
-            .iter()
-            .map(|(name, value)| format!("ALTER {object} SET {}", assignment(name, value)))
-            .collect(),
+        create: settings.iter().map(statement).collect(),
+        forms,
         ..Global::default()
     }
 }

@@ -1,6 +1,74 @@
 //! Configuration settings and storage parameters as SQL.
 
-use crate::sql::{ident, literal};
+use super::target::Target;
+use crate::sql::{ServerVersion, ident, literal};
+
+/// Settings that came after the oldest major, each with the major that brought it, as far as
+/// they can be set for a function, a role or a database.
+const NEW: &[(&str, u32)] = &[
+    ("client_connection_check_interval", 14),
+    ("compute_query_id", 14),
+    ("createrole_self_grant", 16),
+    ("debug_discard_caches", 14),
+    ("debug_logical_replication_streaming", 16),
+    ("debug_parallel_query", 16),
+    ("default_toast_compression", 14),
+    ("enable_async_append", 14),
+    ("enable_distinct_reordering", 18),
+    ("enable_group_by_reordering", 17),
+    ("enable_memoize", 14),
+    ("enable_presorted_aggregate", 16),
+    ("enable_self_join_elimination", 18),
+    ("event_triggers", 17),
+    ("extension_control_path", 18),
+    ("file_copy_method", 18),
+    ("icu_validation_level", 16),
+    ("idle_session_timeout", 14),
+    ("io_combine_limit", 17),
+    ("log_lock_failures", 18),
+    ("md5_password_warnings", 18),
+    ("recursive_worktable_factor", 15),
+    ("scram_iterations", 16),
+    ("stats_fetch_consistency", 15),
+    ("track_cost_delay_timing", 18),
+    ("track_wal_io_timing", 14),
+    ("transaction_timeout", 17),
+    ("vacuum_buffer_usage_limit", 16),
+    ("vacuum_failsafe_age", 14),
+    ("vacuum_max_eager_freeze_failure_rate", 18),
+    ("vacuum_multixact_failsafe_age", 14),
+    ("vacuum_truncate", 18),
+];
+
+/// Settings that are gone, each with the first major without it.
+const GONE: &[(&str, u32)] = &[
+    ("force_parallel_mode", 16),
+    ("operator_precedence_warning", 14),
+    ("vacuum_cleanup_index_scale_factor", 14),
+];
+
+fn named(settings: &[(&str, u32)], name: &str) -> Option<u32> {
+    let mut settings = settings.iter();
+    settings.find_map(|(known, major)| known.eq_ignore_ascii_case(name).then_some(*major))
+}
+
+/// Whether a server of this version has the setting; what no server is known for counts as an
+/// extension's, which all may have.
+pub fn is_known(name: &str, version: ServerVersion) -> bool {
+    named(NEW, name).is_none_or(|major| version.at_least(major))
+        && named(GONE, name).is_none_or(|major| !version.at_least(major))
+}
+
+/// As [`is_known`], of the server that is written for: without the setting something else is made,
+/// and a note says so.
+pub(super) fn keeps(target: &Target, name: &str) -> bool {
+    let has = named(NEW, name).is_none_or(|major| target.at_least(major))
+        && named(GONE, name).is_none_or(|major| !target.at_least(major));
+    if !has {
+        target.note(format!("the server has no setting {name}"));
+    }
+    has
+}
 
 /// The settings whose value is a list of identifiers: each element must be a literal of its own,
 /// or the server would take the whole list for one element.
@@ -124,6 +192,17 @@ pub(super) fn foreign(options: &[(String, String)]) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn settings_come_and_go() {
+        let version = |major: u32| ServerVersion::from_num(major * 10_000);
+        assert!(!is_known("Transaction_timeout", version(16)));
+        assert!(is_known("transaction_timeout", version(17)));
+        assert!(is_known("force_parallel_mode", version(15)));
+        assert!(!is_known("force_parallel_mode", version(16)));
+        assert!(is_known("work_mem", version(13)));
+        assert!(is_known("own.thing", version(13)));
+    }
 
     #[test]
     fn lists_are_split_and_other_values_are_not() {

@@ -184,6 +184,11 @@ pub(super) fn render_constraint(
 }
 
 fn base_type(target: &Target, name: &str, base: &BaseType) -> String {
+    if base.has_loose_elements && target.at_least(14) {
+        target.impossible(
+            "types with elements that no function takes apart (ELEMENT without SUBSCRIPT)",
+        );
+    }
     let options: Vec<_> = base
         .options
         .iter()

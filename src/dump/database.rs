@@ -122,7 +122,7 @@ pub(super) fn database_entries(
         .filter_map(|(role, _, _)| role.as_ref())
         .collect();
     let settings = Entry {
-        create: ddl::database::properties(properties, name),
+        create: ddl::database::properties(properties, name, database.version),
         depends_on: vec![first],
         roles: settings_roles.into_iter().cloned().collect(),
         ..blank(first + 1, "DATABASE PROPERTIES")

@@ -461,6 +461,7 @@ fn type_and_input_function() {
         TypeDefinition::Base(Box::new(BaseType {
             options: Vec::new(),
             functions: vec![input, output],
+            ..BaseType::default()
         })),
     );
     for function in [input, output] {

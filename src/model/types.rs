@@ -50,6 +50,9 @@ pub struct BaseType {
     pub options: Vec<(&'static str, String)>,
     /// The I/O, typmod, analyze and subscript functions.
     pub functions: Vec<Oid>,
+    /// Whether it is made of elements that the server cannot find by itself: not a row of elements of
+    /// fixed length, and without a function for subscripts. Before 14 the server took such types.
+    pub has_loose_elements: bool,
 }
 
 /// A column of a composite type.

@@ -68,7 +68,9 @@ fn cascades(entry: &Entry) -> bool {
 
 /// Walks from the roots to all that `CASCADE` would reach. What is planned may go, with all that
 /// goes with it even without `CASCADE`, and so may the functions of a type that is a root. The walk
-/// ends at what may not: one name says enough of what hangs on it in its turn.
+/// ends at what may not: one name says enough of what hangs on it in its turn. The shell of an
+/// operator is no loss: nothing can use it, no archive has it, and the server makes it again for the
+/// operator that names it as a partner.
 fn strangers(roots: &[Identity], planned: &[Identity], transforms: bool) -> String {
     let transforms = match transforms {
         true => "AND h.class <> 'pg_catalog.pg_transform'::pg_catalog.regclass",
@@ -99,6 +101,8 @@ fn strangers(roots: &[Identity], planned: &[Identity], transforms: bool) -> Stri
            pg_catalog.pg_describe_object(h.class, h.object, h.part)) \
          FROM hanging h \
          WHERE (h.class, h.object) NOT IN (SELECT m.class, m.object FROM may_go m) {transforms} \
+         AND NOT (h.class = 'pg_catalog.pg_operator'::pg_catalog.regclass AND EXISTS (\
+           SELECT FROM pg_catalog.pg_operator o WHERE o.oid = h.object AND o.oprcode = 0)) \
          ORDER BY 1",
         list(roots),
         list(planned),

@@ -1,5 +1,7 @@
 //! The database itself, worded for the server that is to make it.
 
+use std::collections::BTreeSet;
+
 use crate::archive::{AclRecord, DatabaseRecord, Entry, Manifest};
 use crate::connect::Wire;
 use crate::ddl::database;
@@ -57,7 +59,8 @@ pub(super) fn reword(
                 put(&mut entry.labels, database::labels(&properties, name));
             }
             "DATABASE PROPERTIES" => {
-                put(&mut entry.create, database::properties(&properties, name));
+                let statements = database::properties(&properties, name, target);
+                put(&mut entry.create, statements);
             }
             _ => continue,
         }
@@ -204,5 +207,12 @@ fn losses(properties: &DatabaseProperties, target: ServerVersion) -> Vec<String>
             "PostgreSQL {target} has no ICU rules for a database: it may sort in another order"
         ));
     }
+    let settings = properties.settings.iter().map(|(_, name, _)| name);
+    let lost: BTreeSet<&String> = settings
+        .filter(|name| !database::is_known(name, target))
+        .collect();
+    losses.extend(lost.into_iter().map(|name| {
+        format!("PostgreSQL {target} has no setting {name}: the database's own is left out")
+    }));
     losses
 }

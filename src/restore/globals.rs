@@ -15,7 +15,7 @@ use crate::connect::Wire;
 use crate::ddl::globals::granted;
 use crate::error::{Context, Error, Result};
 use crate::report::Event;
-use crate::sql::RESET_ROLE;
+use crate::sql::{RESET_ROLE, ident};
 
 /// Most entries in one transaction.
 const BATCH: usize = 2000;
@@ -26,14 +26,16 @@ pub(super) struct Found {
     pub(super) roles: BTreeSet<String>,
     pub(super) tablespaces: BTreeSet<String>,
     /// By role and member: `ADMIN`, `INHERIT` and `SET`, all grants together.
-    memberships: BTreeMap<(String, String), [Option<bool>; 3]>,
+    memberships: Memberships,
     settings_of_all: bool,
 }
+
+/// By role and member.
+type Memberships = BTreeMap<(String, String), [Option<bool>; 3]>;
 
 impl Found {
     pub(super) async fn ask(wire: &mut Wire) -> Result<Self> {
         let context = || "look which roles and tablespaces the target has";
-        let version = wire.server_version();
         let mut found = Self::default();
         let mut names = async |sql: &str| wire.query(sql).await.context_with(context);
         let value = |field: &Option<String>| field.clone().unwrap_or_default();
@@ -41,24 +43,11 @@ impl Found {
         found.roles = roles.iter().map(|row| value(&row[0])).collect();
         let tablespaces = names("SELECT spcname FROM pg_catalog.pg_tablespace").await?;
         found.tablespaces = tablespaces.iter().map(|row| value(&row[0])).collect();
-        let since_16 = ", inherit_option, set_option";
-        let options = match version.at_least(16) {
-            true => since_16,
-            false => "",
-        };
-        let memberships = format!(
-            "SELECT pg_catalog.pg_get_userbyid(roleid), pg_catalog.pg_get_userbyid(member), \
-             admin_option{options} FROM pg_catalog.pg_auth_members"
-        );
-        for row in &names(&memberships).await? {
-            let on = |at: usize| Some(row.get(at)?.as_deref()? == "t");
-            let pair = (value(&row[0]), value(&row[1]));
-            add(&mut found.memberships, pair, [on(2), on(3), on(4)]);
-        }
         let of_all = names(
             "SELECT 1 FROM pg_catalog.pg_db_role_setting WHERE setdatabase = 0 AND setrole = 0",
         );
         found.settings_of_all = !of_all.await?.is_empty();
+        found.memberships = memberships(wire).await?;
         Ok(found)
     }
 
@@ -86,12 +75,33 @@ impl Found {
     }
 }
 
+async fn memberships(wire: &mut Wire) -> Result<Memberships> {
+    let options = match wire.server_version().at_least(16) {
+        true => ", inherit_option, set_option",
+        false => "",
+    };
+    let rows = wire
+        .query(&format!(
+            "SELECT pg_catalog.pg_get_userbyid(roleid), pg_catalog.pg_get_userbyid(member), \
+             admin_option{options} FROM pg_catalog.pg_auth_members"
+        ))
+        .await
+        .context_with(|| "look which memberships the target has")?;
+    let mut memberships = Memberships::new();
+    for row in &rows {
+        let on = |at: usize| Some(row.get(at)?.as_deref()? == "t");
+        let value = |at: usize| row.get(at).cloned().flatten().unwrap_or_default();
+        add(
+            &mut memberships,
+            (value(0), value(1)),
+            [on(2), on(3), on(4)],
+        );
+    }
+    Ok(memberships)
+}
+
 /// Several grants of one membership give what any of them gives.
-fn add(
-    memberships: &mut BTreeMap<(String, String), [Option<bool>; 3]>,
-    pair: (String, String),
-    options: [Option<bool>; 3],
-) {
+fn add(memberships: &mut Memberships, pair: (String, String), options: [Option<bool>; 3]) {
     let all = memberships.entry(pair).or_insert(options);
     for (all, option) in all.iter_mut().zip(options) {
         *all = match (*all, option) {
@@ -101,9 +111,27 @@ fn add(
     }
 }
 
-/// Says which memberships are there with other options than in the archive.
-fn tell_of_memberships(shared: &Shared, globals: &[Entry], found: &Found) {
-    let mut archived = BTreeMap::new();
+/// A membership that the target has with other options than the archive.
+struct Differing {
+    pair: (String, String),
+    /// Option, whether the archive has it, in their order.
+    options: Vec<(&'static str, bool)>,
+}
+
+impl Differing {
+    /// What the target has, in words.
+    fn words(&self) -> String {
+        let word = |on| if on { "TRUE" } else { "FALSE" };
+        let options = self.options.iter();
+        let options =
+            options.map(|(name, on)| format!("{name} {} instead of {}", word(!on), word(*on)));
+        options.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The memberships of the archive that are among these with other options.
+fn differing(globals: &[Entry], there: &Memberships) -> Vec<Differing> {
+    let mut archived = Memberships::new();
     for entry in globals.iter().filter(|it| it.kind == "ROLE MEMBERSHIP") {
         if let ([role, member, ..], [statement]) = (&*entry.roles, &*entry.create)
             && let Some(options) = granted(statement, role, member)
@@ -111,26 +139,50 @@ fn tell_of_memberships(shared: &Shared, globals: &[Entry], found: &Found) {
             add(&mut archived, (role.clone(), member.clone()), options);
         }
     }
-    for ((role, member), wanted) in &archived {
-        let Some(there) = found.memberships.get(&(role.clone(), member.clone())) else {
+    let mut differing = Vec::new();
+    for (pair, wanted) in archived {
+        let Some(there) = there.get(&pair) else {
             continue;
         };
-        let options = ["ADMIN", "INHERIT", "SET"]
-            .iter()
-            .zip(wanted.iter().zip(there));
-        let differing: Vec<String> = options
-            .filter_map(|(name, (wanted, there))| {
-                let (wanted, there) = ((*wanted)?, (*there)?);
-                let word = |on| if on { "TRUE" } else { "FALSE" };
-                (wanted != there)
-                    .then(|| format!("{name} {} instead of {}", word(there), word(wanted)))
+        let options: Vec<(&str, bool)> = ["ADMIN", "INHERIT", "SET"]
+            .into_iter()
+            .zip(wanted.into_iter().zip(there))
+            .filter_map(|(name, (wanted, there))| Some((name, wanted?, (*there)?)))
+            .filter(|(_, wanted, there)| wanted != there)
+            .map(|(name, wanted, _)| (name, wanted))
+            .collect();
+        if !options.is_empty() {
+            differing.push(Differing { pair, options });
+        }
+    }
+    differing
+}
+
+/// Says which memberships still have other options after they were granted once more: what other
+/// roles have granted stays, and before 16 a grant takes nothing away.
+fn tell_of_memberships(shared: &Shared, globals: &[Entry], there: &Memberships) {
+    for differing in differing(globals, there) {
+        let (role, member) = &differing.pair;
+        let taken = differing.options.iter().filter(|(_, wanted)| !wanted);
+        let ways: Vec<String> = taken
+            .map(|(option, _)| {
+                let (role, member) = (ident(role), ident(member));
+                format!("REVOKE {option} OPTION FOR {role} FROM {member}")
             })
             .collect();
-        if !differing.is_empty() {
-            shared.warn(format!(
-                "membership {member} in {role} exists already, with {}: left as it is",
-                differing.join(", ")
-            ));
+        let text = format!(
+            "membership {member} in {role} was there already, and still has {}",
+            differing.words()
+        );
+        match ways.is_empty() {
+            true => shared.warn(text),
+            false => shared.warn_with_hint(
+                text,
+                format!(
+                    "what may go takes: {} (GRANTED BY whoever gave it)",
+                    ways.join("; ")
+                ),
+            ),
         }
     }
 }
@@ -154,14 +206,28 @@ pub(super) async fn make(
         name: "globals",
         steps: Some(globals.len() as u64),
     });
-    tell_of_memberships(shared, globals, found);
+    let differing = differing(globals, &found.memberships);
+    let is_other = |entry: &Entry| {
+        let is_of = |differing: &Differing| match entry.roles.as_slice() {
+            [role, member, ..] => (role, member) == (&differing.pair.0, &differing.pair.1),
+            _ => false,
+        };
+        entry.kind == "ROLE MEMBERSHIP" && differing.iter().any(is_of)
+    };
+    for differing in &differing {
+        let (role, member) = &differing.pair;
+        shared.observer.info(format!(
+            "membership {member} in {role} exists already, with {}: granted once more",
+            differing.words()
+        ));
+    }
     let mut told = BTreeSet::new();
     let mut wanted = Vec::new();
     for entry in globals {
         if shared.leave_out.tablespaces && entry.kind == "TABLESPACE" {
             continue;
         }
-        match found.has(entry) {
+        match found.has(entry).filter(|_| !is_other(entry)) {
             None => wanted.push(entry),
             Some(there) if told.insert(there.clone()) => {
                 shared
@@ -199,6 +265,9 @@ pub(super) async fn make(
     }
     for notice in wire.take_notices() {
         shared.warn(format!("globals: {notice}"));
+    }
+    if !differing.is_empty() {
+        tell_of_memberships(shared, globals, &memberships(wire).await?);
     }
     Ok(())
 }
