@@ -486,7 +486,7 @@ fn a_newer_server_is_told_what_it_cannot_have() {
          CREATE TYPE loose;
          CREATE FUNCTION loose_in(cstring) RETURNS loose LANGUAGE internal IMMUTABLE STRICT AS 'textin';
          CREATE FUNCTION loose_out(loose) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout';
-         CREATE TYPE loose (INPUT = loose_in, OUTPUT = loose_out, LIKE = text, ELEMENT = int);
+         CREATE TYPE loose (INPUT = loose_in, OUTPUT = loose_out, INTERNALLENGTH = VARIABLE, ELEMENT = int);
          CREATE FUNCTION sets() RETURNS int LANGUAGE sql SET operator_precedence_warning TO on
              SET force_parallel_mode TO off SET work_mem TO '5MB' AS 'SELECT 1';
          CREATE TABLE plain (a int, b int);

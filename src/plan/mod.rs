@@ -17,6 +17,7 @@ mod build;
 mod choices;
 mod filter;
 mod key;
+mod lanes;
 mod names;
 mod pattern;
 mod pull;
@@ -35,6 +36,7 @@ pub use build::build;
 pub use choices::{Choices, InPieces, Parts, RowOrder};
 pub use filter::{EntryFilter, Needs};
 pub use key::keys;
+pub use lanes::{Lanes, lanes};
 pub use pattern::Pattern;
 pub use schedule::Schedule;
 pub use step::{

@@ -16,6 +16,7 @@
 mod cascade;
 mod coordinator;
 mod database;
+mod definitions;
 mod extensions;
 mod failure;
 mod feed;

@@ -4,18 +4,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures::future::join_all;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::coordinator::Coordinator;
+use super::definitions::{definitions, make_definitions};
 use super::failure::{interrupted, of_statement};
 use super::feed::{Conveyor, Feed, FileFeed, PipeFeed, Stream};
 use super::frame::Unpacker;
 use super::journal::{self, Journal, Opener, Run, Standing, Unit};
 use super::options::{OnError, RestoreOptions, RestoreReport, TargetState};
 use super::outcome::Outcome;
-use super::serial::{Absent, drop_objects, make_definitions, refuse_absent, unless_cancelled};
+use super::serial::{Absent, drop_objects, refuse_absent, unless_cancelled};
 use super::session::{self, Session, Setup, Share};
 use super::shared::{Shared, Transactions};
 use super::triggers::Switcher;
@@ -382,18 +383,20 @@ async fn restore_some(
     shared.takes_statistics = statistics::can_take(wire.server_version());
     statistics::warn_of_old_target(&shared, wire.server_version(), options.analyze);
     let name = wire.describe().to_owned();
-    let mut session = Session::new(wire, 1);
+    let mut sessions = vec![Session::new(wire, 1)];
     let keeping = Keeping {
         setup: &setup,
         present: &known.present,
         resumable: !matches!(archive, ArchiveReader::Relay(_)),
     };
-    let prepared = prepare(&mut session, &target, &mut shared, keeping, &mut outcome).await;
+    let prepared = prepare(&mut sessions, &target, &mut shared, keeping, &mut outcome).await;
     let shared = Arc::new(shared);
     let restored = match prepared {
-        Ok(()) => load(session, archive, &target, (&shared, &setup), &mut outcome).await,
+        Ok(()) => load(sessions, archive, &target, (&shared, &setup), &mut outcome).await,
         Err(error) => {
-            session.wire.close().await;
+            for session in sessions {
+                session.wire.close().await;
+            }
             Err(error)
         }
     };
@@ -417,20 +420,20 @@ async fn restore_some(
 
 /// All that comes behind the definitions, by as many sessions as are wanted.
 async fn load(
-    session: Session,
+    mut sessions: Vec<Session>,
     archive: ArchiveReader,
     target: &Target<'_>,
     (shared, setup): (&Arc<Shared>, &Setup),
     outcome: &mut Outcome,
 ) -> Result<()> {
-    let cancel = target.cancel;
-    let mut sessions = vec![session];
-    let more = tokio::select! {
-        biased;
-        () = cancel.cancelled() => return Err(interrupted()),
-        opened = target.more_sessions(shared, setup) => opened?,
-    };
-    sessions.extend(more);
+    // They are there already where they have made definitions.
+    if sessions.len() == 1 {
+        sessions.extend(
+            target
+                .more_sessions(shared, setup, useful_sessions(shared))
+                .await?,
+        );
+    }
 
     let mut schedule = Schedule::new(&shared.plan);
     for step in &shared.plan.steps {
@@ -473,7 +476,7 @@ async fn load(
         &unpacker,
         (sender, happenings),
     )
-    .run(cancel)
+    .run(target.cancel)
     .await
 }
 
@@ -573,6 +576,18 @@ fn announce_rows(shared: &Shared, archive: &ArchiveReader) {
     });
 }
 
+/// How many sessions find something to do behind the definitions. More than there are things to do would
+/// idle; but one table can keep any number.
+fn useful_sessions(shared: &Shared) -> usize {
+    if shared.plan.steps_of(Work::Rows).next().is_some() {
+        return usize::MAX;
+    }
+    let is_done_before = |work: Work| work == Work::Barrier(Barrier::Definitions);
+    let steps = &shared.plan.steps;
+    let later = steps.iter().skip_while(|step| !is_done_before(step.work));
+    later.filter(|step| step.entry.is_some()).count().max(1)
+}
+
 /// What a journal must know.
 struct Keeping<'a> {
     setup: &'a Setup,
@@ -582,15 +597,19 @@ struct Keeping<'a> {
     resumable: bool,
 }
 
-/// All that one session does before there are others.
+/// All that comes before rows are loaded, nearly all of it by the only session that there is; others
+/// are opened where they can share the definitions.
 async fn prepare(
-    session: &mut Session,
+    sessions: &mut Vec<Session>,
     target: &Target<'_>,
     shared: &mut Shared,
     keeping: Keeping<'_>,
     outcome: &mut Outcome,
 ) -> Result<()> {
     let (options, cancel) = (target.options, target.cancel);
+    let Some(session) = sessions.first_mut() else {
+        return Ok(());
+    };
     if shared.transactions == Transactions::One {
         session
             .wire
@@ -635,7 +654,15 @@ async fn prepare(
         drop_objects(session, shared, cancel, outcome).await?;
     }
     outcome.phase("pre-data");
-    make_definitions(session, shared, cancel, outcome).await?;
+    let lanes = definitions(shared, options.jobs, outcome);
+    if !lanes.families.is_empty() {
+        let useful = useful_sessions(shared).max(lanes.families.len());
+        sessions.extend(target.more_sessions(shared, keeping.setup, useful).await?);
+    }
+    make_definitions(sessions, shared, lanes, cancel, outcome).await?;
+    let Some(session) = sessions.first_mut() else {
+        return Ok(());
+    };
     if options.disable_triggers {
         let made: BTreeSet<EntryId> = shared
             .plan
@@ -909,41 +936,33 @@ impl Target<'_> {
         Ok((wire, setup))
     }
 
-    /// More sessions than there are things to do would idle; but one table can keep any number.
-    fn useful_sessions(&self, steps: usize, shared: &Shared) -> usize {
-        match shared.plan.steps_of(Work::Rows).next() {
-            Some(_) => self.options.jobs,
-            None => steps.max(1),
-        }
-    }
-
-    /// The other sessions; fewer than asked for when the server has no room for all.
-    async fn more_sessions(&self, shared: &Arc<Shared>, setup: &Setup) -> Result<Vec<Session>> {
-        let mut opening = JoinSet::new();
-        let is_done_before = |work: Work| work == Work::Barrier(Barrier::Definitions);
-        let steps = &shared.plan.steps;
-        let later = steps.iter().skip_while(|step| !is_done_before(step.work));
-        let useful = later.filter(|step| step.entry.is_some()).count();
-        let jobs = self.options.jobs.min(self.useful_sessions(useful, shared));
-        for seat in 2..=u32::try_from(jobs).unwrap_or(u32::MAX) {
-            let (config, setup) = (self.config.clone(), setup.clone());
-            let shared = Arc::clone(shared);
-            opening.spawn(async move {
-                let wire = session::open(&config, &session::part(seat)).await?;
-                let mut session = Session::new(wire, seat);
-                setup.apply(&mut session.wire).await?;
-                if let Some(journal) = &shared.journal {
-                    journal.seat(&mut session).await?;
-                }
-                Ok::<Session, Error>(session)
-            });
-        }
+    /// The other sessions, as many as can be useful; fewer than asked for when the server has no room
+    /// for all.
+    async fn more_sessions(
+        &self,
+        shared: &Shared,
+        setup: &Setup,
+        useful: usize,
+    ) -> Result<Vec<Session>> {
+        let jobs = self.options.jobs.min(useful);
+        let seats = 2..=u32::try_from(jobs).unwrap_or(u32::MAX);
+        let opening = join_all(seats.map(|seat| async move {
+            let wire = session::open(&self.config, &session::part(seat)).await?;
+            let mut session = Session::new(wire, seat);
+            setup.apply(&mut session.wire).await?;
+            if let Some(journal) = &shared.journal {
+                journal.seat(&mut session).await?;
+            }
+            Ok::<Session, Error>(session)
+        }));
+        let opened = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return Err(interrupted()),
+            opened = opening => opened,
+        };
         let mut sessions = Vec::new();
         let mut refused = 0;
-        while let Some(opened) = opening.join_next().await {
-            let opened = opened.unwrap_or_else(|error| {
-                Err(Error::new(Kind::Failed, format!("open a session: {error}")))
-            });
+        for opened in opened {
             match opened {
                 Ok(session) => sessions.push(session),
                 Err(error) if error.sqlstate() == Some(&SqlState::TOO_MANY_CONNECTIONS) => {

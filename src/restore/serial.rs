@@ -1,7 +1,8 @@
-//! What one session does before the others start: dropping, and making definitions, in batches.
+//! What one session does before the others start: dropping, and cutting what is to be done into
+//! transactions.
 
 use std::borrow::Cow;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -12,11 +13,11 @@ use super::outcome::Outcome;
 use super::present;
 use super::session::{Reach, Session};
 use super::shared::{Shared, Transactions};
-use super::statements::{count, pass_on_notices, run_again, run_apart, run_together};
+use super::statements::{count, run_again};
 use crate::archive::Entry;
 use crate::connect::Wire;
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Barrier, StepId, Work};
+use crate::plan::StepId;
 use crate::report::Event;
 use crate::sql::without_if_exists;
 
@@ -174,78 +175,22 @@ pub(super) async fn drop_objects(
     Ok(())
 }
 
-/// Makes all definitions.
-pub(super) async fn make_definitions(
-    session: &mut Session,
-    shared: &Shared,
-    cancel: &CancellationToken,
-    outcome: &mut Outcome,
-) -> Result<()> {
-    let steps: Vec<StepId> = shared
-        .plan
-        .steps
-        .iter()
-        .take_while(|step| step.work != Work::Barrier(Barrier::Definitions))
-        .map(|step| step.id)
-        .filter(|&step| !outcome.was_done(shared, step))
-        .collect();
-    shared.event(&Event::Phase {
-        name: "pre-data",
-        steps: Some(steps.len() as u64),
-    });
-    for batch in batches(shared, &steps) {
-        if cancel.is_cancelled() {
-            return Err(interrupted());
-        }
-        let began = Instant::now();
-        let reach = session.reach();
-        let made = unless_cancelled(reach, cancel, run_together(session, shared, batch)).await?;
-        match made {
-            Ok(()) => {
-                let name = shared.step(batch[0]).map(|step| step.name.clone());
-                pass_on_notices(&mut session.wire, shared, &name.unwrap_or_default());
-                let seconds = began.elapsed().as_secs_f64() / batch.len() as f64;
-                for &step in batch {
-                    outcome.done(shared, step, seconds);
-                }
-            }
-            Err((_, error)) if shared.on_error == OnError::Exit || is_fatal(&error) => {
-                return Err(error);
-            }
-            Err(_) => apart(session, shared, batch, cancel, outcome).await?,
-        }
-    }
-    Ok(())
-}
-
-/// One by one, so that each failure is known and only what needs it is left out.
-async fn apart(
-    session: &mut Session,
-    shared: &Shared,
-    batch: &[StepId],
-    cancel: &CancellationToken,
-    outcome: &mut Outcome,
-) -> Result<(), Error> {
-    for &step in batch {
-        if outcome.skips(shared, step) {
-            continue;
-        }
-        let began = Instant::now();
-        let reach = session.reach();
-        let made = unless_cancelled(reach, cancel, run_apart(session, shared, step)).await?;
-        let name = shared.step(step).map(|step| step.name.clone());
-        pass_on_notices(&mut session.wire, shared, &name.unwrap_or_default());
-        outcome.apart(shared, step, made, began.elapsed().as_secs_f64())?;
-    }
-    Ok(())
-}
-
 /// Cuts steps into transactions.
-pub(super) fn batches<'a>(shared: &Shared, mut steps: &'a [StepId]) -> Vec<&'a [StepId]> {
+pub(super) fn batches<'a>(shared: &Shared, steps: &'a [StepId]) -> Vec<&'a [StepId]> {
     let most = match shared.transactions {
-        Transactions::Many { steps } => steps.max(1),
+        Transactions::Many { steps } => steps,
         Transactions::One => BATCH_STEPS,
     };
+    batches_of(shared, steps, most)
+}
+
+/// Cuts steps into transactions of no more than so many.
+pub(super) fn batches_of<'a>(
+    shared: &Shared,
+    mut steps: &'a [StepId],
+    most: usize,
+) -> Vec<&'a [StepId]> {
+    let most = most.max(1);
     let mut batches = Vec::new();
     while !steps.is_empty() {
         let mut statements = 0;

@@ -71,3 +71,71 @@ fn eight_sessions_lose_nothing() {
 
 const DEADLOCKS_HERE: &str =
     "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+
+/// Definitions enough for several sessions: families by inheritance, partitions, rows as columns,
+/// sequences of their own and shared ones, names that make others; and what must come before or
+/// behind them.
+const FAMILIES: &str = r#"
+    CREATE TYPE mood AS ENUM ('sad', 'ok');
+    CREATE FUNCTION positive(int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1 > 0';
+    CREATE SEQUENCE shared;
+    CREATE TABLE "_plain_1" (i int); CREATE TABLE "__plain_2" (i int); CREATE TABLE plain_2 (i int);
+    DO $$ BEGIN FOR n IN 1 .. 40 LOOP
+        EXECUTE format('CREATE TABLE IF NOT EXISTS plain_%s (id serial PRIMARY KEY, m mood DEFAULT ''ok'',
+            n int DEFAULT nextval(''shared'') CHECK (positive(n)))', n);
+        EXECUTE format('COMMENT ON TABLE plain_%s IS %L', n, n);
+        EXECUTE format('CREATE TABLE child_%s (own_%s text) INHERITS (plain_%s)', n, n, n);
+        EXECUTE format('CREATE TABLE holds_%s (id int GENERATED ALWAYS AS IDENTITY, r child_%s, rs plain_%s[])', n, n, n);
+        EXECUTE format('CREATE VIEW sees_%s AS SELECT * FROM holds_%s', n, n);
+        EXECUTE format('CREATE TABLE %s%s (i int)', repeat('long_', 12), n);
+    END LOOP; END $$;
+    CREATE TABLE tree (k int, v text) PARTITION BY LIST (k);
+    DO $$ BEGIN FOR n IN 1 .. 300 LOOP
+        EXECUTE format('CREATE TABLE leaf_%s PARTITION OF tree FOR VALUES IN (%s)', n, n);
+    END LOOP; END $$;
+    CREATE FUNCTION of_a_leaf(leaf_7) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1.v';
+    CREATE TABLE last (r tree, c text CHECK (c <> of_a_leaf(ROW(1, 'x')::leaf_7)));
+    INSERT INTO tree SELECT n, n FROM generate_series(1, 300) n;
+    INSERT INTO holds_3 (r) VALUES (NULL); INSERT INTO plain_5 (m) VALUES ('sad');
+"#;
+
+#[test]
+fn definitions_by_several_sessions_are_those_of_one() {
+    let server = Server::start(18);
+    let source = server.create_db("families");
+    source.psql(FAMILIES);
+    let (_dir, archive) = dumped(&source, &["-j2"]);
+    for options in [&["-j4"][..], &["-j8", "--transaction-size=7"], &["-j1"]] {
+        let target = server.create_db("shared_out");
+        restored(&target, &archive, options).success();
+        assert_same_schema(&source, &target);
+        assert_same_data(&source, &target);
+        assert_eq!(target.query_one(DEADLOCKS_HERE), "0");
+    }
+    // What is in the way is named, with what needs it; the rest stands.
+    let target = server.create_db("in_the_way");
+    target.psql("CREATE TABLE plain_9 (other int)");
+    let options = ["-j4", "--allow-non-empty", "--continue"];
+    let said = restored(&target, &archive, &options).expect_code(3).stderr;
+    assert!(said.contains("failed: TABLE public.plain_9: "), "{said}");
+    assert!(said.contains("\"plain_9\" already exists"), "{said}");
+    let tables = "SELECT count(*) FROM pg_class WHERE relkind IN ('r', 'p') \
+                  AND relnamespace = 'public'::regnamespace";
+    let lost: i64 = source.query_one(tables).parse::<i64>().unwrap()
+        - target.query_one(tables).parse::<i64>().unwrap();
+    assert!(
+        (0..=2).contains(&lost),
+        "{lost} of the tables are lost: {said}"
+    );
+    // Without that it ends at once, and nothing runs on.
+    let target = server.create_db("ends");
+    target.psql("CREATE TABLE plain_9 (other int)");
+    let said = restored(&target, &archive, &["-j4", "--allow-non-empty"])
+        .expect_code(1)
+        .stderr;
+    assert!(said.contains("restore TABLE public.plain_9"), "{said}");
+    target.psql("DROP TABLE plain_9");
+    restored(&target, &archive, &["-j4", "--resume"]).success();
+    assert_same_schema(&source, &target);
+    assert_same_data(&source, &target);
+}
