@@ -34,7 +34,7 @@ pub(super) async fn make(
         .into_iter()
         .chain(ddl::database::acl(&bare, name, version))
         .chain(ddl::database::labels(&bare, name))
-        .chain(ddl::database::properties(&bare, name));
+        .chain(ddl::database::properties(&bare, name, version));
     for statement in statements {
         let statement = match statement.as_str() {
             RESET_ROLE => back_to(role),
