@@ -15,13 +15,16 @@ use pgstow::archive::{
 use pgstow::storage::{LocalSink, Overwrite};
 use support::{Server, pgstow, run, run_with_input, tool};
 
-const COMMANDS: [&str; 6] = ["dump", "restore", "copy", "list", "verify", "sql"];
+const COMMANDS: [&str; 16] = [
+    "dump", "restore", "copy", "list", "verify", "sql", "backup", "backups", "show", "download",
+    "delete", "prune", "pin", "unpin", "audit", "rebuild",
+];
 
 #[test]
 fn usage_errors_end_with_2_and_say_what_is_wrong() {
     let cases: &[(&[&str], &str)] = &[
         (&[], "Usage"),
-        (&["backup"], "unrecognized subcommand"),
+        (&["undump"], "unrecognized subcommand"),
         (&["dump", "--no-such-option"], "unexpected argument"),
         (&["dump", "-d", "x"], "no output file"),
         (&["dump", "x", "-d", "y", "-f", "a"], "CONN and -d/--dbname"),
@@ -265,7 +268,21 @@ fn the_page_and_the_help_name_the_same_options() {
         if ["restore", "list", "verify", "sql"].contains(&command) {
             expected.extend(documented(&page, "Encrypted archives"));
         }
+        let repository = documented(&page, "Repository");
         match command {
+            "backups" | "show" | "audit" => {
+                expected.extend(repository);
+                expected.extend(["json".to_owned(), "help".to_owned()]);
+            }
+            "download" | "delete" | "prune" | "pin" | "unpin" | "rebuild" => {
+                expected.extend(repository);
+                expected.extend(said.clone());
+            }
+            "backup" => {
+                expected.extend(repository);
+                expected.extend(said.clone());
+                expected.extend(connection.clone());
+            }
             "list" => expected.extend(["json".to_owned(), "help".to_owned()]),
             "sql" => {
                 expected.extend(said.clone());

@@ -144,6 +144,10 @@ pub struct Which {
 
 /// `pgstow show`
 #[derive(Debug, Group)]
+#[command(after_help = "\
+Examples:
+  pgstow show latest
+  pgstow show 20261122T030000Z-1f2e3d4c --json")]
 pub struct Show {
     #[command(flatten)]
     pub which: Which,
@@ -172,6 +176,9 @@ pub struct Download {
 
 /// `pgstow delete`
 #[derive(Debug, Group)]
+#[command(after_help = "\
+Examples:
+  pgstow delete 20261122T030000Z-1f2e3d4c --reason 'taken by mistake'")]
 pub struct Delete {
     /// The ids of backups
     #[arg(value_name = "ID", required = true)]
@@ -190,6 +197,10 @@ pub struct Delete {
 
 /// `pgstow prune`
 #[derive(Debug, Group)]
+#[command(after_help = "\
+Examples:
+  pgstow prune --dry-run
+  pgstow prune --store s3://backups/shop")]
 pub struct Prune {
     #[command(flatten)]
     pub place: Place,
@@ -202,6 +213,9 @@ pub struct Prune {
 
 /// `pgstow pin`
 #[derive(Debug, Group)]
+#[command(after_help = "\
+Examples:
+  pgstow pin latest --reason 'before the migration'")]
 pub struct Pin {
     #[command(flatten)]
     pub which: Which,
@@ -214,6 +228,9 @@ pub struct Pin {
 
 /// `pgstow unpin`
 #[derive(Debug, Group)]
+#[command(after_help = "\
+Examples:
+  pgstow unpin 20261122T030000Z-1f2e3d4c")]
 pub struct Unpin {
     #[command(flatten)]
     pub which: Which,
@@ -223,6 +240,10 @@ pub struct Unpin {
 
 /// `pgstow audit`
 #[derive(Debug, Group)]
+#[command(after_help = "\
+Examples:
+  pgstow audit
+  pgstow audit verify || echo 'somebody was at the log'")]
 pub struct Audit {
     /// Only check it
     #[command(subcommand)]
@@ -246,6 +267,9 @@ pub enum AuditWhat {
 
 /// `pgstow rebuild`
 #[derive(Debug, Group)]
+#[command(after_help = "\
+Examples:
+  pgstow rebuild --store s3://backups/shop")]
 pub struct Rebuild {
     #[command(flatten)]
     pub place: Place,
