@@ -135,7 +135,7 @@ fn definitions_by_several_sessions_are_those_of_one() {
         .stderr;
     assert!(said.contains("restore TABLE public.plain_9"), "{said}");
     target.psql("DROP TABLE plain_9");
-    restored(&target, &archive, &["-j4", "--resume"]).success();
+    restored(&target, &archive, &["-j4", "--allow-non-empty", "--resume"]).success();
     assert_same_schema(&source, &target);
     assert_same_data(&source, &target);
 }
