@@ -44,8 +44,12 @@ impl Who {
 
     /// Whether it is certain that the process is gone: it ran where this one runs, and is not there.
     pub(super) fn is_gone(&self) -> bool {
+        let here = Self::here();
+        // Where /proc hides the processes of others, only those of the same user are seen.
         !self.numbered_by.is_empty()
-            && self.numbered_by == numbered_by()
+            && self.numbered_by == here.numbered_by
+            && self.user == here.user
+            && Path::new("/proc/1").exists()
             && !Path::new(&format!("/proc/{}", self.process)).exists()
     }
 }
@@ -69,6 +73,9 @@ mod tests {
         who.process = child.id();
         child.wait().unwrap();
         assert!(who.is_gone());
+        who.user.push('x');
+        assert!(!who.is_gone());
+        who.user.pop();
         who.numbered_by.push('x');
         assert!(!who.is_gone());
         who.numbered_by.clear();

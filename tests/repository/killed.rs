@@ -35,8 +35,8 @@ async fn killed_at_a_request() {
     assert!(requests > 15, "{:?}", network.seen());
     let mut killed = 0;
     // Towards the end, where it is decided, at each of them.
-    let early = (2..requests * 2 / 3).step_by(6);
-    for number in early.chain((requests * 2 / 3..=requests).step_by(2)) {
+    let early = (2..requests * 2 / 3).step_by(8);
+    for number in early.chain((requests * 2 / 3..=requests).step_by(3)) {
         network.harm(number, Harm::Late);
         let mut child = backup()
             .stdout(Stdio::null())

@@ -17,6 +17,7 @@ mod network;
 #[allow(dead_code, reason = "shared with the tests of storage")]
 mod servers;
 
+mod around;
 mod audit;
 mod day;
 mod double;

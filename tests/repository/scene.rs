@@ -44,7 +44,14 @@ pub fn config() -> Config {
 }
 
 pub fn local() -> (TempDir, Arc<dyn Store>) {
-    let home = tempfile::tempdir().unwrap();
+    // In memory where there is such a place: what is tried a hundred times does not wait for a disk.
+    let memory = Path::new("/dev/shm");
+    let home = if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    };
+    let home = home.unwrap();
     let store = Arc::new(LocalStore::new(home.path().join("backups")));
     (home, store)
 }

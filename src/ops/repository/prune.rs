@@ -166,7 +166,9 @@ async fn prune_locked(
     let report = plan(&survey, policy, PruneMode::Delete, now);
     for backup in &survey.listing.backups {
         let id = &backup.record.id;
-        if let (true, Some(error)) = (survey.damaged.contains(id), &backup.damage) {
+        // Once: what is on record already is not written down every night.
+        let is_new = survey.damaged.contains(id) && backup.damaged_at.is_none();
+        if let (true, Some(error)) = (is_new, &backup.damage) {
             let note = Note::Damaged {
                 at: now,
                 error: error.clone(),

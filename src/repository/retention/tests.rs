@@ -60,7 +60,7 @@ fn cases() {
         ..Policy::default()
     };
     use BackupType::{Daily, Manual, Weekly};
-    use State::{Completed, Failed, Running, Verified};
+    use State::{Completed, Damaged, Expired, Failed, Running, Verified};
     // Name, policy, backups as (id, type, days ago, state), those that stay.
     type Case = (
         &'static str,
@@ -69,6 +69,30 @@ fn cases() {
         Vec<&'static str>,
     );
     let cases: Vec<Case> = vec![
+        (
+            "what is damaged is not the last good one, and has its time",
+            short.clone(),
+            vec![("a", Daily, 1, Damaged), ("b", Daily, 700, Completed)],
+            vec!["a", "b"],
+        ),
+        (
+            "what is damaged goes when its time is over and there is a good one",
+            short.clone(),
+            vec![("a", Daily, 0, Completed), ("b", Daily, 30, Damaged)],
+            vec!["a"],
+        ),
+        (
+            "what is damaged stays where there is nothing better",
+            short.clone(),
+            vec![("a", Daily, 30, Damaged), ("b", Daily, 31, Failed)],
+            vec!["a"],
+        ),
+        (
+            "what is half deleted goes, and is not the last good one",
+            short.clone(),
+            vec![("a", Daily, 0, Expired), ("b", Daily, 700, Completed)],
+            vec!["b"],
+        ),
         (
             "an outage of two years leaves the last good one",
             short.clone(),
