@@ -92,6 +92,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "storage",
             "encryption",
             "repository",
+            "notify",
             "ops",
         ],
     ),

@@ -268,6 +268,9 @@ fn the_page_and_the_help_name_the_same_options() {
         if ["restore", "list", "verify", "sql"].contains(&command) {
             expected.extend(documented(&page, "Encrypted archives"));
         }
+        if ["backup", "backups", "delete", "prune", "pin", "unpin"].contains(&command) {
+            expected.extend(documented(&page, "Who hears of backups"));
+        }
         let repository = documented(&page, "Repository");
         match command {
             "backups" | "show" | "audit" => {

@@ -1,12 +1,13 @@
 //! One job: what is backed up, where to, how, for how long, and who is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use serde::de::DeserializeOwned;
 
 use super::file::{self, Slot};
 use super::keys::KEYS;
@@ -16,6 +17,7 @@ use super::value::Value;
 use crate::connect::{self, ConfigSource, Environment};
 use crate::encryption::{Identity, Keys, Passphrase, Recipient, Recipients};
 use crate::error::{Context as _, Error, Kind, Result};
+use crate::notify;
 use crate::ops::{DumpOptions, SnapshotMode};
 use crate::repository::BackupType;
 use crate::repository::retention::{Keep, Policy};
@@ -63,6 +65,14 @@ pub(super) fn time_zone(name: &str) -> Result<TimeZone> {
     })
 }
 
+/// A word of an enum, as serde has it; values of a loaded configuration are checked.
+fn word<T: DeserializeOwned>(text: String) -> Option<T> {
+    serde_json::from_value(serde_json::Value::String(text)).ok()
+}
+
+/// The table of webhooks.
+const WEBHOOK: &str = "notification.webhook.*";
+
 impl Job {
     pub(super) fn new(name: String, layers: Arc<Layers>) -> Self {
         Self {
@@ -102,6 +112,17 @@ impl Job {
 
     /// Every value that holds, with where it is from; keys that nobody gave a value are left out.
     pub fn effective(&self) -> Vec<Effective> {
+        let slots = self.slots().into_iter();
+        slots
+            .filter_map(|slot| {
+                let (value, origin) = self.get(&slot)?;
+                Some(shown(&slot, &value, origin))
+            })
+            .collect()
+    }
+
+    /// Every place for a value.
+    fn slots(&self) -> Vec<Slot> {
         let mut found = Vec::new();
         for (number, key) in KEYS.iter().enumerate() {
             if key.section.is_empty() {
@@ -114,15 +135,10 @@ impl Job {
                 }
                 false => vec![None],
             };
-            for instance in instances {
-                let slot = Slot {
-                    key: number,
-                    instance,
-                };
-                if let Some((value, origin)) = self.get(&slot) {
-                    found.push(shown(&slot, &value, origin));
-                }
-            }
+            found.extend(instances.into_iter().map(|instance| Slot {
+                key: number,
+                instance,
+            }));
         }
         found
     }
@@ -294,6 +310,12 @@ impl Job {
         };
         let config = connect::Config::resolve(&source, environment);
         config.context_with(|| "backup.record_to").map(Some)
+    }
+
+    /// The schema of the table of records.
+    pub fn record_schema(&self) -> String {
+        let given = self.text("backup", "record_schema");
+        given.unwrap_or_else(|| "public".to_owned())
     }
 
     /// The file for Prometheus, if one is wanted.
@@ -469,6 +491,112 @@ impl Job {
         Ok(policy)
     }
 
+    /// Who is told of the job, and how.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for a webhook without a URL.
+    pub fn notification(&self) -> Result<notify::Settings> {
+        let mut settings = notify::Settings::default();
+        if let Some(timeout) = self.number("notification", "timeout") {
+            settings.timeout = timeout;
+        }
+        if let Some(retries) = self.number("notification", "retries") {
+            settings.retries = retries;
+        }
+        let mail = "notification.mail";
+        let to = self.list(mail, "to");
+        if !to.is_empty() {
+            let default = notify::Mail::default();
+            settings.mail = Some(notify::Mail {
+                to,
+                from: self.text(mail, "from"),
+                host: self.text(mail, "host").unwrap_or(default.host),
+                port: self
+                    .number(mail, "port")
+                    .and_then(|port| u16::try_from(port).ok()),
+                tls: self.text(mail, "tls").and_then(word),
+                ca_file: self.text(mail, "ca_file").map(PathBuf::from),
+                user: self.text(mail, "user"),
+                password: self.secret(mail, "password"),
+                on: occasions(self.value(mail, "on")),
+            });
+        }
+        let ping = "notification.ping";
+        if let Some(url) = self.secret(ping, "url") {
+            settings.ping = Some(notify::Ping {
+                url,
+                start: self.secret(ping, "start"),
+                fail: self.secret(ping, "fail"),
+                ca_file: self.text(ping, "ca_file").map(PathBuf::from),
+            });
+        }
+        for name in self.layers.instances(&self.name, WEBHOOK) {
+            settings.webhook.insert(name.clone(), self.webhook(&name)?);
+        }
+        Ok(settings)
+    }
+
+    fn webhook(&self, name: &str) -> Result<notify::Webhook> {
+        let get = |key: &str| {
+            let slot = Slot {
+                key: file::position(WEBHOOK, key)?,
+                instance: Some(name.to_owned()),
+            };
+            self.get(&slot)
+        };
+        let secret = |key: &str| match get(key) {
+            Some((Value::Secret(from), _)) => Some(from),
+            _ => None,
+        };
+        let text = |key: &str| match get(key) {
+            Some((Value::Text(text), _)) => Some(text),
+            _ => None,
+        };
+        let url = secret("url").ok_or_else(|| {
+            let why = format!("notification.webhook.{name} has no url");
+            Error::new(Kind::Usage, why)
+        })?;
+        Ok(notify::Webhook {
+            url,
+            form: text("form").and_then(word).unwrap_or_default(),
+            headers: match get("headers") {
+                Some((Value::Headers(headers), _)) => headers,
+                _ => BTreeMap::new(),
+            },
+            sign_with: secret("sign_with"),
+            ca_file: text("ca_file").map(PathBuf::from),
+            on: occasions(get("on")),
+        })
+    }
+
+    /// Everything that can be wrong with the job and is seen without a server, a store or a command: what
+    /// makes no sense together, files that are not there.
+    pub fn mistakes(&self) -> Vec<Error> {
+        let mut found = Vec::new();
+        found.extend(self.location().err());
+        found.extend(self.dump_options().err());
+        found.extend(self.retention().err());
+        found.extend(self.notification().err());
+        let passphrase = self.secret("encryption", "passphrase");
+        if !matches!(passphrase, Some(SecretFrom::Command(_))) {
+            found.extend(self.recipients().err());
+        }
+        for effective in self.slots() {
+            let Some((value, _)) = self.get(&effective) else {
+                continue;
+            };
+            // The passphrase was read above.
+            if let Value::Secret(SecretFrom::File(path)) = value
+                && effective.full() != "encryption.passphrase"
+                && let Err(error) = std::fs::metadata(&path)
+            {
+                let why = format!("{}: {}: {error}", effective.full(), path.display());
+                found.push(Error::new(Kind::Usage, why));
+            }
+        }
+        found
+    }
+
     /// What `doctor` complains about.
     ///
     /// # Errors
@@ -478,5 +606,12 @@ impl Job {
             max_age: self.parsed("checks", "max_age", unit::duration)?.flatten(),
             size_anomaly: self.number("checks", "size_anomaly").filter(|&it| it > 0),
         })
+    }
+}
+
+fn occasions(value: Option<(Value, Origin)>) -> BTreeSet<notify::Occasion> {
+    match value {
+        Some((Value::List(words), _)) => words.into_iter().filter_map(word).collect(),
+        _ => BTreeSet::new(),
     }
 }

@@ -181,3 +181,32 @@ pub struct Ping {
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_read_and_unknown_keys_are_not() {
+        let json = r#"{"retries": 1, "mail": {"to": "ops@example.org", "tls": "tls", "password": {"env": "X"},
+            "on": ["succeeded"]}, "webhook": {"team": {"url": "https://hooks.example/x", "form": "slack",
+            "headers": {"X-Key": {"file": "/run/key"}}}}, "ping": {"url": "https://hc.example/u"}}"#;
+        let settings: Settings = serde_json::from_str(json).unwrap();
+        let mail = settings.mail.as_ref().unwrap();
+        assert_eq!((mail.to.len(), mail.tls), (1, Some(MailTls::Tls)));
+        assert_eq!(mail.password, Some(SecretFrom::Env("X".to_owned())));
+        assert_eq!(mail.on, BTreeSet::from([Occasion::Succeeded]));
+        assert_eq!(settings.webhook["team"].on, troubles());
+        assert_eq!((settings.timeout, settings.retries), (15, 1));
+        assert!(!settings.is_empty() && Settings::default().is_empty());
+        for wrong in [
+            r#"{"mails": {}}"#,
+            r#"{"mail": {"to": [], "hots": "x"}}"#,
+            r#"{"ping": {}}"#,
+            r#"{"webhook": {"a": {"url": "x", "form": "xml"}}}"#,
+        ] {
+            assert!(serde_json::from_str::<Settings>(wrong).is_err(), "{wrong}");
+        }
+    }
+}

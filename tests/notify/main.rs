@@ -7,6 +7,7 @@
 mod support;
 
 mod mail;
+mod program;
 mod receiver;
 mod record;
 mod webhook;

@@ -20,6 +20,23 @@ pub struct Place {
     pub job: Option<String>,
 }
 
+/// Who is told of what the repository shows.
+#[derive(Debug, Default, Clone, Group)]
+#[command(next_help_heading = "Monitoring")]
+pub struct Watched {
+    /// Have table database_backups of this database show what the repository shows
+    /// [default: backup.record_to, PGSTOW_BACKUP_RECORD_TO]
+    #[arg(long, value_name = "CONN")]
+    pub record_to: Option<String>,
+    /// The schema of that table [default: backup.record_schema, public]
+    #[arg(long, value_name = "SCHEMA")]
+    pub record_schema: Option<String>,
+    /// Write metrics to this file, for Prometheus
+    /// [default: backup.metrics_file, PGSTOW_BACKUP_METRICS_FILE]
+    #[arg(long, value_name = "FILE")]
+    pub metrics_file: Option<String>,
+}
+
 /// `pgstow backup`
 #[derive(Debug, Group)]
 #[command(after_help = "\
@@ -92,6 +109,8 @@ pub struct Backup {
     #[arg(long, value_name = "TIME", help_heading = "How")]
     pub lock_wait_timeout: Option<String>,
     #[command(flatten)]
+    pub watched: Watched,
+    #[command(flatten)]
     pub messages: Messages,
 }
 
@@ -121,6 +140,8 @@ pub struct Backups {
     /// Only those before this one: the next page
     #[arg(long, value_name = "ID", help_heading = "Which")]
     pub after: Option<String>,
+    #[command(flatten)]
+    pub watched: Watched,
     /// Figures: how many, how large, the last one, success rate, growth
     #[arg(long, help_heading = "Messages")]
     pub stats: bool,
@@ -192,6 +213,8 @@ pub struct Delete {
     #[arg(long, value_name = "TEXT", help_heading = "How")]
     pub reason: Option<String>,
     #[command(flatten)]
+    pub watched: Watched,
+    #[command(flatten)]
     pub messages: Messages,
 }
 
@@ -208,6 +231,8 @@ pub struct Prune {
     #[arg(long, help_heading = "How")]
     pub dry_run: bool,
     #[command(flatten)]
+    pub watched: Watched,
+    #[command(flatten)]
     pub messages: Messages,
 }
 
@@ -223,6 +248,8 @@ pub struct Pin {
     #[arg(long, value_name = "TEXT", help_heading = "How")]
     pub reason: Option<String>,
     #[command(flatten)]
+    pub watched: Watched,
+    #[command(flatten)]
     pub messages: Messages,
 }
 
@@ -234,6 +261,8 @@ Examples:
 pub struct Unpin {
     #[command(flatten)]
     pub which: Which,
+    #[command(flatten)]
+    pub watched: Watched,
     #[command(flatten)]
     pub messages: Messages,
 }

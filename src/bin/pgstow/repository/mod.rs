@@ -1,5 +1,6 @@
 //! The commands about backups: made, listed, verified, written to files, let go.
 
+mod after;
 pub mod args;
 pub mod place;
 mod words;
@@ -9,17 +10,18 @@ use std::sync::Arc;
 use indicatif::{HumanBytes, HumanCount};
 use pgstow::archive::Timestamp;
 use pgstow::config::Job;
-use pgstow::connect::{ConfigSource, ProcessEnv};
+use pgstow::connect::{Config, ConfigSource, ProcessEnv};
 use pgstow::error::{Error, Kind, Result};
+use pgstow::notify::Work;
 use pgstow::ops::VerifyOptions;
 use pgstow::ops::create_output;
 use pgstow::ops::repository::{
-    self as ops, Aftermath, BackupFilter, BackupOptions, BackupVerified, DeleteOptions, EmptyDump,
-    LastGood, PruneMode, ReadBack,
+    self as ops, BackupFilter, BackupOptions, BackupVerified, DeleteOptions, EmptyDump, LastGood,
+    PruneMode, ReadBack,
 };
 use pgstow::report::Observer;
 use pgstow::repository::{Backup, BackupId, Repository};
-use pgstow::storage::Overwrite;
+use pgstow::storage::{Overwrite, Store};
 use serde::Serialize;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -29,11 +31,6 @@ use crate::exit::{self, Outcome};
 use crate::output::{self, Output};
 use crate::progress::Progress;
 use crate::{keys, settings};
-
-/// Those who hear of every backup of this job.
-fn aftermath(_job: &Job) -> Result<Vec<Arc<dyn Aftermath>>> {
-    Ok(Vec::new())
-}
 
 fn observer(progress: &Arc<Progress>) -> Arc<dyn Observer> {
     Arc::clone(progress) as Arc<dyn Observer>
@@ -56,13 +53,19 @@ async fn find(which: &args::Which, output: &Output) -> Result<(Repository, Backu
     Ok((repository, backup, job))
 }
 
-pub async fn backup(
+/// All that a backup is made with.
+struct Prepared {
+    store: Arc<dyn Store>,
+    config: Config,
+    options: BackupOptions,
+}
+
+async fn prepare(
     args: args::Backup,
+    mut job: Job,
     output: &Output,
-    progress: &Arc<Progress>,
-    cancel: CancellationToken,
-) -> Result<Outcome<'static>> {
-    let mut job = place::job(&args.place, output)?;
+    cancel: &CancellationToken,
+) -> Result<Prepared> {
     let said = [
         ("backup.type", &args.backup_type),
         ("dump.compress", &args.compress),
@@ -118,9 +121,31 @@ pub async fn backup(
         password,
     };
     let config = job.database(&source, &ProcessEnv)?;
-    let config = ready(config, password, output, &cancel).await?;
+    let config = ready(config, password, output, cancel).await?;
     let store = place::store(&job)?;
-    let aftermath = aftermath(&job)?;
+    Ok(Prepared {
+        store,
+        config,
+        options,
+    })
+}
+
+pub async fn backup(
+    args: args::Backup,
+    output: &Output,
+    progress: &Arc<Progress>,
+    cancel: CancellationToken,
+) -> Result<Outcome<'static>> {
+    let job = after::watched(place::job(&args.place, output)?, &args.watched)?;
+    let aftermath = after::aftermath(&job, output);
+    // A password that cannot be fetched makes no backup either.
+    let prepared = prepare(args, job.clone(), output, &cancel).await;
+    after::tell_failure(Work::Backup, "", &prepared, &job, None, output).await;
+    let Prepared {
+        store,
+        config,
+        options,
+    } = prepared?;
     let observer = observer(progress);
     let report = ops::backup(store, &config, &options, &aftermath, observer, cancel).await?;
     progress.clear();
@@ -167,9 +192,10 @@ pub async fn backups(
         limit: args.limit,
         after: args.after.map(|it| it.parse()).transpose()?,
     };
-    let job = place::job(&args.place, output)?;
+    let job = after::watched(place::job(&args.place, output)?, &args.watched)?;
     let listing = async {
         let repository = place::repository(&job).await?;
+        after::show(&job, &repository, output).await;
         ops::backups(&repository, &filter).await
     };
     let list = unless(&cancel, listing).await?;
@@ -209,10 +235,25 @@ pub async fn verify(
     progress: &Arc<Progress>,
     cancel: CancellationToken,
 ) -> Result<BackupVerified> {
-    let (repository, backup, job) = unless(&cancel, find(which, output)).await?;
-    let keys = place::keys(decrypt, &job)?;
-    let observer = observer(progress);
-    ops::verify_backup(&repository, &backup, options, &keys, observer, cancel).await
+    let job = place::job(&which.place, output)?;
+    let mut repository = None;
+    let verifying = async {
+        let opened = unless(&cancel, place::repository(&job)).await?;
+        let opened = repository.insert(opened);
+        let finding = opened.find(&which.which, which.database.as_deref());
+        let backup = unless(&cancel, finding).await?;
+        let keys = place::keys(decrypt, &job)?;
+        let (observer, cancel) = (observer(progress), cancel.clone());
+        ops::verify_backup(opened, &backup, options, &keys, observer, cancel).await
+    };
+    let verified = verifying.await;
+    let database = which.database.as_deref().unwrap_or_default();
+    let opened = repository.as_ref();
+    after::tell_failure(Work::Verify, database, &verified, &job, opened, output).await;
+    if let Some(repository) = opened {
+        after::show(&job, repository, output).await;
+    }
+    verified
 }
 
 pub async fn download(
@@ -255,7 +296,7 @@ pub async fn delete(
         },
         reason: args.reason,
     };
-    let job = place::job(&args.place, output)?;
+    let job = after::watched(place::job(&args.place, output)?, &args.watched)?;
     let repository = place::repository(&job).await?;
     let mut deleted = Vec::new();
     for id in &ids {
@@ -266,6 +307,7 @@ pub async fn delete(
         );
         deleted.push(id);
     }
+    after::show(&job, &repository, output).await;
     output.done("delete", &json!({ "deleted": deleted }), exit::DONE);
     Ok(Outcome::Done)
 }
@@ -280,11 +322,21 @@ pub async fn prune(
     } else {
         PruneMode::Delete
     };
-    let job = place::job(&args.place, output)?;
+    let job = after::watched(place::job(&args.place, output)?, &args.watched)?;
     let policy = job.retention()?;
-    let repository = place::repository(&job).await?;
-    let now = Timestamp::now();
-    let report = ops::prune(&repository, &policy, mode, now, observer(progress)).await?;
+    let mut repository = None;
+    let pruning = async {
+        let opened = repository.insert(place::repository(&job).await?);
+        let now = Timestamp::now();
+        ops::prune(opened, &policy, mode, now, observer(progress)).await
+    };
+    let pruned = pruning.await;
+    let opened = repository.as_ref();
+    after::tell_failure(Work::Prune, "", &pruned, &job, opened, output).await;
+    if let Some(repository) = opened {
+        after::show(&job, repository, output).await;
+    }
+    let report = pruned?;
     progress.clear();
     output.done("prune", &report, exit::DONE);
     if !args.messages.json {
@@ -310,9 +362,11 @@ pub async fn pin(
     output: &Output,
     progress: &Arc<Progress>,
 ) -> Result<Outcome<'static>> {
-    let (repository, backup, _) = find(&args.which, output).await?;
+    let (repository, backup, job) = find(&args.which, output).await?;
+    let job = after::watched(job, &args.watched)?;
     ops::pin(&repository, &backup, args.reason, observer(progress)).await?;
     let id = &backup.record.id;
+    after::show(&job, &repository, output).await;
     output.done("pin", &json!({ "id": id }), exit::DONE);
     summary(output, &format!("pinned backup {id}"));
     Ok(Outcome::Done)
@@ -323,9 +377,11 @@ pub async fn unpin(
     output: &Output,
     progress: &Arc<Progress>,
 ) -> Result<Outcome<'static>> {
-    let (repository, backup, _) = find(&args.which, output).await?;
+    let (repository, backup, job) = find(&args.which, output).await?;
+    let job = after::watched(job, &args.watched)?;
     ops::unpin(&repository, &backup, observer(progress)).await?;
     let id = &backup.record.id;
+    after::show(&job, &repository, output).await;
     output.done("unpin", &json!({ "id": id }), exit::DONE);
     summary(output, &format!("backup {id} is pinned no longer"));
     Ok(Outcome::Done)
