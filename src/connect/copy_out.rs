@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use postgres_protocol::message::{backend, frontend};
 
 use crate::connect::frames::{HEADER_BYTES, Stop};
+use crate::connect::linger::Linger;
 use crate::connect::server_message::Content;
 use crate::connect::wire::{self, Replies, Wire};
 use crate::error::{Error, Kind, Result};
@@ -39,6 +40,7 @@ pub struct CopyOut<'a> {
     limit: usize,
     /// What a large one has taken.
     large: Option<Permit>,
+    linger: Linger,
 }
 
 /// Several COPY out that were asked for together, under way one after the other. Dropped before
@@ -123,6 +125,7 @@ impl<'a> CopyOut<'a> {
             in_batch: false,
             limit: LARGE_ROW,
             large: None,
+            linger: Linger::default(),
         }
     }
 
@@ -187,7 +190,11 @@ impl<'a> CopyOut<'a> {
                     if !self.admit().await? {
                         return Ok(Walk::Paused);
                     }
-                    self.wire.link.fill().await?;
+                    if self.wire.lingers {
+                        self.wire.link.fill_after(&mut self.linger).await?;
+                    } else {
+                        self.wire.link.fill().await?;
+                    }
                 }
                 Stop::OtherMessage => self.take_other()?,
             }

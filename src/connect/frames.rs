@@ -108,6 +108,11 @@ impl Inbox {
         }
     }
 
+    /// Bytes that are there and not consumed.
+    pub(super) fn unread(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
     /// Makes room to read: at least a whole buffer's worth, or the rest of a large message.
     pub(super) fn make_room(&mut self) -> Result<()> {
         if self.start > 0 {

@@ -9,12 +9,14 @@ use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::thread;
 
 use bytes::BytesMut;
 use postgres_protocol::message::backend;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use crate::connect::frames::{Frame, Inbox, garbled, split_cstr};
+use crate::connect::linger::Linger;
 use crate::connect::server_message::{Content, ServerMessage};
 use crate::connect::stream::Stream;
 use crate::error::{Error, Kind, Result};
@@ -91,6 +93,18 @@ impl Link {
             .await
             .map(|_| ())
             .map_err(lost)
+    }
+
+    /// As [`Link::fill`], after holding up the thread for a moment in which more may come.
+    pub(super) async fn fill_after(&mut self, linger: &mut Linger) -> Result<()> {
+        let before = self.inbox.unread();
+        let wait = linger.next();
+        if !wait.is_zero() {
+            thread::sleep(wait);
+        }
+        self.fill().await?;
+        linger.found(self.inbox.unread() - before);
+        Ok(())
     }
 
     /// The next message that is for the caller; notices, parameters and notifications are dealt

@@ -39,6 +39,7 @@ mod copy_out;
 mod environment;
 mod frames;
 mod keyword;
+mod linger;
 mod link;
 mod passfile;
 mod server_message;

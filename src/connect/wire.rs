@@ -90,6 +90,8 @@ pub struct Wire {
     place: String,
     /// What large rows of a COPY out take their memory from.
     pub(super) large_rows: Option<ByteBudget>,
+    /// Whoever reads rows of a COPY has a thread to himself.
+    pub(super) lingers: bool,
 }
 
 impl Wire {
@@ -102,7 +104,14 @@ impl Wire {
             canceller: ready.canceller,
             place: ready.place,
             large_rows: None,
+            lingers: false,
         }
+    }
+
+    /// Has a COPY out hold up its thread for up to a millisecond now and then, so that more rows come at
+    /// a time and the server is spared waking it for every few. Only for a thread that does nothing else.
+    pub fn linger_over_rows(&mut self) {
+        self.lingers = true;
     }
 
     /// Has rows of more than [`LARGE_ROW`](crate::connect::LARGE_ROW) bytes that come by COPY wait for

@@ -18,6 +18,7 @@ use crate::model::{Components, Database, Oid, Relation, Schema};
 use crate::report::{Event, Observer};
 use crate::select::{Globals, JOURNAL_SCHEMA};
 use crate::storage::Sink;
+use crate::task::on_own_thread;
 
 use super::database::{database_entries, database_record};
 use super::entries::{Contents, contents};
@@ -465,7 +466,8 @@ impl<'a> Dump<'a> {
         let (refused, for_leader) = mpsc::unbounded_channel();
         let mut workers = JoinSet::new();
         for number in 1..=shared.work.sessions() {
-            workers.spawn(Worker::new(shared.clone(), number, refused.clone()).run());
+            let worker = Worker::new(shared.clone(), number, refused.clone());
+            workers.spawn(on_own_thread(format!("worker {number}"), || worker.run()));
         }
         drop(refused);
         let lead = async {

@@ -99,8 +99,8 @@ impl<'a> Copy<'a> {
             self.say(rows, buffer.bytes.len(), way);
             let number = framed.add(&stream)?;
             let pipeline = way.pipeline.clone();
-            way.sealing
-                .spawn(pipeline.seal(self.entry, self.chunk, number, rows, buffer));
+            let sealing = pipeline.seal(self.entry, self.chunk, number, rows, buffer);
+            way.sealing.spawn_on(sealing, way.pipeline.runtime());
         }
         let done = self.done(framed.frames, stream.finish()?);
         way.pipeline.chunk_done(done).await
@@ -224,7 +224,8 @@ impl Gathered {
             Some(buffer) if parcels.is_empty() => way.pipeline.give_back(buffer),
             Some(buffer) => {
                 let pipeline = way.pipeline.clone();
-                way.sealing.spawn(pipeline.seal_together(parcels, buffer));
+                let sealing = pipeline.seal_together(parcels, buffer);
+                way.sealing.spawn_on(sealing, way.pipeline.runtime());
             }
             None => {}
         }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};
 
@@ -70,6 +71,8 @@ pub(super) struct Pipeline {
     adaptive: Option<Arc<AdaptiveLevel>>,
     buffers: Buffers,
     deliveries: mpsc::Sender<Delivery>,
+    /// Where frames are sealed, whichever thread they come from.
+    runtime: Handle,
 }
 
 /// The writer's end.
@@ -138,6 +141,7 @@ impl Pipeline {
             adaptive: adaptive.clone(),
             buffers,
             deliveries,
+            runtime: Handle::current(),
         };
         (
             pipeline,
@@ -192,6 +196,11 @@ impl Pipeline {
             bytes.clear();
             lock(&self.buffers).push(bytes);
         }
+    }
+
+    /// Where to spawn what seals frames.
+    pub fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
     /// Seals a frame, if it is to be sealed, and hands it to the writer.

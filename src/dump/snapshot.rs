@@ -77,6 +77,8 @@ impl Snapshot {
                 .unwrap_or_else(|| Err(interrupted()))?;
             self.cancellers.add(wire.canceller());
             wire.bound_large_rows(self.large_rows.clone());
+            // A worker has its own thread.
+            wire.linger_over_rows();
             session::begin_worker(&mut wire, &self.id, &self.options).await?;
             Ok(wire)
         };

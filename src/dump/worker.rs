@@ -371,9 +371,10 @@ impl Worker {
                 buffer.bytes.extend_from_slice(&line);
                 rows += 1;
             }
-            let pipeline = pipeline.clone();
-            self.sealing
-                .spawn(pipeline.seal(kept.entry, chunk, frames, rows, buffer));
+            let sealing = pipeline
+                .clone()
+                .seal(kept.entry, chunk, frames, rows, buffer);
+            self.sealing.spawn_on(sealing, pipeline.runtime());
             frames += 1;
         }
         let done = ChunkDone {

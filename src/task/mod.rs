@@ -1,4 +1,4 @@
-//! Owned sets of workers, budgets in bytes, waits between tries, work on blocking threads, how idle the machine is;
+//! Owned sets of workers, budgets in bytes, waits between tries, work on blocking threads and on one of its own, how idle the machine is;
 //! no policy.
 
 mod backoff;
@@ -6,9 +6,11 @@ mod blocking;
 mod budget;
 mod idleness;
 mod jobs;
+mod thread;
 
 pub use backoff::Backoff;
 pub(crate) use blocking::blocking;
 pub use budget::{ByteBudget, Permit};
 pub use idleness::Idleness;
 pub use jobs::default_jobs;
+pub(crate) use thread::on_own_thread;
