@@ -468,6 +468,41 @@ fn sessions_of_the_target_that_are_lost() {
     assert_same_data(&source, &target);
 }
 
+/// Both sessions that read are cut, one of them twice; what the target has loaded of a piece by then is not
+/// given to it again.
+#[test]
+fn sessions_of_the_source_that_are_lost() {
+    let server = Server::start(18);
+    let source = server.create_db("cut_source");
+    source.load_long_tables(30);
+    let target = server.create_db("cut_source");
+    let fault = |after| Fault {
+        side: Side::ToClient,
+        after,
+        harm: Harm::Cut,
+    };
+    let proxy = Proxy::builder(&server)
+        .faults(move |number| match number {
+            // Whether it is the same database, the leader, and the one beside it.
+            0..3 => Vec::new(),
+            3 | 5 => vec![fault(9 << 20)],
+            4 => vec![fault(6 << 20)],
+            _ => Vec::new(),
+        })
+        .start();
+    let output = copy(&proxy.url(&source), &target.url(), &["-j2"]).success();
+    assert!(proxy.harmed() >= 2, "{}", output.stderr);
+    let again = "read again under the same snapshot";
+    assert!(output.stderr.contains(again), "{}", output.stderr);
+    assert!(
+        output.stderr.contains("2 tables, 0 differ"),
+        "{}",
+        output.stderr
+    );
+    assert_same_schema(&source, &target);
+    assert_same_data(&source, &target);
+}
+
 /// Ctrl-C while the target is busy and the source waits for it.
 #[test]
 fn interrupted_in_the_middle() {

@@ -70,7 +70,7 @@ mod tests {
         let (began, begun) = oneshot::channel();
         let work = on_own_thread("test".to_owned(), || async {
             let _held = held;
-            drop(began.send(()));
+            began.send(()).unwrap();
             std::future::pending::<Result<()>>().await
         });
         let mut work = Box::pin(work);
