@@ -48,6 +48,8 @@ const SAMPLE: &str = "
 struct Sample {
     db: Db,
     content: Content,
+    /// How long a dump takes that nobody disturbs.
+    time: Duration,
 }
 
 /// The sample, and what an undisturbed dump of it has.
@@ -60,11 +62,13 @@ fn sample() -> &'static Sample {
         db.psql(SAMPLE);
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("good");
+        let began = Instant::now();
         run(dump(&db.url(), &file)).success();
+        let time = began.elapsed();
         let content = content_of(&file);
         // Tables, large objects and statistics.
         assert_eq!(content.len(), 127, "{content:?}");
-        Sample { db, content }
+        Sample { db, content, time }
     })
 }
 
@@ -179,7 +183,7 @@ fn random_run(seed: u64, sample: &Sample) -> &'static str {
         3 => {
             let out = thread::scope(|scope| {
                 let out = scope.spawn(|| run(dump(&db.url(), &file)));
-                terminate(db, "pgstow dump$", seed, 1, 1.0);
+                terminate(db, "pgstow dump$", seed, 1, sample.time.as_secs_f64());
                 out.join().unwrap()
             });
             match assert_good_or_nothing(&out, &file, &sample.content) {
@@ -189,7 +193,8 @@ fn random_run(seed: u64, sample: &Sample) -> &'static str {
         }
         _ => {
             let mut child = dump(&db.url(), &file).spawn().unwrap();
-            thread::sleep(Duration::from_millis(dice.below(2500)));
+            let most = u64::try_from(sample.time.as_micros()).unwrap();
+            thread::sleep(Duration::from_micros(dice.below(most + most / 8)));
             child.kill().unwrap();
             if child.wait().unwrap().success() {
                 assert_eq!(content_of(&file), sample.content);
@@ -219,7 +224,7 @@ fn random_faults_never_give_a_wrong_archive() {
 /// Both workers are cut in the middle of the large table, behind frames that are in the archive.
 #[test]
 fn a_lost_worker_goes_on_where_it_was() {
-    let Sample { db, content } = sample();
+    let Sample { db, content, .. } = sample();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("out");
     let proxy = Proxy::builder(db.server())
@@ -290,7 +295,7 @@ fn other_rows_than_before_are_an_error() {
 /// Somebody who waits for an exclusive lock is waited for by nobody: the leader has its lock.
 #[test]
 fn an_exclusive_lock_that_is_waited_for_does_not_end_the_dump() {
-    let Sample { db, content } = sample();
+    let Sample { db, content, .. } = sample();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("out");
     // The workers begin when the others wait.

@@ -18,7 +18,7 @@ use crate::model::{Components, Database, Oid, Relation, Schema};
 use crate::report::{Event, Observer};
 use crate::select::{Globals, JOURNAL_SCHEMA};
 use crate::storage::Sink;
-use crate::task::on_own_thread;
+use crate::task::{cores, on_own_thread};
 
 use super::database::{database_entries, database_record};
 use super::entries::{Contents, contents};
@@ -458,6 +458,9 @@ impl<'a> Dump<'a> {
                 stop: self.stop.clone(),
                 lost: CancellationToken::new(),
                 large_rows: pipeline.large_rows(),
+                // Where workers are more than cores, rows gather while others are read, and each thread
+                // keeps memory of its own.
+                has_threads: work.sessions() <= cores(),
             }),
             work,
             pipeline,
@@ -465,9 +468,14 @@ impl<'a> Dump<'a> {
         };
         let (refused, for_leader) = mpsc::unbounded_channel();
         let mut workers = JoinSet::new();
+        let has_threads = shared.snapshot.has_threads;
         for number in 1..=shared.work.sessions() {
             let worker = Worker::new(shared.clone(), number, refused.clone());
-            workers.spawn(on_own_thread(format!("worker {number}"), || worker.run()));
+            if has_threads {
+                workers.spawn(on_own_thread(format!("worker {number}"), || worker.run()));
+            } else {
+                workers.spawn(worker.run());
+            }
         }
         drop(refused);
         let lead = async {

@@ -12,7 +12,7 @@ use crate::archive::{Codec, Encoder, EntryId, Fingerprint, RawFrame};
 use crate::error::{Error, Kind, Result};
 use crate::relay::Buffers;
 use crate::report::{Event, Observer};
-use crate::task::{ByteBudget, Permit};
+use crate::task::{ByteBudget, Permit, cores};
 
 use super::adaptive::AdaptiveLevel;
 use super::options::Compression;
@@ -123,7 +123,7 @@ impl Pipeline {
             Outlet::Relay(giver) => (Sealing::AsItIs, Arc::clone(&giver.buffers)),
             Outlet::Nowhere => (Sealing::Dropped, Buffers::default()),
         };
-        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let threads = cores();
         let adaptive = match (sealing, compression) {
             (Sealing::Packed(_), Compression::ZstdAuto) => {
                 Some(Arc::new(AdaptiveLevel::new(threads, memory_bytes)))

@@ -112,7 +112,7 @@ impl<'a> RowStream<'a> {
                         return ControlFlow::Break(());
                     };
                     fingerprint.add_row(line);
-                    frame.extend_from_slice(payload);
+                    append(frame, payload);
                     rows += 1;
                     full(frame)
                 })
@@ -133,7 +133,7 @@ impl<'a> RowStream<'a> {
                         return ControlFlow::Continue(());
                     }
                     fingerprint.add_row(tuple);
-                    frame.extend_from_slice(tuple);
+                    append(frame, tuple);
                     rows += 1;
                     full(frame)
                 })
@@ -182,6 +182,16 @@ impl<'a> RowStream<'a> {
             Err(Error::new(Kind::Failed, "COPY stream left before its end"))
         }
     }
+}
+
+/// Appends a row. For a large one there is room made for that and the end of the stream, and no more: a buffer
+/// that doubled would take memory that nobody has counted.
+#[inline]
+fn append(frame: &mut Vec<u8>, row: &[u8]) {
+    if row.len() > FRAME_SLACK {
+        frame.reserve_exact(row.len() + BINARY_TRAILER.len());
+    }
+    frame.extend_from_slice(row);
 }
 
 fn full(frame: &[u8]) -> ControlFlow<()> {

@@ -56,6 +56,8 @@ pub(super) struct Snapshot {
     pub lost: CancellationToken,
     /// What large rows take their memory from.
     pub large_rows: ByteBudget,
+    /// Each worker has a thread of its own.
+    pub has_threads: bool,
 }
 
 impl Snapshot {
@@ -77,8 +79,9 @@ impl Snapshot {
                 .unwrap_or_else(|| Err(interrupted()))?;
             self.cancellers.add(wire.canceller());
             wire.bound_large_rows(self.large_rows.clone());
-            // A worker has its own thread.
-            wire.linger_over_rows();
+            if self.has_threads {
+                wire.linger_over_rows();
+            }
             session::begin_worker(&mut wire, &self.id, &self.options).await?;
             Ok(wire)
         };

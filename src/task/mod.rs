@@ -12,5 +12,6 @@ pub use backoff::Backoff;
 pub(crate) use blocking::blocking;
 pub use budget::{ByteBudget, Permit};
 pub use idleness::Idleness;
+pub(crate) use jobs::cores;
 pub use jobs::default_jobs;
 pub(crate) use thread::on_own_thread;
