@@ -1450,7 +1450,7 @@ fn a_server_of_another_version_than_any_known() {
         0,
         &[
             "warning: the target is PostgreSQL 18",
-            "older than the archive's 19",
+            "older than the source's 19",
         ],
     );
 

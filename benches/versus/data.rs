@@ -23,6 +23,16 @@ pub fn describe(set: &str) -> &'static str {
     }
 }
 
+/// About how much longer than others a set takes.
+pub fn weight(set: &str) -> u32 {
+    match set {
+        "tpch" => 6,
+        "narrow" | "indexes" | "schema" => 3,
+        "wide" | "tables" => 2,
+        _ => 1,
+    }
+}
+
 /// Makes one kind of data in an empty database, `PGSTOW_BENCH_SCALE` times as much of it.
 pub fn load(db: &Db, set: &str) {
     let scale = number("PGSTOW_BENCH_SCALE", 1.0);

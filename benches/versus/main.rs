@@ -8,6 +8,11 @@
 //!
 //! Environment, lists separated by commas:
 //! - `PGSTOW_BENCH_QUICK=1`: a fifth of the data, two runs, no slow peers; for all data sets some minutes.
+//! - `PGSTOW_BENCH_MINUTES` (default 0, no bound): about how long all of it may take. Each comparison has its share
+//!   of what is left, and ends with fewer runs than wanted (but not fewer than two) when that is used up; a set is
+//!   left out when nothing is left. How many runs there were is in the JSON and the table. All that is asked for
+//!   in some twenty minutes: `PGSTOW_BENCH_MINUTES=20 PGSTOW_BENCH_SCALE=0.5 PGSTOW_BENCH_MAJORS=18,15
+//!   PGSTOW_BENCH_JOBS=1,2 PGSTOW_BENCH_DELAY_MS=1 TMPDIR=/dev/shm cargo bench --bench versus`.
 //! - `PGSTOW_BENCH_MAJORS` (default `18`; `15` has more peers), `PGSTOW_BENCH_RUNS` (default 5),
 //!   `PGSTOW_BENCH_JOBS` (default `2`; `1,2` measures both).
 //! - `PGSTOW_BENCH_DATA`: which sets; all of `data.rs` but `schema` when not set. `schema` is definitions alone,
@@ -38,10 +43,12 @@ mod report;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
+use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use pair::Subject;
 use support::Server;
@@ -59,31 +66,70 @@ fn main() {
         return; // Asked by a test runner for its tests: this has none.
     }
     let mut records = Vec::new();
-    for major in list("PGSTOW_BENCH_MAJORS", "18") {
+    let (majors, sets) = (
+        list("PGSTOW_BENCH_MAJORS", "18"),
+        list("PGSTOW_BENCH_DATA", data::ALL),
+    );
+    let clock = Clock::start(number("PGSTOW_BENCH_MINUTES", 0.0));
+    let mut left: u32 = sets.iter().map(|set| data::weight(set)).sum::<u32>() * majors.len() as u32;
+    for major in majors {
         let server = start(major.parse().unwrap());
         let about = about(&server);
-        for set in list("PGSTOW_BENCH_DATA", data::ALL) {
-            eprintln!("{set}: {}; loading", data::describe(&set));
+        for set in &sets {
+            let weight = data::weight(set);
+            let until = clock.share(weight, left);
+            left -= weight;
+            if clock.is_over() {
+                eprintln!("{set}: no time is left: not measured");
+                continue;
+            }
+            eprintln!("{set}: {}; loading", data::describe(set));
             let source = server.create_db("bench");
-            data::load(&source, &set);
+            data::load(&source, set);
             source.psql("vacuum (freeze, analyze); checkpoint;");
             let subject = Subject {
                 source: &source,
-                set: &set,
+                set,
+                until,
                 runs: number("PGSTOW_BENCH_RUNS", 5.0) as usize,
                 jobs: list("PGSTOW_BENCH_JOBS", "2")
                     .iter()
                     .map(|jobs| jobs.parse().unwrap())
                     .collect(),
                 peers: list("PGSTOW_BENCH_PEERS", "restore,default,floor,v15,copy"),
+                pairs_left: Cell::new(0),
             };
             let findings = subject.measure();
-            records.push(report::record(&about, &set, &findings));
+            records.push(report::record(&about, set, &findings));
             // After every set, so that what ends early has not been for nothing.
             write(&records);
         }
     }
     report::print(&records);
+}
+
+/// How long all of it may take.
+struct Clock {
+    end: Option<Instant>,
+}
+
+impl Clock {
+    /// No bound for 0 minutes.
+    fn start(minutes: f64) -> Self {
+        let end = (minutes > 0.0).then(|| Instant::now() + Duration::from_secs_f64(minutes * 60.0));
+        Self { end }
+    }
+
+    /// When `weight` of what is left, of `all`, should have ended.
+    fn share(&self, weight: u32, all: u32) -> Option<Instant> {
+        let now = Instant::now();
+        let left = self.end?.saturating_duration_since(now);
+        Some(now + left * weight / all.max(1))
+    }
+
+    fn is_over(&self) -> bool {
+        self.end.is_some_and(|end| Instant::now() >= end)
+    }
 }
 
 fn start(major: u32) -> Arc<Server> {

@@ -1,8 +1,9 @@
 //! Comparisons: the same work by pgstow and by a peer, in turn.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::cost::{Cost, remove, timed};
 use crate::support::{Db, Proxy, pgstow};
@@ -28,10 +29,17 @@ pub struct Subject<'a> {
     pub source: &'a Db,
     pub set: &'a str,
     pub runs: usize,
+    /// When all of it should have ended.
+    pub until: Option<Instant>,
     /// Several numbers of jobs; the last one is for what is measured with one alone.
     pub jobs: Vec<usize>,
     pub peers: Vec<String>,
+    /// Comparisons to come.
+    pub pairs_left: Cell<u32>,
 }
+
+/// Not even for want of time.
+const FEWEST_RUNS: usize = 2;
 
 impl Subject<'_> {
     fn wants(&self, peer: &str) -> bool {
@@ -53,6 +61,7 @@ impl Subject<'_> {
 
     /// Runs every comparison that is wanted.
     pub fn measure(&self) -> Findings {
+        self.pairs_left.set(self.count_pairs());
         let dir = tempfile::tempdir().unwrap();
         let archive = dir.path().join("ours.pgstow");
         let directory = dir.path().join("theirs");
@@ -126,7 +135,29 @@ impl Subject<'_> {
         Findings { pairs, floor }
     }
 
-    /// Runs both sides in turn: one warm-up each, then `runs` pairs, the first of each pair by turns.
+    /// How many comparisons there will be, about: it only shares out the time.
+    fn count_pairs(&self) -> u32 {
+        let jobs = self.jobs.len();
+        let mut count = jobs * list("PGSTOW_BENCH_COMPRESS", "zstd:1").len();
+        if self.wants("restore") {
+            count += 2 * jobs;
+        }
+        if self.wants("default") {
+            count += 1;
+        }
+        if self.wants("v15") && self.source.major() == 15 {
+            count += 2;
+        }
+        if number("PGSTOW_BENCH_DELAY_MS", 0.0) > 0.0 {
+            count += jobs;
+        }
+        if self.wants("copy") {
+            count += 4;
+        }
+        count as u32
+    }
+
+    /// Runs both sides in turn: one warm-up each, then `runs` pairs (fewer when time is up), the first of each pair by turns.
     fn pair(
         &self,
         name: String,
@@ -141,7 +172,16 @@ impl Subject<'_> {
             ours: Vec::new(),
             theirs: Vec::new(),
         };
+        let until = self.until.map(|until| {
+            let now = Instant::now();
+            let pairs = self.pairs_left.get().max(1);
+            self.pairs_left.set(pairs - 1);
+            now + until.saturating_duration_since(now) / pairs
+        });
         for run in 0..=runs {
+            if run > FEWEST_RUNS && until.is_some_and(|until| Instant::now() >= until) {
+                break;
+            }
             let (our, their) = if run % 2 == 0 {
                 let our = ours();
                 (our, theirs())

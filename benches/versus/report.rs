@@ -69,18 +69,19 @@ pub fn record(server: &Value, set: &str, findings: &Findings) -> Value {
 #[expect(clippy::print_stdout, reason = "a benchmark prints")]
 pub fn print(records: &[Value]) {
     println!(
-        "| server | data | pgstow | peer | s | peer s | times faster | client CPU s | peer | server CPU s | peer | MB | peer MB | peak MiB | peer MiB |"
+        "| server | data | pgstow | peer | runs | s | peer s | times faster | client CPU s | peer | server CPU s | peer | MB | peer MB | peak MiB | peer MiB |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
     for record in records {
         for pair in record["pairs"].as_array().into_iter().flatten() {
             let n = |key: &str| pair[key].as_f64().unwrap_or(f64::NAN);
             println!(
-                "| {} | {} | {} | {} | {:.2} | {:.2} | **{:.2}** | {:.2} | {:.2} | {:.2} | {:.2} | {:.1} | {:.1} | {:.0} | {:.0} |",
+                "| {} | {} | {} | {} | {:.0} | {:.2} | {:.2} | **{:.2}** | {:.2} | {:.2} | {:.2} | {:.2} | {:.1} | {:.1} | {:.0} | {:.0} |",
                 text(&record["server"]["version"]),
                 text(&record["data"]),
                 text(&pair["what"]),
                 text(&pair["peer"]),
+                n("runs"),
                 n("seconds"),
                 n("peer_seconds"),
                 n("times_faster"),

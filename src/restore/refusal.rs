@@ -130,7 +130,7 @@ impl Refusal {
             }
             Self::NoPrivilege => return Some(without_privilege(entry, statement)),
             Self::StillNeeded => {
-                "something that is not in the archive or not selected needs it: select that too, \
+                "something that is not restored needs it: select that too, \
                  drop it yourself, or restore into a new database"
             }
             Self::Partition => {

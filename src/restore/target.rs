@@ -136,7 +136,7 @@ pub(super) async fn check(
     let version = wire.server_version();
     if version.major() < archived.major() && archived.num() > 0 {
         warn(format!(
-            "the target is PostgreSQL {version}, older than the archive's {archived}: views and \
+            "the target is PostgreSQL {version}, older than the source's {archived}: views and \
              functions may use what it does not know"
         ));
     }

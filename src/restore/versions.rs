@@ -59,8 +59,8 @@ pub(super) fn judge(
         return Ok(());
     }
     let what = match count {
-        1 => String::from("an object of the archive"),
-        _ => format!("{count} objects of the archive"),
+        1 => String::from("an object"),
+        _ => format!("{count} objects"),
     };
     Err(Error::new(
         Kind::Refused,
