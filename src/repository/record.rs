@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -58,8 +59,8 @@ impl FromStr for BackupType {
     }
 }
 
-/// Identity of a backup: the moment it began and 4 random bytes, `20261122T030000Z-1f2e3d4c`.
-/// Ids sort by time.
+/// Identity of a backup: the second in which it began, the part of it, and 2 random bytes:
+/// `20261122T030000Z-1f2e3d4c`. Ids sort by time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct BackupId(String);
@@ -71,7 +72,16 @@ impl BackupId {
     /// [`Kind::Failed`] when the system has no randomness to give.
     pub fn new(started: Timestamp) -> Result<Self> {
         let time = started.to_string().replace(['-', ':'], "");
-        Ok(Self(format!("{time}-{}", hex(&random::<4>()?))))
+        let mut suffix = random::<4>()?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        // Two of one second are in their order, too.
+        if let Ok(now) = now
+            && now.as_secs() == started.0
+        {
+            let part = u64::from(now.subsec_nanos()) * 65_536 / 1_000_000_000;
+            suffix[..2].copy_from_slice(&u16::try_from(part).unwrap_or(u16::MAX).to_be_bytes());
+        }
+        Ok(Self(format!("{time}-{}", hex(&suffix))))
     }
 
     /// The moment that it names.

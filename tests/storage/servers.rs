@@ -153,7 +153,7 @@ impl Seaweed {
             .current_dir(home.path())
             .args(["server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"])
             .args(["-volume.max=200", "-master.volumeSizeLimitMB=128"])
-            .args(["-filer", "-s3", "-s3.port.iceberg=0"])
+            .args(["-filer", "-s3", "-s3.port.iceberg=0", "-s3.port.lance=0"])
             .arg(format!("-dir={}", home.path().join("data").display()))
             .arg(format!("-s3.config={}", config.display()))
             .arg(format!("-master.port={}", ports[0]))
