@@ -9,7 +9,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     let word = word.to_ascii_lowercase();
     known
         .into_iter()
-        .map(|right| (distance(&word, right), right))
+        .map(|right| (distance(&word, &right.to_ascii_lowercase()), right))
         .min()
         .filter(|(distance, right)| *distance <= (right.len() / 3).max(2))
         .map(|(_, right)| right)

@@ -92,13 +92,16 @@ impl Contents {
             let line = error.span().map_or(1, |span| reader.line(span.start));
             let what = error.message().lines().next().unwrap_or("not TOML");
             let mistake = Error::new(Kind::Usage, format!("line {line}: not TOML: {what}"));
-            reader.mistakes.push(mistake);
+            reader.mistakes.push((line, mistake));
         }
         // What a broken line leaves behind would only repeat the same mistake in other words.
         if reader.mistakes.is_empty() {
             reader.table(root.get_ref(), None, "", None);
         }
-        (reader.contents, reader.mistakes)
+        let mut mistakes = reader.mistakes;
+        mistakes.sort_by_key(|(line, _)| *line);
+        let mistakes = mistakes.into_iter().map(|(_, mistake)| mistake);
+        (reader.contents, mistakes.collect())
     }
 }
 
@@ -106,7 +109,8 @@ struct Reader<'a> {
     text: &'a str,
     base: &'a Path,
     contents: Contents,
-    mistakes: Vec<Error>,
+    /// With the line of each.
+    mistakes: Vec<(usize, Error)>,
 }
 
 impl Reader<'_> {
@@ -117,7 +121,8 @@ impl Reader<'_> {
 
     fn mistake(&mut self, at: &Spanned<impl Sized>, error: Error) {
         let line = self.line(at.span().start);
-        self.mistakes.push(error.context(format!("line {line}")));
+        let error = error.context(format!("line {line}"));
+        self.mistakes.push((line, error));
     }
 
     /// Reads one table; `section` is its name as [`KEYS`] has it.
@@ -317,7 +322,9 @@ fn unknown(section: &str, word: &str, job: Option<&str>, instance: Option<&str>)
     if section.is_empty() && job.is_none() {
         here.push("jobs".to_owned());
     }
-    if let Some(right) = nearest(word, here.iter().map(String::as_str)) {
+    let words = || here.iter().map(String::as_str);
+    let longer = || words().find(|it| it.starts_with(&format!("{word}_")));
+    if let Some(right) = nearest(word, words()).or_else(longer) {
         return error.with_hint(format!("did you mean \"{right}\"?"));
     }
     let elsewhere = KEYS.iter().find(|key| key.name == word);
@@ -325,7 +332,13 @@ fn unknown(section: &str, word: &str, job: Option<&str>, instance: Option<&str>)
         Some(key) if key.section.is_empty() => {
             error.with_hint(format!("\"{word}\" stands at the top of the file"))
         }
-        Some(key) => error.with_hint(format!("\"{word}\" belongs in [{}]", key.section)),
+        Some(key) => {
+            let table = match job {
+                Some(job) => format!("jobs.{job}.{}", key.section),
+                None => key.section.to_owned(),
+            };
+            error.with_hint(format!("\"{word}\" belongs in [{table}]"))
+        }
         None => {
             here.sort();
             here.dedup();

@@ -18,7 +18,12 @@ mod job;
 mod keys;
 mod layers;
 mod place;
+mod template;
 mod value;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests;
 
 pub mod unit;
 
@@ -26,3 +31,4 @@ pub use job::{Checks, Job};
 pub use keys::{KnownKey, known_keys};
 pub use layers::{Config, Effective, Origin};
 pub use place::FILE_NAME;
+pub use template::template;

@@ -55,6 +55,10 @@ Examples:
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a configuration and make its repository
+    Init(Box<super::config::Init>),
+    /// Check the configuration and show what holds
+    Config(super::config::ConfigCommand),
     /// Dump a database into an archive
     Dump(Box<Dump>),
     /// Restore an archive into a database

@@ -25,11 +25,14 @@ use super::exit::{self, Outcome};
 use super::output::{self, Output, harmless};
 use super::progress::Progress;
 use super::settings::{self, Talk, Volume};
-use super::{careful, prompt, repository, signals};
+use super::{careful, config, prompt, repository, signals};
 
 /// Runs what was asked for and gives the exit code.
 pub async fn run(args: Args) -> u8 {
     let talk = match &args.command {
+        Command::Init(init) => settings::talk(&init.messages, None),
+        // Its JSON is one object on standard output; the rest stays words.
+        Command::Config(_) => settings::talk(&args::Messages::default(), None),
         Command::Dump(dump) => settings::talk(&dump.messages, dump.file.as_deref()),
         Command::Restore(restore) => settings::talk(&restore.messages, None),
         Command::Copy(copy) => settings::talk(&copy.messages, None),
@@ -90,6 +93,11 @@ async fn command(
     let progress = Progress::new(output.clone());
     let ticking = tokio::spawn(Arc::clone(&progress).tick());
     let ended = match command {
+        Command::Init(args) => config::init(*args, output).await,
+        Command::Config(args) => {
+            let config::ConfigWhat::Check(args) = &args.what;
+            config::check(args, output)
+        }
         Command::Dump(args) => dump(*args, output, &progress, cancel).await,
         Command::Restore(args) => restore(*args, output, &progress, cancel).await,
         Command::Copy(args) => copy(*args, output, &progress, cancel).await,

@@ -8,6 +8,7 @@
 mod args;
 mod careful;
 mod commands;
+mod config;
 mod exit;
 mod keys;
 mod output;
