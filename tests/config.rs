@@ -5,6 +5,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -166,11 +167,11 @@ fn check_names_all_mistakes_and_shows_no_secret() {
         .unwrap()
         .replace("regio =", "region =");
     std::fs::write(&file, text.replace("\"zip\"", "\"lz4\"")).unwrap();
-    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+    std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
     let output = run(&mut check()).success();
     assert!(output.stderr.is_empty(), "{}", output.stderr);
     // What is somebody else's is not obeyed unless it is named.
-    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o666)).unwrap();
+    std::fs::set_permissions(&file, Permissions::from_mode(0o666)).unwrap();
     let output = run(&mut check()).expect_code(6);
     assert!(
         output.stderr.contains("can be written by everybody"),
@@ -248,10 +249,14 @@ fn the_page_and_the_help_name_the_same_options() {
             .map(str::to_owned)
             .collect()
     };
-    let said = ["verbose", "quiet", "json", "help"];
+    let said = ["verbose", "quiet", "json", "help", "version"];
     for (heading, command, shared) in [
         ("init", &["init"][..], &said[..]),
-        ("config check", &["config", "check"], &["json", "help"]),
+        (
+            "config check",
+            &["config", "check"],
+            &["json", "help", "version"],
+        ),
     ] {
         let section = page
             .split("\n## ")

@@ -12,7 +12,6 @@ use super::place;
 use super::value::Value;
 use crate::connect::Environment;
 use crate::error::{Error, Kind, Result};
-use crate::secret::SecretFrom;
 use crate::suggest::nearest;
 
 /// The job of a configuration that names none.
@@ -423,14 +422,9 @@ fn stray(name: &str, known: &BTreeSet<String>) -> Option<String> {
 
 /// What is shown of a value.
 pub(super) fn shown(slot: &Slot, value: &Value, origin: Origin) -> Effective {
-    let value = match value {
-        // An option's text may be a secret as well as any other.
-        Value::Secret(SecretFrom::Text(_)) => "(hidden)".to_owned(),
-        value => value.shown(),
-    };
     Effective {
         key: slot.full(),
-        value,
+        value: value.shown(),
         origin,
     }
 }

@@ -236,7 +236,8 @@ fn the_heavier_source_wins() {
     let text =
         "[store]\nregion = \"common\"\n[jobs.a.store]\nregion = \"own\"\n[jobs.b.dump]\njobs = 3\n";
     let file = Written::new(text);
-    let steps: &[(&[(&str, &str)], &str, &str)] = &[
+    type Variables<'a> = &'a [(&'a str, &'a str)];
+    let steps: &[(Variables<'_>, &str, &str)] = &[
         (&[], "\"own\" (line 4)", "\"common\" (line 2)"),
         (
             &[("AWS_REGION", "s")],
