@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use support::{Db, Output, Server, assert_same_data, pgstow, run};
@@ -477,11 +477,8 @@ fn killed_at_any_step_the_old_database_stands_and_the_next_run_cleans_up() {
 
 #[test]
 fn two_runs_do_not_meet() {
-    let (work, _source) = Work::new(18);
+    let (work, source) = Work::new(18);
     let target = Target::new(18, "twice");
-    let lock = OnceLock::new();
-    // The first stands still in the exchange, as long as somebody is in the database.
-    let held = Held::session(&target);
     let mut first = work
         .command(&target.url(), &[])
         .stdin(Stdio::null())
@@ -490,21 +487,19 @@ fn two_runs_do_not_meet() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(first.stdout.take().unwrap()).lines();
-    for line in lines.by_ref() {
-        if line.unwrap().contains("\"name\":\"exchange\"") {
-            lock.set(()).unwrap();
-            break;
-        }
-    }
-    assert!(lock.get().is_some());
+    assert!(lines.any(|line| line.unwrap().contains("\"name\":\"shadow\"")));
+    // It stands still, and its session holds the lock.
+    let pid = first.id().to_string();
+    run(Command::new("kill").args(["-STOP", &pid])).success();
     let refused = work.swap(&target, &[]).expect_code(6);
     assert!(refused.stderr.contains("another run"), "{}", refused.stderr);
+    target.assert_untouched();
+    run(Command::new("kill").args(["-CONT", &pid])).success();
     for line in lines {
         line.unwrap();
     }
-    assert_eq!(first.wait().unwrap().code(), Some(6));
-    drop(held);
-    target.assert_untouched();
+    assert_eq!(first.wait().unwrap().code(), Some(0));
+    assert_same_data(&source, &target);
 }
 
 #[test]
@@ -599,4 +594,135 @@ fn options_that_contradict_a_swap_are_refused() {
             .arg("archive"))
         .expect_code(2);
     }
+}
+
+/// A repository with one backup of a source.
+struct Backups {
+    directory: tempfile::TempDir,
+    source: Db,
+}
+
+impl Backups {
+    fn new() -> Self {
+        let backups = Self {
+            directory: tempfile::tempdir().unwrap(),
+            source: server(18).create_db("backed_up"),
+        };
+        backups.source.psql(SOURCE);
+        backups
+            .run("backup", &["-d", &backups.source.url()])
+            .success();
+        backups
+    }
+
+    fn command(&self, command: &str, options: &[&str]) -> Command {
+        let mut pgstow = pgstow();
+        pgstow
+            .args([command, "--store"])
+            .arg(self.directory.path())
+            .args(options)
+            .current_dir(self.directory.path());
+        pgstow
+    }
+
+    fn run(&self, command: &str, options: &[&str]) -> Output {
+        run(&mut self.command(command, options))
+    }
+
+    fn restore(&self, target: &Db, options: &[&str]) -> Output {
+        let url = target.url();
+        let given = [&["-d", &url, "--yes", "--no-delay", "--json"], options].concat();
+        self.run("restore", &given)
+    }
+
+    fn id(&self) -> String {
+        let listed = self.run("backups", &["--json"]).success().stdout;
+        let listed: Value = serde_json::from_str(&listed).unwrap();
+        let id = listed["backups"][0]["id"].as_str();
+        id.unwrap().to_owned()
+    }
+
+    /// The audit log's records of restores: how each ended.
+    fn audited(&self) -> Vec<String> {
+        let log = self.run("audit", &["--json"]).success().stdout;
+        let log: Value = serde_json::from_str(&log).unwrap();
+        let records = log["records"].as_array().unwrap().iter();
+        let restores = records.filter(|record| record["action"] == "restore");
+        restores
+            .map(|record| record["verdict"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+#[test]
+fn a_backup_is_restored_by_its_id_or_as_the_latest() {
+    let backups = Backups::new();
+    let server = server(18);
+    let empty = server.create_db("by_latest");
+    let done = backups.restore(&empty, &["latest"]).success();
+    assert!(events(&done)[0]["preflight"]["checks"].is_array());
+    assert_same_data(&backups.source, &empty);
+
+    // It is not empty now; what is refused is in the audit log, too.
+    let id = backups.id();
+    let refused = backups.restore(&empty, &[&id]).expect_code(6);
+    assert!(failed_checks(&refused).contains("empty"));
+    let target = Target::new(18, "by_id");
+    backups.restore(&target, &[&id, "--swap"]).success();
+    assert_same_data(&backups.source, &target);
+    // Without consent nothing is done.
+    let other = server.create_db("by_nobody");
+    let url = other.url();
+    let mut apart = Command::new("setsid");
+    let asking = backups.command("restore", &["-d", &url, "latest"]);
+    apart
+        .arg("--wait")
+        .arg(asking.get_program())
+        .args(asking.get_args());
+    run(&mut apart).expect_code(6);
+    assert_eq!(other.query_one("SELECT to_regclass('goods') IS NULL"), "t");
+    // A dry run is no deed.
+    backups
+        .run("restore", &["-d", &url, "--dry-run", "latest"])
+        .success();
+    assert_eq!(backups.audited(), ["done", "refused", "done", "refused"]);
+
+    // A file of that name wins.
+    std::fs::write(
+        backups.directory.path().join("latest"),
+        "no archive\n".repeat(1000),
+    )
+    .unwrap();
+    let mut plain = pgstow();
+    plain
+        .args(["restore", "-d", &url, "latest"])
+        .current_dir(backups.directory.path());
+    run(&mut plain).expect_code(5);
+}
+
+#[test]
+fn a_backup_that_is_damaged_or_none_is_refused_with_the_way_out() {
+    let backups = Backups::new();
+    let id = backups.id();
+    let archive = backups
+        .directory
+        .path()
+        .join(format!("archives/{id}.pgstow"));
+    let mut bytes = std::fs::read(&archive).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&archive, &bytes).unwrap();
+    backups.run("verify", &["latest"]).expect_code(5);
+    let target = Target::new(18, "unfit");
+    let refused = backups.restore(&target, &["--swap", &id]).expect_code(6);
+    let said = refused.stdout + &refused.stderr;
+    assert!(said.contains("noted as damaged"), "{said}");
+    assert!(said.contains("pgstow backups"), "{said}");
+    // The newest that is whole: there is none.
+    backups
+        .restore(&target, &["--swap", "latest"])
+        .expect_code(6);
+    target.assert_untouched();
+    target.assert_nothing_beside();
+    assert_eq!(backups.audited(), ["refused"]);
 }

@@ -15,9 +15,9 @@ use pgstow::archive::{
 use pgstow::storage::{LocalSink, Overwrite};
 use support::{Server, pgstow, run, run_with_input, tool};
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "dump", "restore", "copy", "list", "verify", "sql", "backup", "backups", "show", "download",
-    "delete", "prune", "pin", "unpin", "audit", "rebuild",
+    "delete", "prune", "pin", "unpin", "audit", "rebuild", "doctor",
 ];
 
 #[test]
@@ -265,7 +265,7 @@ fn the_page_and_the_help_name_the_same_options() {
     let said = documented(&page, "What is said");
     for command in COMMANDS {
         let mut expected = documented(&page, command);
-        if ["restore", "list", "verify", "sql"].contains(&command) {
+        if ["restore", "list", "verify", "sql", "doctor"].contains(&command) {
             expected.extend(documented(&page, "Encrypted archives"));
         }
         if ["backup", "backups", "delete", "prune", "pin", "unpin"].contains(&command) {
@@ -273,7 +273,7 @@ fn the_page_and_the_help_name_the_same_options() {
         }
         let repository = documented(&page, "Repository");
         match command {
-            "backups" | "show" | "audit" => {
+            "backups" | "show" | "audit" | "doctor" => {
                 expected.extend(repository);
                 expected.extend(["json".to_owned(), "help".to_owned()]);
             }

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::select::{Action, Content, Rule, Subject};
 
 /// Selection by pattern and by section of work, as pg_dump's options of the same names.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// `-e`: only extensions that match one of these patterns, and nothing else that lives in no
     /// schema.

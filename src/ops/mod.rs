@@ -16,6 +16,7 @@
 pub mod after;
 mod cluster;
 mod copy;
+pub mod doctor;
 mod dump;
 mod input;
 mod list;

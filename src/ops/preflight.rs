@@ -12,6 +12,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Plan;
 use crate::report::{Check, Verdict};
 use crate::restore::{self, ArchiveReader, Place, RestoreOptions};
+use crate::sql::{ident, literal};
 
 /// What will be done, and what was looked at beforehand.
 #[derive(Clone, Debug, Serialize)]
@@ -93,14 +94,22 @@ pub async fn restore_preflight(
         .with_application_name_suffix("preflight")
         .connect_wire()
         .await?;
-    let space = space(&mut wire, &archive, None).await;
-    wire.close().await;
-    checks.push(space?);
     let database = match (options.create, &options.create_as) {
         (false, _) => config.database().to_owned(),
         (true, Some(name)) => name.clone(),
         (true, None) => archive.manifest().database.clone(),
     };
+    let asking = async {
+        let space = space(&mut wire, &archive, None).await?;
+        let taken = match options.create && !options.clean && !options.resume {
+            true => taken(&mut wire, &database).await?,
+            false => None,
+        };
+        Ok::<_, Error>([Some(space), taken])
+    };
+    let asked = asking.await;
+    wire.close().await;
+    checks.extend(asked?.into_iter().flatten());
     let mut steps = Vec::new();
     if options.create {
         steps.push(match options.clean {
@@ -118,6 +127,24 @@ pub async fn restore_preflight(
         steps,
         plan: survey.plan,
     })
+}
+
+/// A check that failed, when there is a database of the name that is to be made.
+async fn taken(wire: &mut Wire, database: &str) -> Result<Option<Check>> {
+    let rows = wire
+        .query(&format!(
+            "SELECT 1 FROM pg_catalog.pg_database WHERE datname = {}",
+            literal(database)
+        ))
+        .await
+        .context_with(|| "look which databases there are")?;
+    Ok((!rows.is_empty()).then(|| {
+        let found = format!("there is a database {} already", ident(database));
+        Check::new("database", Verdict::Failed, found).with_way_out(
+            "give the new one another name with --create-as, drop it first with --clean, or take its \
+             place with --swap",
+        )
+    }))
 }
 
 /// What an archive says of itself. That it could be opened means that its end, index and table of

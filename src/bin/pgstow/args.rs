@@ -91,6 +91,8 @@ pub enum Command {
     Audit(Box<backups::Audit>),
     /// Make records of backups anew that were lost
     Rebuild(Box<backups::Rebuild>),
+    /// Look whether a backup could be made, and whether those that were made are as they should be
+    Doctor(Box<Doctor>),
 }
 
 /// Where the server is and who logs in.
@@ -572,9 +574,15 @@ Examples:
   pgstow list shop.pgstow > shop.list   # edit it, then
   pgstow restore -d shop_copy -L shop.list shop.pgstow")]
 pub struct Restore {
-    /// The archive: a file, s3://, gs:// or az:// URL, or `-` for standard input
-    #[arg(value_name = "FILE")]
+    /// The archive: a file, s3://, gs:// or az:// URL, or `-` for standard input; or a backup, by
+    /// its id or as `latest`, unless there is such a file
+    #[arg(value_name = "FILE|ID|latest")]
     pub file: String,
+    /// With latest: of this database
+    #[arg(long, value_name = "NAME", help_heading = "Repository")]
+    pub database: Option<String>,
+    #[command(flatten)]
+    pub place: backups::Place,
     /// Target: database name, URI or `key=value` string
     #[arg(
         short = 'd',
@@ -630,6 +638,48 @@ pub struct Restore {
     pub decrypt: Decrypt,
     #[command(flatten)]
     pub messages: Messages,
+}
+
+/// `pgstow doctor`
+#[derive(Debug, Group)]
+#[command(after_help = "\
+Checks: configuration, connection, privileges, store, clock, repository, last-backup, size, verified,
+keys, notification, round.
+
+Examples:
+  pgstow doctor
+  pgstow doctor --full
+  pgstow doctor --only last-backup,size --json")]
+pub struct Doctor {
+    /// Database name, URI or `key=value` string [default: database.url, DATABASE_URL, PG* variables]
+    #[arg(
+        short = 'd',
+        long = "dbname",
+        value_name = "CONN",
+        help_heading = "Connection"
+    )]
+    pub dbname: Option<String>,
+    #[command(flatten)]
+    pub place: backups::Place,
+    /// Only these checks (repeatable, or several with commas)
+    #[arg(
+        long,
+        value_name = "CHECK",
+        value_delimiter = ',',
+        help_heading = "Which"
+    )]
+    pub only: Vec<String>,
+    /// Also dump a small database of our own into the store, restore it and compare
+    #[arg(long, help_heading = "Which")]
+    pub full: bool,
+    /// A warning counts as a failure
+    #[arg(long, help_heading = "How")]
+    pub strict: bool,
+    #[command(flatten)]
+    pub decrypt: Decrypt,
+    /// One JSON object
+    #[arg(long, help_heading = "Messages")]
+    pub json: bool,
 }
 
 /// `pgstow copy`

@@ -4,19 +4,23 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use indicatif::HumanCount;
+use pgstow::config::Job;
 use pgstow::connect::Config;
-use pgstow::error::Result;
-use pgstow::ops::{Input, Preflight, SwapOptions, SwapReport};
+use pgstow::error::{Error, Kind, Result};
+use pgstow::ops::{self, Input, Preflight, SwapReport};
 use pgstow::report::Observer;
+use pgstow::repository::{Action, Backup, Repository, Status};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::commands::{summary, tell_restore};
+use super::args::Decrypt;
+use super::commands::{fill, summary, tell_restore, unless};
 use super::exit::{self, Outcome};
 use super::output::{self, Output, harmless};
 use super::progress::Progress;
-use super::prompt;
-use super::settings::{Consent, Volume};
+use super::repository::args::Which;
+use super::settings::{self, Consent, Volume};
+use super::{prompt, repository};
 
 /// How many of the tables that differ are named.
 const NAMED: usize = 20;
@@ -58,26 +62,25 @@ pub async fn agree(
 /// `restore --swap`.
 pub async fn swap(
     (config, input): (&Config, &Input),
-    options: &SwapOptions,
-    (consent, dry_run): (Consent, bool),
+    restore: &settings::Restore,
     output: &Output,
     progress: &Arc<Progress>,
     cancel: CancellationToken,
 ) -> Result<Outcome<'static>> {
-    let looking = pgstow::ops::swap_preflight(config, input, options);
-    let preflight = super::commands::unless(&cancel, looking).await?;
-    if dry_run && !output.talk().json {
-        output::print(&harmless(&format!("{preflight}{}", preflight.plan)))?;
-        return preflight.refusal().map_or(Ok(Outcome::Done), Err);
+    let Some(swap) = &restore.swap else {
+        return Err(Error::new(Kind::Usage, "nothing is to be swapped"));
+    };
+    let options = swap.options(&restore.options);
+    let looking = pgstow::ops::swap_preflight(config, input, &options);
+    let preflight = unless(&cancel, looking).await?;
+    if restore.dry_run {
+        return only_show(output, &preflight);
     }
     show(output, &preflight)?;
-    if dry_run {
-        return Ok(Outcome::Done);
-    }
-    agree(output, &preflight.database, consent, &cancel).await?;
+    agree(output, &preflight.database, restore.consent, &cancel).await?;
     let began = Instant::now();
     let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
-    let report = pgstow::ops::swap(config, input, options, observer, cancel).await?;
+    let report = pgstow::ops::swap(config, input, &options, observer, cancel).await?;
     progress.clear();
     let outcome = match report.is_exchanged() {
         true => Outcome::Done,
@@ -86,6 +89,110 @@ pub async fn swap(
     output.done("restore", &report, exit::code(&outcome));
     tell(output, &report, began);
     Ok(outcome)
+}
+
+/// With --dry-run: what would be done, on standard output.
+fn only_show(output: &Output, preflight: &Preflight) -> Result<Outcome<'static>> {
+    if output.talk().json {
+        show(output, preflight)?;
+    } else {
+        let text = format!("{preflight}{}", preflight.plan);
+        output::print(&harmless(&text))?;
+    }
+    match preflight.refusal() {
+        Some(refusal) => Err(refusal),
+        None => Ok(Outcome::Done),
+    }
+}
+
+/// The archive of a backup, decrypted.
+pub async fn input(which: &Which, decrypt: &Decrypt, output: &Output) -> Result<Input> {
+    let (repository, backup, job) = repository::find(which, output).await?;
+    open(&repository, &backup, decrypt, &job).await
+}
+
+async fn open(
+    repository: &Repository,
+    backup: &Backup,
+    decrypt: &Decrypt,
+    job: &Job,
+) -> Result<Input> {
+    refuse_unfit(backup)?;
+    let keys = repository::place::keys(decrypt, job)?;
+    let source = ops::repository::archive_of(repository, backup, &keys).await?;
+    Ok(Input::Source(source))
+}
+
+/// Refuses a backup that is none, or not what it was.
+fn refuse_unfit(backup: &Backup) -> Result<()> {
+    let id = &backup.record.id;
+    let (why, way_out) = match (backup.status, &backup.damage) {
+        (Status::Completed, None) => return Ok(()),
+        (Status::Completed, Some(damage)) => (
+            format!("is noted as damaged: {damage}"),
+            format!(
+                "take another one (pgstow backups); pgstow verify {id} looks again; what is whole of it \
+                 can be had from its file: pgstow download {id}"
+            ),
+        ),
+        (Status::Running, _) => (
+            "is still being made".to_owned(),
+            "wait for its end, or take another one: pgstow backups".to_owned(),
+        ),
+        (Status::Failed, _) => (
+            format!(
+                "has failed: {}",
+                backup.record.error.as_deref().unwrap_or("nobody knows why")
+            ),
+            "take another one: pgstow backups --status completed".to_owned(),
+        ),
+        (Status::Expired, _) => (
+            "is being deleted".to_owned(),
+            "take another one: pgstow backups --status completed".to_owned(),
+        ),
+    };
+    Err(Error::new(Kind::Refused, format!("backup {id} {why}")).with_hint(way_out))
+}
+
+/// `restore latest`, `restore ID`: looked at, agreed to, done, and in the audit log however it ends.
+pub async fn from_backup(
+    (which, decrypt): (&Which, &Decrypt),
+    config: &Config,
+    restore: settings::Restore,
+    output: &Output,
+    progress: &Arc<Progress>,
+    cancel: CancellationToken,
+) -> Result<Outcome<'static>> {
+    let finding = repository::find(which, output);
+    let (repository, backup, job) = unless(&cancel, finding).await?;
+    let ids = vec![backup.record.id.to_string()];
+    let work = async {
+        let opening = open(&repository, &backup, decrypt, &job);
+        let input = unless(&cancel, opening).await?;
+        if restore.swap.is_some() {
+            return swap((config, &input), &restore, output, progress, cancel.clone()).await;
+        }
+        let looking = ops::restore_preflight(config, &input, &restore.options);
+        let preflight = unless(&cancel, looking).await?;
+        if restore.dry_run {
+            return only_show(output, &preflight);
+        }
+        show(output, &preflight)?;
+        agree(output, &preflight.database, restore.consent, &cancel).await?;
+        fill((config, input), &restore, output, progress, cancel.clone()).await
+    };
+    // Nothing is done, so there is nothing to write down.
+    if restore.dry_run {
+        return work.await;
+    }
+    let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
+    let place = config.describe();
+    let detail = |outcome: &Outcome<'_>| match outcome {
+        Outcome::Done => format!("into {place}"),
+        Outcome::Partial => format!("in part into {place}"),
+        _ => format!("not taken into {place}: a table differs"),
+    };
+    ops::repository::audited(&repository, Action::Restore, ids, &observer, work, detail).await
 }
 
 fn tell(output: &Output, report: &SwapReport, began: Instant) {

@@ -25,7 +25,7 @@ use super::exit::{self, Outcome};
 use super::output::{self, Output, harmless};
 use super::progress::Progress;
 use super::settings::{self, Talk, Volume};
-use super::{careful, config, prompt, repository, signals};
+use super::{careful, config, doctor, prompt, repository, signals};
 
 /// Runs what was asked for and gives the exit code.
 pub async fn run(args: Args) -> u8 {
@@ -53,7 +53,7 @@ pub async fn run(args: Args) -> u8 {
         Command::Unpin(it) => settings::talk(&it.messages, None),
         Command::Rebuild(it) => settings::talk(&it.messages, None),
         // Their one JSON object is what was asked for; warnings stay words.
-        Command::Backups(_) | Command::Show(_) | Command::Audit(_) => {
+        Command::Backups(_) | Command::Show(_) | Command::Audit(_) | Command::Doctor(_) => {
             settings::talk(&args::Messages::default(), None)
         }
     };
@@ -114,6 +114,7 @@ async fn command(
         Command::Unpin(args) => repository::unpin(*args, output, &progress).await,
         Command::Audit(args) => repository::audit(*args, output, cancel).await,
         Command::Rebuild(args) => repository::rebuild(*args, output, &progress, cancel).await,
+        Command::Doctor(args) => doctor::doctor(*args, output, cancel).await,
     };
     ticking.abort();
     progress.clear();
@@ -233,34 +234,73 @@ async fn restore(
     progress: &Arc<Progress>,
     cancel: CancellationToken,
 ) -> Result<Outcome<'static>> {
-    let restore = settings::Restore::new(args)?;
-    let Some(config) = restore.config else {
-        let input = unless(&cancel, input(&restore.file, &restore.keys)).await?;
-        let plan = unless(&cancel, pgstow::ops::restore_plan(input, &restore.options)).await?;
-        tell_plan(output, &plan)?;
-        return Ok(Outcome::Done);
+    let which = repository::args::Which {
+        which: args.file.clone(),
+        database: args.database.clone(),
+        place: args.place.clone(),
     };
-    let config = ready(config, restore.password, output, &cancel).await?;
+    let decrypt = args.decrypt.clone();
+    let mut restore = settings::Restore::new(args)?;
+    let is_backup = restore.all_databases.is_none() && repository::place::is_backup(&restore.file);
+    if !is_backup {
+        repository::place::refuse(&which, "the id of a backup, or latest")?;
+    }
+    if let Some(config) = restore.config.take() {
+        let config = ready(config, restore.password, output, &cancel).await?;
+        if is_backup {
+            let backup = (&which, &decrypt);
+            return careful::from_backup(backup, &config, restore, output, progress, cancel).await;
+        }
+        return restore_into(&config, restore, output, progress, cancel).await;
+    }
+    let input = async {
+        match is_backup {
+            true => careful::input(&which, &decrypt, output).await,
+            false => input(&restore.file, &restore.keys).await,
+        }
+    };
+    let input = unless(&cancel, input).await?;
+    let plan = unless(&cancel, pgstow::ops::restore_plan(input, &restore.options)).await?;
+    tell_plan(output, &plan)?;
+    Ok(Outcome::Done)
+}
+
+async fn restore_into(
+    config: &Config,
+    restore: settings::Restore,
+    output: &Output,
+    progress: &Arc<Progress>,
+    cancel: CancellationToken,
+) -> Result<Outcome<'static>> {
     if let Some(exclude) = &restore.all_databases {
         let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
         let (directory, options) = (Path::new(&restore.file), &restore.options);
-        let restoring = restore_all(&config, directory, options, exclude, observer, cancel);
+        let restoring = restore_all(config, directory, options, exclude, observer, cancel);
         return tell_cluster(output, progress, "restore", &restoring.await?);
     }
     let input = unless(&cancel, input(&restore.file, &restore.keys)).await?;
-    if let Some(swap) = restore.swap {
-        let options = swap.options(&restore.options);
-        let how = (restore.consent, restore.dry_run);
-        return careful::swap((&config, &input), &options, how, output, progress, cancel).await;
+    if restore.swap.is_some() {
+        return careful::swap((config, &input), &restore, output, progress, cancel).await;
     }
     if restore.dry_run {
-        let asking = pgstow::ops::restore_plan_for(&config, input, &restore.options);
+        let asking = pgstow::ops::restore_plan_for(config, input, &restore.options);
         tell_plan(output, &unless(&cancel, asking).await?)?;
         return Ok(Outcome::Done);
     }
+    fill((config, input), &restore, output, progress, cancel).await
+}
+
+/// Restores, and tells how it went.
+pub async fn fill(
+    (config, input): (&Config, Input),
+    restore: &settings::Restore,
+    output: &Output,
+    progress: &Arc<Progress>,
+    cancel: CancellationToken,
+) -> Result<Outcome<'static>> {
     let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
     let began = Instant::now();
-    let report = pgstow::restore(&config, input, &restore.options, observer, cancel).await?;
+    let report = pgstow::restore(config, input, &restore.options, observer, cancel).await?;
     progress.clear();
     let outcome = if report.is_complete() {
         Outcome::Done

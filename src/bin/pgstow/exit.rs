@@ -14,7 +14,7 @@ pub const TABLE: [(u8, &str); 9] = [
     (DONE, "done"),
     (
         1,
-        "failed, for a reason that has no code of its own; verify, copy: a table differs",
+        "failed, for a reason that has no code of its own; verify, copy: a table differs; doctor: a check failed",
     ),
     (USAGE, "usage: unknown option, impossible combination"),
     (
@@ -42,6 +42,8 @@ pub enum Outcome<'a> {
     Partial,
     /// A comparison found a difference.
     Different,
+    /// A check of the doctor's failed.
+    Unwell,
     /// It failed.
     Failed(&'a Error),
 }
@@ -51,7 +53,7 @@ pub fn code(outcome: &Outcome<'_>) -> u8 {
     match outcome {
         Outcome::Done => DONE,
         Outcome::Partial => 3,
-        Outcome::Different => 1,
+        Outcome::Different | Outcome::Unwell => 1,
         Outcome::Failed(error) => match error.kind() {
             Kind::Usage => USAGE,
             Kind::Connect => 4,
@@ -88,7 +90,12 @@ mod tests {
             assert_eq!(code, expected, "{kind:?}");
             assert!(TABLE.iter().any(|(listed, _)| *listed == code));
         }
-        for outcome in [Outcome::Done, Outcome::Partial, Outcome::Different] {
+        for outcome in [
+            Outcome::Done,
+            Outcome::Partial,
+            Outcome::Different,
+            Outcome::Unwell,
+        ] {
             assert!(TABLE.iter().any(|(listed, _)| *listed == code(&outcome)));
         }
     }

@@ -9,6 +9,7 @@ mod args;
 mod careful;
 mod commands;
 mod config;
+mod doctor;
 mod exit;
 mod keys;
 mod output;

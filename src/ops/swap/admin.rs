@@ -1,5 +1,7 @@
 //! The session from which databases are made and renamed: it must be in none of them.
 
+use std::time::Duration;
+
 use sha2::{Digest, Sha256};
 
 use crate::connect::{Config, Wire};
@@ -9,7 +11,11 @@ use crate::sql::{ident, literal};
 /// Where such sessions are opened unless something else is said.
 const USUAL: [&str; 2] = ["postgres", "template1"];
 
-/// A session in another database, which holds the lock of the one that is to be replaced.
+/// How often the lock is tried, and the pause between: a session that has just ended may still hold it.
+const TRIES: u32 = 8;
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// A session in another database; with the lock of the one that is to be replaced, once it is taken.
 pub(super) struct Admin {
     wire: Wire,
     config: Config,
@@ -22,8 +28,7 @@ impl Admin {
     /// Opens it. `config` names the database that is to be replaced.
     ///
     /// # Errors
-    /// [`Kind::Connect`] when none of the databases lets the role in, [`Kind::Refused`] when another
-    /// run is at work.
+    /// [`Kind::Connect`] when none of the databases lets the role in.
     pub(super) async fn open(
         config: &Config,
         maintenance: Option<&str>,
@@ -53,7 +58,7 @@ impl Admin {
                         lock: lock_of(database),
                         database: database.to_owned(),
                     };
-                    admin.set_up().await?;
+                    prepare(&mut admin.wire, role).await?;
                     return Ok(admin);
                 }
                 Err(error) if is_of_the_database(&error) => {
@@ -70,17 +75,18 @@ impl Admin {
         ))
     }
 
-    async fn set_up(&mut self) -> Result<()> {
-        prepare(&mut self.wire, self.role.as_deref()).await?;
-        let rows = self
-            .wire
-            .query(&format!(
-                "SELECT pg_catalog.pg_try_advisory_lock({})",
-                self.lock
-            ))
-            .await?;
-        if rows.into_iter().flatten().next().flatten().as_deref() == Some("t") {
-            return Ok(());
+    /// Takes the lock, which the session holds to its end.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] when another run is at work.
+    pub(super) async fn lock(&mut self) -> Result<()> {
+        let query = format!("SELECT pg_catalog.pg_try_advisory_lock({})", self.lock);
+        for _ in 0..TRIES {
+            let rows = self.wire.query(&query).await?;
+            if rows.into_iter().flatten().next().flatten().as_deref() == Some("t") {
+                return Ok(());
+            }
+            tokio::time::sleep(PAUSE).await;
         }
         Err(Error::new(
             Kind::Refused,
@@ -115,7 +121,8 @@ impl Admin {
     /// Opens the session again.
     pub(super) async fn reopen(&mut self) -> Result<()> {
         self.wire = self.config.connect_wire().await?;
-        self.set_up().await
+        prepare(&mut self.wire, self.role.as_deref()).await?;
+        self.lock().await
     }
 
     /// After a long time: whether the session still lives and holds the lock; else it is opened again.

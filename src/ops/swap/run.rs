@@ -151,6 +151,7 @@ pub async fn swap(
     let looking = async {
         let archive = open(input).await?;
         let mut admin = admin(config, options).await?;
+        admin.lock().await?;
         observer.event(&Event::Phase {
             name: "preflight",
             steps: None,

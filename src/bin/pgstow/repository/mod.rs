@@ -37,14 +37,14 @@ fn observer(progress: &Arc<Progress>) -> Arc<dyn Observer> {
 }
 
 /// One object for programs.
-fn print_json(value: &impl Serialize) -> Result<()> {
+pub fn print_json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Error::new(Kind::Failed, "render the answer").with_source(error))?;
     output::print(&format!("{text}\n"))
 }
 
 /// The backup that is meant, and where it is.
-async fn find(which: &args::Which, output: &Output) -> Result<(Repository, Backup, Job)> {
+pub async fn find(which: &args::Which, output: &Output) -> Result<(Repository, Backup, Job)> {
     let job = place::job(&which.place, output)?;
     let repository = place::repository(&job).await?;
     let backup = repository
