@@ -279,10 +279,14 @@ impl Repository {
                 .push(format!("{} is not as it was written", layout::INDEX));
         }
         let mut of_backup: BTreeMap<BackupId, Vec<Note>> = BTreeMap::new();
+        let mut unread: BTreeSet<BackupId> = BTreeSet::new();
         for (key, note) in std::mem::take(&mut found.notes) {
             match (layout::id_of(&key, layout::NOTES), note) {
                 (Some(id), Ok(note)) => of_backup.entry(id).or_default().push(note),
-                (_, Err(error)) => listing.problems.push(error.to_string()),
+                (id, Err(error)) => {
+                    unread.extend(id);
+                    listing.problems.push(error.to_string());
+                }
                 (None, _) => listing.problems.push(format!("{key} does not belong here")),
             }
         }
@@ -292,7 +296,14 @@ impl Repository {
                 Ok(record) => {
                     ended.insert(record.id.clone());
                     let notes = of_backup.remove(&record.id).unwrap_or_default();
-                    listing.backups.push(Backup::of(record, notes));
+                    let is_unread = unread.contains(&record.id);
+                    let mut backup = Backup::of(record, notes);
+                    if is_unread {
+                        // It may be the one that says so.
+                        backup.pinned = true;
+                        backup.pin_reason = Some(UNREAD.to_owned());
+                    }
+                    listing.backups.push(backup);
                 }
                 Err(error) => {
                     // What is there is not taken for what is not.
@@ -764,6 +775,9 @@ impl Repository {
 fn now() -> i64 {
     i64::try_from(Timestamp::now().0).unwrap_or(i64::MAX)
 }
+
+/// Why a backup counts as pinned of which nobody knows whether it is.
+const UNREAD: &str = "a note about it cannot be read, which may be that it is pinned";
 
 /// How long after its last sign a process that is gone may still have a request under way.
 const UNDER_WAY: i64 = 10;

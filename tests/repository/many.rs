@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use pgstow::archive::Timestamp;
-use pgstow::ops::repository::{BackupFilter, backups};
+use pgstow::ops::repository::{BackupFilter, PruneMode, backups, prune};
+use pgstow::report::Silent;
+use pgstow::repository::retention::{Keep, Policy};
 use pgstow::repository::{
-    BackupRecord, BackupType, Ending, RECORD_VERSION, Repository, Status, StoredArchive,
+    BackupRecord, BackupType, Ending, Note, RECORD_VERSION, Repository, Status, StoredArchive,
 };
 
 use crate::double::Double;
@@ -116,4 +118,51 @@ async fn ten_thousand_backups_are_listed_with_few_calls() {
     let listing = repository.list().await.unwrap();
     assert_eq!(listing.backups.len(), BACKUPS as usize - 1);
     assert_eq!(listing.problems, ["index.json is not as it was written"]);
+}
+
+#[tokio::test]
+async fn a_backup_stays_when_it_cannot_be_read_whether_it_is_pinned() {
+    let (home, store) = local();
+    let repository = Repository::init(store).await.unwrap();
+    let root = home.path().join("backups");
+    for folder in ["backups", "archives"] {
+        std::fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    for number in 1..=3 {
+        let record = record(number);
+        let text = serde_json::to_vec_pretty(&record).unwrap();
+        std::fs::write(root.join(format!("backups/{}.json", record.id)), text).unwrap();
+        let archive = record.archive.unwrap();
+        let file = std::fs::File::create(root.join(archive.key)).unwrap();
+        file.set_len(archive.bytes).unwrap();
+    }
+    let (first, last) = (record(1), record(3));
+    let pinned = Note::Pinned {
+        at: first.ended,
+        reason: None,
+    };
+    repository.note(&first.id, &pinned).await.unwrap();
+    for note in std::fs::read_dir(root.join(format!("notes/{}", first.id))).unwrap() {
+        std::fs::write(note.unwrap().path(), "{").unwrap();
+    }
+    let policy = Policy {
+        daily: Keep::days(0),
+        weekly: Keep::days(0),
+        monthly: Keep::days(0),
+        ..Policy::default()
+    };
+    let now = Timestamp(last.started.0 + 10 * 86_400);
+    let pruning = prune(
+        &repository,
+        &policy,
+        PruneMode::Delete,
+        now,
+        Arc::new(Silent),
+    );
+    let report = pruning.await.unwrap();
+    assert_eq!(report.deleted, 1);
+    assert_eq!(report.problems.len(), 1, "{:?}", report.problems);
+    let left = repository.list().await.unwrap().backups;
+    let left: Vec<_> = left.into_iter().map(|it| it.record.id).collect();
+    assert_eq!(left, [first.id, last.id]);
 }
