@@ -45,6 +45,9 @@ impl Exchange<'_> {
     /// The statements, which are one transaction.
     fn statements(&self) -> Vec<String> {
         let (database, kept) = (ident(self.database), ident(self.kept));
+        let of_its_own = self.properties.header.comment.as_deref();
+        // A swap that was ended by hand has left it, and it is not so of the new one.
+        let of_its_own = of_its_own.filter(|text| Marker::parse(text).is_none());
         let mut statements = vec![
             format!("ALTER DATABASE {database} RENAME TO {kept}"),
             format!("ALTER DATABASE {} RENAME TO {database}", ident(self.shadow)),
@@ -58,7 +61,7 @@ impl Exchange<'_> {
                 self.shadow_oid
             ),
             comment(self.kept, Some(&self.kept_marker.comment())),
-            comment(self.database, self.properties.header.comment.as_deref()),
+            comment(self.database, of_its_own),
         ];
         if let Some(limit) = self.properties.connection_limit {
             statements.push(format!(

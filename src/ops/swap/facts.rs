@@ -345,7 +345,7 @@ async fn ask(wire: &mut Wire, database: &str) -> Result<Facts> {
     for row in &rows {
         let found = text(&row[0]);
         let marker = row[1].as_deref().and_then(Marker::parse);
-        if let Some(marker) = marker.filter(|marker| marker.of == database && found != database) {
+        if let Some(marker) = marker.filter(|it| it.of == database && it.is_of(&found)) {
             beside.push(Beside {
                 name: found.clone(),
                 marker,

@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::name;
 use crate::archive::{ArchiveId, Timestamp};
+
+/// What the name of a shadow has behind that of the database which it is to replace.
+pub(super) const SHADOW: &str = "shadow";
 
 /// How far a shadow is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +50,15 @@ impl Marker {
         format!("{BEGINNING}: {words}: {fields}")
     }
 
+    /// Whether a database of this name is still what the marker says. One that was given another name
+    /// since is no shadow any more but somebody's database, whatever its comment says.
+    pub(super) fn is_of(&self, name: &str) -> bool {
+        match self.state {
+            State::Filling | State::Filled => name::is_beside(name, &self.of, SHADOW, self.at),
+            State::Kept => name != self.of,
+        }
+    }
+
     /// Reads a comment; none when it is not such a one.
     pub(super) fn parse(comment: &str) -> Option<Self> {
         let rest = comment.strip_prefix(BEGINNING)?;
@@ -79,6 +92,25 @@ mod tests {
             "pgstow restore --swap: {}",
         ] {
             assert_eq!(Marker::parse(other), None);
+        }
+    }
+
+    #[test]
+    fn a_shadow_that_got_another_name_is_none() {
+        let at = Timestamp(1_700_000_000);
+        for state in [State::Filling, State::Filled] {
+            let marker = Marker {
+                of: "shop".to_owned(),
+                state,
+                archive: ArchiveId([7; 16]),
+                options: String::new(),
+                at,
+            };
+            let shadow = name::beside("shop", SHADOW, at, &std::collections::BTreeSet::new());
+            assert!(marker.is_of(&shadow));
+            for name in ["shop", "shop_old", "shop_new"] {
+                assert!(!marker.is_of(name), "{name}");
+            }
         }
     }
 }

@@ -15,30 +15,40 @@ pub(super) fn beside(
     at: Timestamp,
     taken: &BTreeSet<String>,
 ) -> String {
-    let time = at
-        .to_string()
-        .replace(['-', ':', 'Z'], "")
-        .replace('T', "_");
-    let numbered = |number: u64| {
-        let number = match number {
-            1 => String::new(),
-            number => format!("_{number}"),
-        };
-        let end = format!("_{word}_{time}{number}");
-        let mut length = NAME_BYTES.saturating_sub(end.len()).min(database.len());
-        while !database.is_char_boundary(length) {
-            length -= 1;
-        }
-        format!("{}{end}", &database[..length])
-    };
     let mut number = 1;
     loop {
-        let name = numbered(number);
+        let name = numbered(database, word, at, number);
         if !taken.contains(&name) {
             return name;
         }
         number += 1;
     }
+}
+
+/// Whether [`beside`] has given this name then.
+pub(super) fn is_beside(name: &str, database: &str, word: &str, at: Timestamp) -> bool {
+    let last = name.rsplit('_').next().and_then(|it| it.parse().ok());
+    [Some(1), last]
+        .into_iter()
+        .flatten()
+        .any(|number| name == numbered(database, word, at, number))
+}
+
+fn numbered(database: &str, word: &str, at: Timestamp, number: u64) -> String {
+    let time = at
+        .to_string()
+        .replace(['-', ':', 'Z'], "")
+        .replace('T', "_");
+    let number = match number {
+        1 => String::new(),
+        number => format!("_{number}"),
+    };
+    let end = format!("_{word}_{time}{number}");
+    let mut length = NAME_BYTES.saturating_sub(end.len()).min(database.len());
+    while !database.is_char_boundary(length) {
+        length -= 1;
+    }
+    format!("{}{end}", &database[..length])
 }
 
 #[cfg(test)]
@@ -71,8 +81,21 @@ mod tests {
                 let beside = beside(&name, "shadow", AT, &taken);
                 assert!(beside.len() <= NAME_BYTES, "{beside}");
                 assert!(beside.contains("_shadow_20261122_204512"), "{beside}");
+                assert!(is_beside(&beside, &name, "shadow", AT), "{beside}");
                 assert!(taken.insert(beside));
             }
+        }
+    }
+
+    #[test]
+    fn a_name_that_somebody_else_gave_is_none_of_ours() {
+        let ours = beside("shop", "shadow", AT, &BTreeSet::new());
+        let later = Timestamp(AT.0 + 1);
+        assert!(is_beside(&ours, "shop", "shadow", AT));
+        assert!(!is_beside(&ours, "shop", "shadow", later));
+        assert!(!is_beside(&ours, "other", "shadow", AT));
+        for name in ["shop", "shop_old", "shop_shadow", "shop_2", ""] {
+            assert!(!is_beside(name, "shop", "shadow", AT), "{name}");
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::admin::Admin;
 use super::exchange::Exchange;
 use super::facts::{Facts, Old};
-use super::marker::{Marker, State};
+use super::marker::{Marker, SHADOW, State};
 use super::{name, shadow};
 use crate::archive::{Archive, Timestamp};
 use crate::catalog;
@@ -228,7 +228,7 @@ impl Look {
         let filled = facts.filled(&wanted).map(|beside| beside.name.clone());
         let shadow = match &filled {
             Some(name) => name.clone(),
-            None => name::beside(database, "shadow", at, &facts.names),
+            None => name::beside(database, SHADOW, at, &facts.names),
         };
         let reader = ArchiveReader::File(Arc::clone(archive));
         let survey = restore::survey(admin.config(), &reader, &options.restore, Place::New).await?;
