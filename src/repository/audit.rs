@@ -170,8 +170,9 @@ pub(super) async fn append(
         names.extend(heads(store).await?.unwrap_or_default());
         names.sort();
         names.dedup();
+        let last = names.iter().map(|name| number_of(name)).max().unwrap_or(0);
         let record = AuditRecord {
-            number: names.iter().map(|name| number_of(name)).max().unwrap_or(0) + 1,
+            number: last.saturating_add(1),
             at: Timestamp::now(),
             who: Who::here(),
             action,

@@ -142,6 +142,8 @@ pub struct Listing {
     pub backups: Vec<Backup>,
     /// Objects that are not as they were written.
     pub problems: Vec<String>,
+    /// Backups whose record is among them.
+    pub unreadable: Vec<BackupId>,
 }
 
 /// What a run that died has left.
@@ -180,6 +182,8 @@ pub struct Survey {
     pub lost: Vec<BackupId>,
     /// Complete backups whose archive is gone, or not as long as it was.
     pub damaged: Vec<BackupId>,
+    /// Those that have a draft: being made, or left by a run that died.
+    pub drafted: BTreeSet<BackupId>,
 }
 
 /// Many archives over time, in one store.
@@ -307,7 +311,9 @@ impl Repository {
                 }
                 Err(error) => {
                     // What is there is not taken for what is not.
-                    ended.extend(layout::id_of(&key, layout::RECORDS));
+                    let id = layout::id_of(&key, layout::RECORDS);
+                    ended.extend(id.clone());
+                    listing.unreadable.extend(id);
                     listing.problems.push(error.to_string());
                 }
             }
@@ -357,7 +363,11 @@ impl Repository {
         };
         let wanted = |backup: &Backup| database.is_none_or(|it| it == backup.record.database);
         if which == "latest" {
-            let mut all = self.list().await?.backups;
+            let Listing {
+                backups: mut all,
+                unreadable,
+                ..
+            } = self.list().await?;
             all.retain(|it| it.is_good() && wanted(it));
             let of: BTreeSet<&str> = all.iter().map(|it| it.record.database.as_str()).collect();
             if of.len() > 1 {
@@ -368,12 +378,26 @@ impl Repository {
                 )
                 .with_hint("name one with --database, or give the id of a backup"));
             }
-            return all.pop().ok_or_else(|| {
+            let latest = all.pop().ok_or_else(|| {
                 none(match database {
                     Some(database) => format!("there is no complete backup of {database}"),
                     None => "there is no complete backup".to_owned(),
                 })
-            });
+            })?;
+            let newer = unreadable.iter().max().filter(|it| **it > latest.record.id);
+            return match newer {
+                None => Ok(latest),
+                Some(newer) => Err(Error::new(
+                    Kind::Refused,
+                    format!(
+                        "the record of backup {newer} cannot be read, and it may be the latest"
+                    ),
+                )
+                .with_hint(format!(
+                    "name the one before it by its id: {}; pgstow rebuild makes a lost record anew",
+                    latest.record.id
+                ))),
+            };
         }
         let id: BackupId = which.parse()?;
         let key = layout::record(&id);
@@ -656,6 +680,7 @@ impl Repository {
                 survey.leftovers.push(Leftover::Notes(id));
             }
         }
+        survey.drafted = drafted;
         Ok(survey)
     }
 

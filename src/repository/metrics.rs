@@ -349,6 +349,7 @@ mod tests {
                 backup(5_000, nasty, Status::Running),
             ],
             problems: vec!["x".to_owned()],
+            ..Listing::default()
         };
         let samples = parse(&render("s3://b/p", &listing));
         let value = |name: &str, database: &str| {
@@ -437,7 +438,7 @@ mod tests {
             Listing::default(),
             Listing {
                 backups: vec![backup(1, "a", Status::Completed)],
-                problems: Vec::new(),
+                ..Listing::default()
             },
         ] {
             write(&path, "here", &listing).await.unwrap();

@@ -45,10 +45,14 @@ impl Who {
     /// Whether it is certain that the process is gone: it ran where this one runs, and is not there.
     pub(super) fn is_gone(&self) -> bool {
         let here = Self::here();
+        // A /proc of another namespace has other numbers.
+        let is_own = std::fs::read_link("/proc/self")
+            .is_ok_and(|it| it == Path::new(&std::process::id().to_string()));
         // Where /proc hides the processes of others, only those of the same user are seen.
         !self.numbered_by.is_empty()
             && self.numbered_by == here.numbered_by
             && self.user == here.user
+            && is_own
             && Path::new("/proc/1").exists()
             && !Path::new(&format!("/proc/{}", self.process)).exists()
     }

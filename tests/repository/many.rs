@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use pgstow::archive::Timestamp;
+use pgstow::error::Kind;
 use pgstow::ops::repository::{BackupFilter, PruneMode, backups, prune};
 use pgstow::report::Silent;
 use pgstow::repository::retention::{Keep, Policy};
@@ -164,5 +165,11 @@ async fn a_backup_stays_when_it_cannot_be_read_whether_it_is_pinned() {
     assert_eq!(report.problems.len(), 1, "{:?}", report.problems);
     let left = repository.list().await.unwrap().backups;
     let left: Vec<_> = left.into_iter().map(|it| it.record.id).collect();
-    assert_eq!(left, [first.id, last.id]);
+    assert_eq!(left, [first.id, last.id.clone()]);
+
+    // Nor is an older one the latest because the newest one's record cannot be read.
+    std::fs::write(root.join(format!("backups/{}.json", last.id)), "{").unwrap();
+    let refused = repository.find("latest", None).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Refused);
+    assert!(refused.to_string().contains(last.id.as_str()), "{refused}");
 }

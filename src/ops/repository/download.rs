@@ -103,7 +103,8 @@ async fn write(
             format!("backup {id}: its archive is not what was written: SHA-256 {sha256}"),
         )
         .with_hint(format!(
-            "pgstow verify {id} tells what is damaged; nothing was written"
+            "pgstow verify {id} tells what is damaged; no file was made, and what has gone into a pipe is \
+             not to be used"
         )));
     }
     sink.finish().await?;

@@ -134,6 +134,9 @@ fn plan(survey: &Survey, policy: &Policy, mode: PruneMode, now: Timestamp) -> Pr
         if survey.leftovers.contains(&dead) {
             backup.keep = true;
             backup.reason = "its maker has died: put on record as failed".to_owned();
+        } else if survey.drafted.contains(&backup.id) && !backup.keep {
+            backup.keep = true;
+            backup.reason = "its draft is there: it may be being made".to_owned();
         }
     }
     let mut problems = survey.listing.problems.clone();

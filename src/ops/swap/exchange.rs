@@ -74,7 +74,8 @@ impl Exchange<'_> {
         statements
     }
 
-    /// Does it; when it fails, the old database stands under its name.
+    /// Does it; when it fails, the old database stands under its name, but for [`Kind::Connect`]: then
+    /// that could not be asked.
     pub(super) async fn run(&self, admin: &mut Admin, cancel: &CancellationToken) -> Result<()> {
         let statements = self.statements();
         let texts: Vec<&str> = statements.iter().map(String::as_str).collect();
@@ -107,7 +108,10 @@ impl Exchange<'_> {
                 };
                 // If it comes too late it was done, and that is what will be told.
                 stopped = Some(why);
-                canceller.cancel().await?;
+                if let Err(error) = canceller.cancel().await {
+                    // The statements are not waited for longer than their locks may take.
+                    tracing::warn!("cancel the exchange: {error}");
+                }
             }
         };
         if let Some(ender) = ender {
@@ -156,14 +160,19 @@ impl Exchange<'_> {
 
     /// The answer to the renames was lost: looks what became of them.
     async fn look(&self, admin: &mut Admin, lost: Error) -> Result<()> {
-        admin.reopen().await?;
-        let rows = admin
-            .wire()
-            .query(&format!(
-                "SELECT oid FROM pg_catalog.pg_database WHERE datname = {}",
-                literal(self.database)
-            ))
-            .await?;
+        let query = format!(
+            "SELECT oid FROM pg_catalog.pg_database WHERE datname = {}",
+            literal(self.database)
+        );
+        let asking = async {
+            admin.reopen().await?;
+            admin.wire().query(&query).await
+        };
+        let rows = asking.await.map_err(|error| {
+            error
+                .with_kind(Kind::Connect)
+                .context("ask what became of the exchange after the connection was lost")
+        })?;
         let oid = rows.into_iter().flatten().next().flatten();
         match oid.is_some_and(|oid| oid == self.shadow_oid.to_string()) {
             true => Ok(()),

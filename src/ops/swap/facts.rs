@@ -20,6 +20,8 @@ pub(super) struct Old {
     may_give: bool,
     /// How large it is, where the role may ask.
     pub(super) bytes: Option<u64>,
+    /// Owner, privileges and settings of its own, to compare with another's.
+    likeness: String,
 }
 
 /// A session in it.
@@ -35,6 +37,7 @@ pub(super) struct Beside {
     pub(super) name: String,
     pub(super) marker: Marker,
     pub(super) bytes: Option<u64>,
+    likeness: String,
 }
 
 /// All that is known.
@@ -64,11 +67,15 @@ impl Facts {
         asked.context_with(|| "ask what is known of the database and its server")
     }
 
-    /// What an earlier run for the same archive and options has restored whole.
+    /// What an earlier run for the same archive and options has restored whole. Anybody who may make
+    /// databases can give one such a name and comment, and the old one's owner and privileges may have
+    /// been changed since: both have to be alike.
     pub(super) fn filled(&self, wanted: &Marker) -> Option<&Beside> {
+        let old = self.old.as_ref()?;
         self.beside.iter().find(|beside| {
             let marker = &beside.marker;
-            marker.state == State::Filled
+            beside.likeness == old.likeness
+                && marker.state == State::Filled
                 && marker.archive == wanted.archive
                 && marker.options == wanted.options
         })
@@ -273,7 +280,7 @@ async fn ask(wire: &mut Wire, database: &str) -> Result<Facts> {
         .query(&format!(
             "SELECT d.oid, pg_catalog.pg_get_userbyid(d.datdba), \
              pg_catalog.pg_has_role(d.datdba, 'USAGE'), pg_catalog.pg_has_role(d.datdba, '{set}'), \
-             {SIZE} FROM pg_catalog.pg_database d WHERE d.datname = {name}"
+             {SIZE}, {LIKENESS} FROM pg_catalog.pg_database d WHERE d.datname = {name}"
         ))
         .await?;
     let old = match old.first() {
@@ -284,6 +291,7 @@ async fn ask(wire: &mut Wire, database: &str) -> Result<Facts> {
             is_ours: yes(&row[2]),
             may_give: yes(&row[3]),
             bytes: row[4].as_deref().and_then(|bytes| bytes.parse().ok()),
+            likeness: text(&row[5]),
         }),
     };
     let sessions = wire
@@ -336,7 +344,7 @@ async fn ask(wire: &mut Wire, database: &str) -> Result<Facts> {
     .await?;
     let rows = wire
         .query(&format!(
-            "SELECT d.datname, pg_catalog.shobj_description(d.oid, 'pg_database'), {SIZE} \
+            "SELECT d.datname, pg_catalog.shobj_description(d.oid, 'pg_database'), {SIZE}, {LIKENESS} \
              FROM pg_catalog.pg_database d ORDER BY d.oid"
         ))
         .await?;
@@ -350,6 +358,7 @@ async fn ask(wire: &mut Wire, database: &str) -> Result<Facts> {
                 name: found.clone(),
                 marker,
                 bytes: row[2].as_deref().and_then(|bytes| bytes.parse().ok()),
+                likeness: text(&row[3]),
             });
         }
         all.insert(found);
@@ -373,6 +382,14 @@ const SIZE: &str = "CASE WHEN d.datconnlimit <> -2 \
     AND (pg_catalog.has_database_privilege(d.oid, 'CONNECT') \
     OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')) \
     THEN pg_catalog.pg_database_size(d.oid) END";
+
+/// Owner, privileges and settings of a database, the same text for the same ones.
+const LIKENESS: &str = "pg_catalog.concat_ws(';', d.datdba, \
+    (SELECT pg_catalog.string_agg(a.item::text, ',' ORDER BY a.item::text) \
+     FROM pg_catalog.unnest(coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))) AS a(item)), \
+    (SELECT pg_catalog.string_agg(s.setrole || ' ' || c.setting, ',' ORDER BY s.setrole, c.setting) \
+     FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) AS c(setting) \
+     WHERE s.setdatabase = d.oid))";
 
 fn unexpected() -> Error {
     Error::new(

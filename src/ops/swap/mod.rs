@@ -7,7 +7,8 @@
 //! What it promises: all that can be known to stand in the way is found before anything is made; the
 //! old database stays as it is, under its name, until the one transaction that renames both, and stays
 //! under a name of its own afterwards; whatever ends a run leaves at most a shadow, which says in its
-//! comment what it is and which the next run takes or removes.
+//! comment what it is and which the next run takes or removes. (Only a run that is killed between CREATE DATABASE
+//! and COMMENT leaves one that says nothing: it is empty, and stays until somebody drops it.)
 //!
 //! What the new database has of the old one: owner, privileges, settings, connection limit, comment,
 //! labels, tablespace, encoding and locale. What is in it is the archive's.

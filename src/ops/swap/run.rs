@@ -15,7 +15,7 @@ use super::{name, shadow};
 use crate::archive::{Archive, Timestamp};
 use crate::catalog;
 use crate::connect::Config;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result, SqlState};
 use crate::model::DatabaseProperties;
 use crate::ops::preflight::{Preflight, archived, space};
 use crate::ops::verify::VerifyOptions;
@@ -327,7 +327,11 @@ impl Run<'_> {
         }
         self.phase("exchange");
         if let Err(error) = self.exchange(&old, &properties).await {
-            return Err(self.left(error.context(context())));
+            let error = error.context(context());
+            return Err(match error.kind() {
+                Kind::Connect => self.unknown(error),
+                _ => self.left(error),
+            });
         }
         Ok(SwapReport {
             database,
@@ -370,7 +374,12 @@ impl Run<'_> {
             Ok(report) => Ok(report),
             Err(error) => {
                 let database = ident(self.config.database());
+                // What somebody else has made under this name meanwhile is not ours to remove.
+                let is_ours = error.sqlstate() != Some(&SqlState::DUPLICATE_DATABASE);
                 let removing = async {
+                    if !is_ours {
+                        return Ok(());
+                    }
                     self.admin.renew().await?;
                     shadow::drop_it(self.admin.wire(), &shadow).await
                 };
@@ -475,6 +484,19 @@ impl Run<'_> {
     }
 
     /// Says what stands after a failure behind the restore.
+    /// What is told when the server cannot be asked.
+    fn unknown(&self, error: Error) -> Error {
+        self.observer.warning(format!(
+            "it is not known whether {} was exchanged: if there is a database {}, it was, and that is the \
+             old one; else {} is as it was, and the next run takes {}",
+            ident(self.config.database()),
+            ident(&self.look.kept),
+            ident(self.config.database()),
+            ident(&self.look.shadow)
+        ));
+        error
+    }
+
     fn left(&self, error: Error) -> Error {
         self.observer.warning(format!(
             "{} is as it was; {} is left, filled, and the next run with the same archive and options \
