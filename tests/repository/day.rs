@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::scene::shop;
 use crate::servers::{Seaweed, opened};
-use crate::support::{Output, pgstow, run};
+use crate::support::{MailEncryption, MailSink, Output, Pki, assert_same_data, pgstow, run};
 
 struct Day {
     home: tempfile::TempDir,
@@ -77,6 +77,15 @@ async fn a_day() {
     let mut variables = server.variables();
     variables.push(("DATABASE_URL", shop().url()));
     variables.push(("AWS_BACKUP_BUCKET", bucket.clone()));
+    let sink = MailSink::start(MailEncryption::None, &Pki::generate(), None);
+    for (name, value) in [
+        ("BACKUP_NOTIFICATION_EMAIL", "ops@example.org"),
+        ("SMTP_HOST", "localhost"),
+        ("SMTP_SECURITY", "none"),
+    ] {
+        variables.push((name, value.to_owned()));
+    }
+    variables.push(("SMTP_PORT", sink.port().to_string()));
     let mut day = Day {
         home: tempfile::tempdir().unwrap(),
         variables,
@@ -87,7 +96,10 @@ async fn a_day() {
     let none = day.run(&["backups"], 6);
     assert!(none.stderr.contains("no repository"), "{}", none.stderr);
 
+    let place = format!("s3://{bucket}/pgstow");
+    day.run(&["init", "--store", &place, "-d", &shop().url()], 0);
     day.run(&["backup"], 0);
+    day.run(&["doctor"], 0);
     let second = day.done(&["backup", "--type", "daily", "--verify", "--json"]);
     let second = second["id"].as_str().unwrap().to_owned();
     let list = day.json(&["backups", "--json"]);
@@ -132,6 +144,18 @@ async fn a_day() {
     damage(&store, &second, "customers").await;
     let found = day.run(&["verify", "latest"], 5);
     assert!(found.stderr.contains("customers"), "{}", found.stderr);
+    let mail = sink.next();
+    assert!(
+        mail.subject().starts_with("[pgstow] verify"),
+        "{}",
+        mail.content
+    );
+    assert!(mail.content.contains("customers"), "{}", mail.content);
+    let target = shop().server().create_db("day");
+    let url = target.url();
+    let yes = ["--yes", "--no-delay", "-d", url.as_str()];
+    let refused = day.run(&[&["restore", &second][..], &yes[..]].concat(), 6);
+    assert!(refused.stderr.contains("damaged"), "{}", refused.stderr);
     let refused = day.run(&["download", &second, "-f", "damaged"], 5);
     assert!(refused.stderr.contains("not what was written"));
     assert!(!day.home.path().join("damaged").exists());
@@ -140,6 +164,8 @@ async fn a_day() {
     assert!(words.contains(&first), "{words}");
     let words = day.run(&["backups"], 0).stdout;
     assert!(words.contains("DAMAGED"), "{words}");
+    day.run(&[&["restore", "latest"][..], &yes[..]].concat(), 0);
+    assert_same_data(shop(), &target);
 
     // The good one stays: by retention, by a pin, and as the last one.
     let refused = day.run(&["delete", &first], 6);
@@ -211,6 +237,8 @@ async fn a_day() {
         ("backup", "done"),
         ("verify", "done"),
         ("verify", "failed"),
+        ("restore", "refused"),
+        ("restore", "done"),
         ("download", "done"),
         ("download", "failed"),
         ("delete", "refused"),
