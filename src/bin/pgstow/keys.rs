@@ -1,9 +1,8 @@
 //! Keys for encrypted archives: read from files, commands and the environment, never from arguments.
 
-use std::process::{Command, Stdio};
-
 use pgstow::encryption::{Identity, Keys, Passphrase, Recipient, Recipients};
 use pgstow::error::{Context as _, Error, Kind, Result};
+use pgstow::secret::SecretFrom;
 
 use super::args;
 
@@ -105,15 +104,6 @@ fn read(path: &str, option: &str) -> Result<String> {
 
 /// What a command writes; its messages go where ours go.
 fn output_of(command: &str, option: &str) -> Result<String> {
-    let failed = |why: String| Error::new(Kind::Failed, format!("{option}: {why}"));
-    let output = Command::new("sh")
-        .args(["-c", command])
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| failed(error.to_string()))?;
-    if !output.status.success() {
-        return Err(failed(format!("the command ended with {}", output.status)));
-    }
-    String::from_utf8(output.stdout).map_err(|_| failed("its output is not UTF-8".to_owned()))
+    let output = SecretFrom::Command(command.to_owned()).text(option)?;
+    Ok(output.reveal().to_owned())
 }
