@@ -24,6 +24,12 @@ use std::process::ExitCode;
 use clap::Parser;
 use pgstow::error::{Error, Kind};
 
+/// Rows come in buffers of many sizes, made by one thread and let go by another. The C library's
+/// allocator keeps such memory in an arena for each thread, twice what is in use (docs/performance.md,
+/// "Memory"); this one gives it back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let args = match args::Args::try_parse() {
         Ok(args) => args,
