@@ -19,6 +19,7 @@ mod servers;
 
 mod around;
 mod audit;
+mod clouds;
 mod day;
 mod double;
 mod faults;

@@ -1,8 +1,8 @@
 //! Archives that go straight to an object store and are read from there.
 
 use crate::network::Network;
-use crate::servers::Seaweed;
-use crate::support::{Server, assert_same_data, assert_same_schema, pgstow, run};
+use crate::servers::{Place, Seaweed, azurite, google};
+use crate::support::{Db, Server, assert_same_data, assert_same_schema, pgstow, run};
 
 /// A table large enough for several parts, and a small one.
 const SCHEMA: &str = "
@@ -82,4 +82,59 @@ fn an_archive_lives_in_a_bucket() {
         before
     );
     assert_eq!(store.unfinished(&bucket), 0);
+}
+
+/// A dump in parts, a restore by ranges, and one small table by its own ranges alone.
+fn lives(place: &Place, name: &str, part: &str) {
+    let network = Network::new(place.port);
+    let behind = place.behind(network.port());
+    let url = format!("{}/shop.pgstow", behind.url);
+    let pgstow = |args: &[&str]| {
+        let mut command = pgstow();
+        command.envs(behind.variables.clone()).args(args);
+        run(&mut command).success()
+    };
+    let source = Server::start(18).create_db(&format!("{name}_source"));
+    source.psql(SCHEMA).success();
+    let from = source.url();
+    pgstow(&[
+        "dump",
+        &from,
+        "-f",
+        &url,
+        "-j2",
+        "--copy-format=text",
+        "-Z0",
+    ]);
+    let seen = network.seen();
+    let parts = seen.iter().filter(|it| it.contains(part)).count();
+    assert!(parts > 1, "{seen:?}");
+
+    let into = |target: &Db, options: &[&str]| {
+        network.take_bytes();
+        let to = target.url();
+        pgstow(&[&["restore", "-d", &to, "-j2", &url], options].concat());
+        network.take_bytes()
+    };
+    let target = source.server().create_db(&format!("{name}_target"));
+    let whole = into(&target, &[]);
+    assert_same_schema(&source, &target);
+    assert_same_data(&source, &target);
+    let target = source.server().create_db(&format!("{name}_small"));
+    let fetched = into(&target, &["-t", "small"]);
+    assert!(
+        fetched * 40 < whole,
+        "{fetched} of {whole} bytes were fetched"
+    );
+    assert_eq!(target.query_one("select count(*) from small"), "50");
+}
+
+#[test]
+fn an_archive_lives_in_a_container_of_azure() {
+    lives(&azurite(), "azure", "comp=block&");
+}
+
+#[test]
+fn an_archive_lives_in_a_bucket_of_google() {
+    lives(&google(), "google", "partNumber");
 }

@@ -8,7 +8,7 @@ use pgstow::error::Kind;
 use pgstow::storage::{LocalStore, Overwrite, Put, Store};
 
 use crate::network::{Harm, Network};
-use crate::servers::{Seaweed, azurite, fake_gcs, opened};
+use crate::servers::{Seaweed, azurite, google, opened};
 
 /// What a store cannot help.
 #[derive(Clone, Copy, PartialEq)]
@@ -264,15 +264,12 @@ async fn s3_over_tls_conforms() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn azure_conforms() {
-    let (url, settings) = azurite();
-    examine(opened(&url, &settings), Conditions::Honoured).await;
+    examine(azurite().store(), Conditions::Honoured).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "fake-gcs-server answers the client's conditional uploads with: invalid uploadType"]
 async fn google_conforms() {
-    let (url, settings) = fake_gcs();
-    examine(opened(&url, &settings), Conditions::Honoured).await;
+    examine(google().store(), Conditions::Honoured).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

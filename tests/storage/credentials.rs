@@ -103,7 +103,8 @@ async fn answers_of_other_stores_are_understood() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn azure_names_mistakes_too() {
-    let (url, settings) = azurite();
+    let place = azurite();
+    let (url, settings) = (&place.url, place.settings());
     let wrong = "d3Jvbmctc2VjcmV0";
     told(
         &format!("{url}/x"),

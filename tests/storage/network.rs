@@ -102,6 +102,10 @@ impl Network {
         self.state.seen.lock().unwrap().clear();
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }

@@ -8,6 +8,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+#[path = "google.rs"]
+mod google;
+
 use pgstow::storage::{Location, Store, StoreSettings, store};
 use std::sync::Arc;
 
@@ -246,10 +249,45 @@ pub fn opened(url: &str, settings: &StoreSettings) -> Arc<dyn Store> {
     store(&Location::parse(url).unwrap(), settings).unwrap()
 }
 
-/// fake-gcs-server: Google Cloud Storage.
-pub fn fake_gcs() -> (String, StoreSettings) {
-    static SHARED: OnceLock<(u16, Running)> = OnceLock::new();
-    let (port, _) = SHARED.get_or_init(|| {
+/// A bucket or container of its own in a server that all share.
+pub struct Place {
+    pub url: String,
+    /// Where the server is.
+    pub port: u16,
+    /// What `pgstow` needs in its environment.
+    pub variables: Vec<(&'static str, String)>,
+}
+
+impl Place {
+    pub fn settings(&self) -> StoreSettings {
+        let each = self.variables.iter().cloned();
+        each.fold(StoreSettings::new(), |settings, (name, value)| {
+            settings.with(name, value)
+        })
+    }
+
+    pub fn store(&self) -> Arc<dyn Store> {
+        opened(&self.url, &self.settings())
+    }
+
+    /// The same behind another port.
+    pub fn behind(&self, port: u16) -> Self {
+        let (here, there) = (format!(":{}", self.port), format!(":{port}"));
+        let variables = self.variables.iter();
+        Self {
+            url: self.url.clone(),
+            port,
+            variables: variables
+                .map(|(name, value)| (*name, value.replace(&here, &there)))
+                .collect(),
+        }
+    }
+}
+
+/// fake-gcs-server behind a front: Google Cloud Storage.
+pub fn google() -> Place {
+    static SHARED: OnceLock<(u16, u16, Running)> = OnceLock::new();
+    let (port, front, _) = SHARED.get_or_init(|| {
         let port = free_port();
         let home = tempfile::tempdir().unwrap();
         let mut command = Command::new(fetched("fake-gcs").join("fake-gcs-server"));
@@ -275,7 +313,7 @@ pub fn fake_gcs() -> (String, StoreSettings) {
         until("fake-gcs-server", &running.home, || {
             http(port, ask).is_some_and(|it| it.contains(" 200 "))
         });
-        (port, running)
+        (port, google::front(port), running)
     });
     let name = fresh_name();
     let body = format!(r#"{{"name":"{name}"}}"#);
@@ -289,14 +327,18 @@ pub fn fake_gcs() -> (String, StoreSettings) {
     )
     .unwrap();
     assert!(made.contains(" 200 "), "{made}");
-    let settings = StoreSettings::new()
-        .with("STORAGE_EMULATOR_HOST", format!("127.0.0.1:{port}"))
-        .with("PGSTOW_PART_SIZE", "5MiB");
-    (format!("gs://{name}/some/prefix"), settings)
+    Place {
+        url: format!("gs://{name}/some/prefix"),
+        port: *front,
+        variables: vec![
+            ("STORAGE_EMULATOR_HOST", format!("127.0.0.1:{front}")),
+            ("PGSTOW_PART_SIZE", "5MiB".to_owned()),
+        ],
+    }
 }
 
 /// Azurite: Azure Blob Storage.
-pub fn azurite() -> (String, StoreSettings) {
+pub fn azurite() -> Place {
     static SHARED: OnceLock<(u16, Running)> = OnceLock::new();
     let (port, _) = SHARED.get_or_init(|| {
         let port = free_port();
@@ -321,15 +363,17 @@ pub fn azurite() -> (String, StoreSettings) {
     });
     let name = fresh_name();
     make_container(*port, &name);
-    let settings = StoreSettings::new()
-        .with("AZURE_STORAGE_ACCOUNT", AZURE_ACCOUNT)
-        .with("AZURE_STORAGE_KEY", AZURE_KEY)
-        .with(
-            "AZURE_STORAGE_ENDPOINT",
-            format!("http://127.0.0.1:{port}/{AZURE_ACCOUNT}"),
-        )
-        .with("PGSTOW_PART_SIZE", "5MiB");
-    (format!("az://{name}/some/prefix"), settings)
+    let endpoint = format!("http://127.0.0.1:{port}/{AZURE_ACCOUNT}");
+    Place {
+        url: format!("az://{name}/some/prefix"),
+        port: *port,
+        variables: vec![
+            ("AZURE_STORAGE_ACCOUNT", AZURE_ACCOUNT.to_owned()),
+            ("AZURE_STORAGE_KEY", AZURE_KEY.to_owned()),
+            ("AZURE_STORAGE_ENDPOINT", endpoint),
+            ("PGSTOW_PART_SIZE", "5MiB".to_owned()),
+        ],
+    }
 }
 
 /// Creates a container, signed with the account's key by the `openssl` program.
