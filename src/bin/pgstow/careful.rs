@@ -8,17 +8,15 @@ use pgstow::config::Job;
 use pgstow::connect::Config;
 use pgstow::error::{Error, Kind, Result};
 use pgstow::ops::{self, Input, Preflight, SwapReport};
-use pgstow::report::Observer;
 use pgstow::repository::{Action, Backup, Repository, Status};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::args::Decrypt;
+use super::args::{Decrypt, Which};
 use super::commands::{fill, summary, tell_restore, unless};
 use super::exit::{self, Outcome};
 use super::output::{self, Output, harmless};
 use super::progress::Progress;
-use super::repository::args::Which;
 use super::settings::{self, Consent, Volume};
 use super::{prompt, repository};
 
@@ -79,7 +77,7 @@ pub async fn swap(
     show(output, &preflight)?;
     agree(output, &preflight.database, restore.consent, &cancel).await?;
     let began = Instant::now();
-    let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
+    let observer = progress.observer();
     let report = pgstow::ops::swap(config, input, &options, observer, cancel).await?;
     progress.clear();
     let outcome = match report.is_exchanged() {
@@ -185,7 +183,7 @@ pub async fn from_backup(
     if restore.dry_run {
         return work.await;
     }
-    let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
+    let observer = progress.observer();
     let place = config.describe();
     let detail = |outcome: &Outcome<'_>| match outcome {
         Outcome::Done => format!("into {place}"),

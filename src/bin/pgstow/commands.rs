@@ -15,7 +15,6 @@ use pgstow::ops::{
     ClusterReport, Input, ListReport, Plan, RestoreReport, TableComparison, VerifyReport,
     create_output, dump_all, encrypted, restore_all,
 };
-use pgstow::report::Observer;
 use pgstow::storage::Overwrite;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +23,7 @@ use super::args::{self, Args, Command};
 use super::exit::{self, Outcome};
 use super::output::{self, Output, harmless};
 use super::progress::Progress;
-use super::settings::{self, Talk, Volume};
+use super::settings::{self, Connection, Talk, Volume};
 use super::{careful, config, doctor, prompt, repository, signals};
 
 /// Runs what was asked for and gives the exit code.
@@ -44,7 +43,7 @@ pub async fn run(args: Args) -> u8 {
             None,
         ),
         Command::Verify(verify) => settings::talk(&verify.messages, None),
-        Command::Sql(sql) => settings::talk(&sql.messages, Some(&sql.file)),
+        Command::Sql(sql) => settings::talk(&sql.messages, Some(&sql.script)),
         Command::Backup(it) => settings::talk(&it.messages, None),
         Command::Download(it) => settings::talk(&it.messages, Some(&it.file)),
         Command::Delete(it) => settings::talk(&it.messages, None),
@@ -123,8 +122,7 @@ async fn command(
 
 /// Says what the configuration has to say, and asks for a password if one is needed.
 pub async fn ready(
-    config: Config,
-    password: pgstow::connect::PasswordPrompt,
+    Connection { config, password }: Connection,
     output: &Output,
     cancel: &CancellationToken,
 ) -> Result<Config> {
@@ -193,16 +191,16 @@ async fn dump(
 ) -> Result<Outcome<'static>> {
     let dump = settings::Dump::new(args)?;
     refuse_terminal(&dump.file)?;
-    let config = ready(dump.config, dump.password, output, &cancel).await?;
+    let config = ready(dump.connection, output, &cancel).await?;
     if let Some(exclude) = &dump.all_databases {
-        let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
+        let observer = progress.observer();
         let directory = Path::new(&dump.file);
         let dumping = dump_all(&config, directory, &dump.options, exclude, observer, cancel);
         return tell_cluster(output, progress, "dump", &dumping.await?);
     }
     let sink = unless(&cancel, create_output(&dump.file, Overwrite::Replace)).await?;
     let sink = unless(&cancel, encrypted(sink, dump.recipients.as_ref())).await?;
-    let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
+    let observer = progress.observer();
     let report = pgstow::dump(&config, sink, &dump.options, observer, cancel).await?;
     progress.clear();
     output.done("dump", &report, exit::DONE);
@@ -234,28 +232,24 @@ async fn restore(
     progress: &Arc<Progress>,
     cancel: CancellationToken,
 ) -> Result<Outcome<'static>> {
-    let which = repository::args::Which {
-        which: args.file.clone(),
-        database: args.database.clone(),
-        place: args.place.clone(),
-    };
+    let archive = args.archive.clone();
     let decrypt = args.decrypt.clone();
     let mut restore = settings::Restore::new(args)?;
     let is_backup = restore.all_databases.is_none() && repository::place::is_backup(&restore.file);
     if !is_backup {
-        repository::place::refuse(&which, "the id of a backup, or latest")?;
+        repository::place::refuse(&archive.kept, "the id of a backup, or latest")?;
     }
-    if let Some(config) = restore.config.take() {
-        let config = ready(config, restore.password, output, &cancel).await?;
+    if let Some(connection) = restore.connection.take() {
+        let config = ready(connection, output, &cancel).await?;
         if is_backup {
-            let backup = (&which, &decrypt);
+            let backup = (&archive.into(), &decrypt);
             return careful::from_backup(backup, &config, restore, output, progress, cancel).await;
         }
         return restore_into(&config, restore, output, progress, cancel).await;
     }
     let input = async {
         match is_backup {
-            true => careful::input(&which, &decrypt, output).await,
+            true => careful::input(&archive.into(), &decrypt, output).await,
             false => input(&restore.file, &restore.keys).await,
         }
     };
@@ -273,7 +267,7 @@ async fn restore_into(
     cancel: CancellationToken,
 ) -> Result<Outcome<'static>> {
     if let Some(exclude) = &restore.all_databases {
-        let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
+        let observer = progress.observer();
         let (directory, options) = (Path::new(&restore.file), &restore.options);
         let restoring = restore_all(config, directory, options, exclude, observer, cancel);
         return tell_cluster(output, progress, "restore", &restoring.await?);
@@ -298,7 +292,7 @@ pub async fn fill(
     progress: &Arc<Progress>,
     cancel: CancellationToken,
 ) -> Result<Outcome<'static>> {
-    let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
+    let observer = progress.observer();
     let began = Instant::now();
     let report = pgstow::restore(config, input, &restore.options, observer, cancel).await?;
     progress.clear();
@@ -319,9 +313,9 @@ async fn copy(
     cancel: CancellationToken,
 ) -> Result<Outcome<'static>> {
     let copy = settings::Copy::new(args)?;
-    let source = ready(copy.source, copy.password, output, &cancel).await?;
-    let target = ready(copy.target, copy.password, output, &cancel).await?;
-    let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
+    let source = ready(copy.source, output, &cancel).await?;
+    let target = ready(copy.target, output, &cancel).await?;
+    let observer = progress.observer();
     if copy.dry_run {
         let asking = pgstow::ops::copy_plan(&source, &target, &copy.options, observer, cancel);
         let plan = asking.await?;
@@ -544,18 +538,17 @@ async fn verify(
     progress: &Arc<Progress>,
     cancel: CancellationToken,
 ) -> Result<Outcome<'static>> {
-    let which = repository::args::Which {
-        which: args.file.clone(),
-        database: args.database.clone(),
-        place: args.place.clone(),
-    };
+    let archive = args.archive.clone();
     let decrypt = args.decrypt.clone();
     let mut verify = settings::Verify::new(args)?;
     if let Some(config) = verify.options.against.take() {
-        verify.options.against = Some(ready(config, verify.password, output, &cancel).await?);
+        let password = verify.password;
+        let connection = Connection { config, password };
+        verify.options.against = Some(ready(connection, output, &cancel).await?);
     }
     if repository::place::is_backup(&verify.file) {
         let options = &verify.options;
+        let which = archive.into();
         let verifying = repository::verify(&which, &decrypt, options, output, progress, cancel);
         let report = verifying.await?;
         progress.clear();
@@ -578,9 +571,9 @@ async fn verify(
         }
         return Ok(outcome);
     }
-    repository::place::refuse(&which, "the id of a backup, or latest")?;
+    repository::place::refuse(&archive.kept, "the id of a backup, or latest")?;
     let input = unless(&cancel, input(&verify.file, &verify.keys)).await?;
-    let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
+    let observer = progress.observer();
     let report = pgstow::verify(input, &verify.options, observer, cancel).await?;
     progress.clear();
     let outcome = if report.is_equal() {
@@ -649,12 +642,12 @@ async fn sql(
 ) -> Result<Outcome<'static>> {
     let sql = settings::Sql::new(args)?;
     let input = unless(&cancel, input(&sql.archive, &sql.keys)).await?;
-    let sink = unless(&cancel, create_output(&sql.file, Overwrite::Replace)).await?;
-    let observer: Arc<dyn Observer> = Arc::clone(progress) as Arc<dyn Observer>;
+    let sink = unless(&cancel, create_output(&sql.script, Overwrite::Replace)).await?;
+    let observer = progress.observer();
     let report = pgstow::sql_script(input, sink, &sql.options, observer, cancel).await;
     let report = match report {
         // A reader that has enough (`| head`) is no error.
-        Err(error) if sql.file == "-" && is_broken_pipe(&error) => return Ok(Outcome::Done),
+        Err(error) if sql.script == "-" && is_broken_pipe(&error) => return Ok(Outcome::Done),
         report => report?,
     };
     output.done("sql", &report, exit::DONE);

@@ -13,43 +13,29 @@ use pgstow::repository::Repository;
 use pgstow::storage;
 use serde_json::json;
 
-use crate::args::Messages;
+use crate::args::{Answer, ConfigFile, Configured, ConfiguredDatabase, EncryptTo, Messages, Store};
 use crate::exit::{self, Outcome};
 use crate::output::{self, Output, harmless};
 
 /// `pgstow init`
 #[derive(Debug, Group)]
 #[command(after_help = "\
-The file is for its owner alone (mode 0600), and one that is there is never replaced.
+The file is for its owner alone (mode 0600), and one that is there is never replaced. What is not said
+here stays open in it: variables say it at each run.
 
 Examples:
   pgstow init --store s3://backups/shop -d postgres://backup@db.example/shop
   pgstow init --store /var/backups/shop -d shop --config /etc/pgstow/pgstow.toml
   pgstow init                                     # DATABASE_URL and AWS_* in the environment")]
 pub struct Init {
-    /// Database name, URI or `key=value` string, for database.url [default: left to DATABASE_URL or PG*]
-    #[arg(
-        short = 'd',
-        long = "dbname",
-        value_name = "CONN",
-        help_heading = "Connection"
-    )]
-    pub dbname: Option<String>,
-    /// Where backups are kept: a directory, s3://bucket/prefix, gs://… or az://…
-    /// [default: PGSTOW_STORE_LOCATION, AWS_BACKUP_BUCKET]
-    #[arg(
-        long,
-        value_name = "LOCATION",
-        visible_alias = "repository",
-        help_heading = "Repository"
-    )]
-    pub store: Option<String>,
-    /// Encrypt for the holder of the private key of this age1… public key (repeatable)
-    #[arg(long, value_name = "RECIPIENT", help_heading = "Repository")]
-    pub encrypt_to: Vec<String>,
-    /// The file that is written [default: PGSTOW_CONFIG, else pgstow.toml here]
-    #[arg(long, value_name = "FILE", help_heading = "Repository")]
-    pub config: Option<String>,
+    #[command(flatten)]
+    pub database: ConfiguredDatabase,
+    #[command(flatten)]
+    pub store: Store,
+    #[command(flatten)]
+    pub encrypt: EncryptTo,
+    #[command(flatten)]
+    pub file: ConfigFile,
     #[command(flatten)]
     pub messages: Messages,
 }
@@ -73,20 +59,15 @@ pub enum ConfigWhat {
 /// `pgstow config check`
 #[derive(Debug, Group)]
 pub struct ConfigCheck {
-    /// The configuration [default: pgstow.toml, where there is one]
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<String>,
-    /// Only this job
-    #[arg(long, value_name = "NAME")]
-    pub job: Option<String>,
-    /// One JSON object
-    #[arg(long, help_heading = "Messages")]
-    pub json: bool,
+    #[command(flatten)]
+    pub configured: Configured,
+    #[command(flatten)]
+    pub answer: Answer,
 }
 
 /// Writes a configuration, and makes the repository that it names.
 pub async fn init(args: Init, output: &Output) -> Result<Outcome<'static>> {
-    let named = args.config.clone();
+    let named = args.file.config.clone();
     let by_variable = ProcessEnv.get("PGSTOW_CONFIG").filter(|it| !it.is_empty());
     let file = named
         .or(by_variable)
@@ -102,11 +83,11 @@ pub async fn init(args: Init, output: &Output) -> Result<Outcome<'static>> {
     // What the variables say holds for the new file as well: it is read without one.
     let config = Config::load(Some(Path::new("/dev/null")), &ProcessEnv)?;
     let mut job = config.job(None)?;
-    let recipients = args.encrypt_to.join(",");
+    let recipients = args.encrypt.encrypt_to.join(",");
     let mut values = Vec::new();
     for (key, said) in [
-        ("database.url", args.dbname.as_deref()),
-        ("store.location", args.store.as_deref()),
+        ("database.url", args.database.option.dbname.as_deref()),
+        ("store.location", args.store.location.as_deref()),
         (
             "encryption.encrypt_to",
             Some(recipients.as_str()).filter(|it| !it.is_empty()),
@@ -137,7 +118,7 @@ pub async fn init(args: Init, output: &Output) -> Result<Outcome<'static>> {
         exit::DONE,
     );
     if !output.talk().json {
-        let option = match args.config {
+        let option = match args.file.config {
             Some(file) => format!(" --config {file}"),
             None => String::new(),
         };
@@ -167,9 +148,9 @@ fn write(path: &Path, text: &str) -> Result<()> {
 
 /// Shows the configuration with all mistakes in it.
 pub fn check(args: &ConfigCheck, output: &Output) -> Result<Outcome<'static>> {
-    let named = args.config.as_deref().map(Path::new);
+    let named = args.configured.file.config.as_deref().map(Path::new);
     let (config, mut mistakes) = Config::read(named, &ProcessEnv)?;
-    let names: Vec<String> = match &args.job {
+    let names: Vec<String> = match &args.configured.job {
         Some(name) => vec![config.job(Some(name))?.name().to_owned()],
         None => config.jobs().into_iter().map(str::to_owned).collect(),
     };
@@ -181,7 +162,7 @@ pub fn check(args: &ConfigCheck, output: &Output) -> Result<Outcome<'static>> {
         }
         jobs.push((name, job.effective()));
     }
-    if args.json {
+    if args.answer.json {
         let values = |it: &pgstow::config::Effective| json!({ "key": it.key, "value": it.value, "origin": it.origin.to_string() });
         let all = json!({
             "file": config.path().map(|path| path.display().to_string()),

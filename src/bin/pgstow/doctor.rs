@@ -29,7 +29,7 @@ pub async fn doctor(
     let (configuration, job) = configured(&args);
     let mut printed = Ok(());
     let mut tell = |check: &Check| {
-        if !args.json && printed.is_ok() {
+        if !args.answer.json && printed.is_ok() {
             printed = output::print(&harmless(&check.to_string()));
         }
     };
@@ -49,7 +49,7 @@ pub async fn doctor(
     };
     printed?;
     let is_well = report.is_well() && !(args.strict && report.count(Verdict::Warning) > 0);
-    if args.json {
+    if args.answer.json {
         print_json(&json!({
             "well": is_well,
             "passed": report.count(Verdict::Passed),
@@ -76,14 +76,14 @@ pub async fn doctor(
 /// The configuration, judged; and the job, if there is one to speak of.
 fn configured(args: &args::Doctor) -> (Check, Option<Job>) {
     let name = Subject::Configuration.name();
-    let path = args.place.config.as_deref().map(Path::new);
+    let path = args.place.configured.file.config.as_deref().map(Path::new);
     let (config, mistakes) = match Config::read(path, &ProcessEnv) {
         Ok(read) => read,
         Err(error) => return (Check::failed(name, &error), None),
     };
-    let job = config.job(args.place.job.as_deref());
+    let job = config.job(args.place.configured.job.as_deref());
     let job = job.and_then(|mut job| {
-        if let Some(location) = &args.place.store {
+        if let Some(location) = &args.place.store.location {
             job.set("store.location", location)?;
         }
         Ok(job)
@@ -115,7 +115,7 @@ fn configured(args: &args::Doctor) -> (Check, Option<Job>) {
 
 fn patient(args: &args::Doctor, configuration: Check, job: &Job) -> Patient {
     let source = ConfigSource {
-        dbname: args.dbname.clone(),
+        dbname: args.database.option.dbname.clone(),
         ..ConfigSource::default()
     };
     let checks = job.checks();

@@ -9,7 +9,7 @@ use super::args;
 /// For whom a dump is encrypted, if it is.
 pub fn recipients(args: &args::Encrypt) -> Result<Option<Recipients>> {
     let mut keys = Vec::new();
-    for text in &args.encrypt_to {
+    for text in &args.to.encrypt_to {
         keys.push(Recipient::parse(text).context_with(|| "--encrypt-to")?);
     }
     for path in &args.recipients_file {

@@ -46,6 +46,11 @@ struct Active {
 }
 
 impl Progress {
+    /// As what the library tells it to.
+    pub fn observer(self: &Arc<Self>) -> Arc<dyn Observer> {
+        Arc::clone(self) as Arc<dyn Observer>
+    }
+
     /// Begins to show what an operation does.
     pub fn new(output: Output) -> Arc<Self> {
         let now = Instant::now();

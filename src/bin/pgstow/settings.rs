@@ -7,7 +7,7 @@ use pgstow::EntryFilter;
 use pgstow::archive::{Section, Sections};
 use pgstow::catalog::Selection;
 use pgstow::config::unit::{bytes, server_duration};
-use pgstow::connect::{Config, ConfigSource, Environment, PasswordPrompt, ProcessEnv};
+use pgstow::connect::{Config, ConfigSource, Environment as _, PasswordPrompt, ProcessEnv};
 use pgstow::encryption::{Keys, Recipients};
 use pgstow::error::{Error, Kind, Result};
 use pgstow::ops::{
@@ -43,13 +43,19 @@ pub enum Volume {
     Verbose,
 }
 
+/// A database, and whether its password is asked for.
+#[derive(Debug)]
+pub struct Connection {
+    pub config: Config,
+    pub password: PasswordPrompt,
+}
+
 /// A dump as it is to be done.
 #[derive(Debug)]
 pub struct Dump {
     /// With --all-databases: patterns of those that are not wanted.
     pub all_databases: Option<Vec<String>>,
-    pub config: Config,
-    pub password: PasswordPrompt,
+    pub connection: Connection,
     pub file: String,
     /// For whom the archive is encrypted.
     pub recipients: Option<Recipients>,
@@ -62,8 +68,7 @@ pub struct Restore {
     /// With --all-databases: patterns of those that are not wanted.
     pub all_databases: Option<Vec<String>>,
     /// None when the plan is made of the archive alone.
-    pub config: Option<Config>,
-    pub password: PasswordPrompt,
+    pub connection: Option<Connection>,
     pub file: String,
     /// Whether only the plan is shown.
     pub dry_run: bool,
@@ -106,9 +111,8 @@ pub enum Consent {
 /// A copy as it is to be done.
 #[derive(Debug)]
 pub struct Copy {
-    pub source: Config,
-    pub target: Config,
-    pub password: PasswordPrompt,
+    pub source: Connection,
+    pub target: Connection,
     /// Whether only the plan is shown.
     pub dry_run: bool,
     pub options: CopyOptions,
@@ -127,27 +131,20 @@ pub struct Verify {
 #[derive(Debug)]
 pub struct Sql {
     pub archive: String,
-    pub file: String,
+    pub script: String,
     pub keys: Keys,
     pub options: SqlOptions,
 }
 
 impl Dump {
     pub fn new(args: args::Dump) -> Result<Self> {
-        let conn = match (args.conn, args.dbname) {
-            (Some(_), Some(_)) => {
-                return Err(together("CONN", "-d/--dbname"));
-            }
-            (conn, dbname) => conn.or(dbname),
-        };
+        let globals = dump_globals(&args)?;
+        let conn = conn(args.source)?;
         let file = args.file.ok_or_else(|| {
             Error::new(Kind::Usage, "no output file")
                 .with_hint("say where the archive goes: -f FILE, or -f - for standard output")
         })?;
-        let all_databases = args
-            .globals
-            .all_databases
-            .then(|| args.globals.exclude_database.clone());
+        let all_databases = args.all.all_databases.then_some(args.all.exclude_database);
         let recipients = keys::recipients(&args.encrypt)?;
         if all_databases.is_some() {
             local_directory(&file)?;
@@ -158,7 +155,7 @@ impl Dump {
                 return Err(together("--all-databases", "-f -")
                     .with_hint("the archives go into a directory: -f DIRECTORY"));
             }
-            if args.snapshot.snapshot.is_some() {
+            if args.reading.snapshot.snapshot.is_some() {
                 return Err(together("--all-databases", "--snapshot"));
             }
         }
@@ -166,27 +163,20 @@ impl Dump {
             Some(_) if !names_database() => Some(conn.unwrap_or_else(|| "postgres".to_owned())),
             _ => conn,
         };
-        let mut options = reading(
-            args.what,
-            args.of_database,
-            &args.left_out,
-            args.snapshot,
-            &args.resources,
-        )?;
+        let mut options = reading(args.what, args.reading)?;
         if args.quote_all_identifiers {
             options.quoting = Quoting::Always;
         }
-        options.globals = dump_globals(&args.globals)?;
-        options.compression = args.compress.parse()?;
-        options.copy_format = args.copy_format.parse()?;
+        options.globals = globals;
+        if let Some(compression) = args.compress.compress {
+            options.compression = compression.parse()?;
+        }
         options.role = args.server.role.clone();
         options.validate()?;
-        let password = password(&args.server)?;
-        let config = config(conn, args.server, password, &ProcessEnv)?;
+        let connection = connection(&source(conn, args.server)?)?;
         Ok(Self {
             all_databases,
-            config,
-            password,
+            connection,
             file,
             recipients,
             options,
@@ -199,7 +189,7 @@ impl Restore {
         if args.exit_on_error && args.into.go_on {
             return Err(together("-e/--exit-on-error", "--continue"));
         }
-        if args.target_version.is_some() && args.dbname.is_some() && args.dry_run {
+        if args.target_version.is_some() && args.target.option.dbname.is_some() && args.dry_run {
             return Err(together("--target-version", "-d/--dbname")
                 .with_hint("the target is asked for its version"));
         }
@@ -211,46 +201,37 @@ impl Restore {
             .with_hint("a restore asks its server"));
         }
         let all_databases = all_databases(&args)?;
-        let create = args.create || args.create_as.is_some();
         let consent = consent(&args.care)?;
         let swap = swap(&mut args)?;
-        let filled = filling(
-            &args.what,
-            &args.left_out,
-            args.into,
-            &args.resources,
-            create,
-        )?;
+        let filled = filling(&args.what, args.into, &args.resources)?;
         let options = RestoreOptions {
             target_version: args.target_version.as_deref().map(version).transpose()?,
-            create_as: args.create_as,
-            globals: which_globals(args.globals.globals, args.globals.globals_only)?,
+            globals: which_globals(&args.whole_server)?,
             role: args.server.role.clone(),
-            extension_versions: args.extension_versions,
-            load_via_partition_root: args.load_via_partition_root,
+            extension_versions: args.as_there.extension_versions,
+            load_via_partition_root: args.as_there.load_via_partition_root,
             resume: args.resume,
-            filter: filter(args.what, args.pick, &args.file)?,
+            filter: filter(args.what.names, args.pick, &args.archive.file)?,
             ..filled
         };
         options.validate()?;
         if let Some(swap) = &swap {
             swap.options(&options).validate()?;
         }
-        let password = password(&args.server)?;
-        let config = if args.dry_run && args.dbname.is_none() {
+        let conn = args.target.option.dbname;
+        let connection = if args.dry_run && conn.is_none() {
             None
         } else {
-            if args.dbname.is_none() && !names_database() {
+            if conn.is_none() && !names_database() {
                 return Err(Error::new(Kind::Usage, "no target database")
                     .with_hint("say where to restore to: -d CONN"));
             }
-            Some(config(args.dbname, args.server, password, &ProcessEnv)?)
+            Some(connection(&source(conn, args.server)?)?)
         };
         Ok(Self {
             all_databases,
-            config,
-            password,
-            file: args.file,
+            connection,
+            file: args.archive.file,
             dry_run: args.dry_run,
             keys: keys::keys(&args.decrypt)?,
             options,
@@ -272,15 +253,15 @@ fn swap(args: &mut args::Restore) -> Result<Option<Swap>> {
             None => Ok(None),
         };
     }
-    if args.globals.all_databases {
+    if args.all.all_databases {
         return Err(together("--swap", "--all-databases"));
     }
-    if args.create || args.create_as.is_some() {
+    if creates(&args.into) {
         return Err(together("--swap", "-C/--create").with_hint(
             "--swap takes the place of a database that is there; --create makes one that is not",
         ));
     }
-    if args.dbname.is_none() && args.dry_run {
+    if args.target.option.dbname.is_none() && args.dry_run {
         return Err(Error::new(Kind::Usage, "no target database")
             .with_hint("say which database is to be replaced: -d CONN"));
     }
@@ -307,37 +288,23 @@ fn consent(care: &args::Care) -> Result<Consent> {
 
 impl Copy {
     pub fn new(args: args::Copy) -> Result<Self> {
-        let password = asking(args.no_password, args.password)?;
-        let create = args.create || args.create_as.is_some();
-        let filled = filling(
-            &args.what,
-            &args.left_out,
-            args.into,
-            &args.resources,
-            create,
-        )?;
-        let globals = which_globals(args.globals, args.globals_only)?;
-        let sequence_data = args.of_database.sequence_data;
-        let mut read = reading(
-            args.what,
-            args.of_database,
-            &args.left_out,
-            args.snapshot,
-            &args.resources,
-        )?;
-        read.copy_format = args.copy_format.parse()?;
-        read.role = args.source_role;
-        read.globals = GlobalsOptions {
-            which: globals,
-            role_passwords: !args.no_role_passwords,
-            ..GlobalsOptions::default()
-        };
-        if args.no_role_passwords && globals == Globals::No {
+        let filled = filling(&args.what, args.into, &args.reading.resources)?;
+        let globals = which_globals(&args.whole_server)?;
+        let role_passwords = !args.role_passwords.no_role_passwords;
+        if !role_passwords && globals == Globals::No {
             return Err(Error::new(
                 Kind::Usage,
                 "option --no-role-passwords requires --globals or --globals-only",
             ));
         }
+        let sequence_data = args.reading.sequence_data;
+        let mut read = reading(args.what, args.reading)?;
+        read.role = args.source_role;
+        read.globals = GlobalsOptions {
+            which: globals,
+            role_passwords,
+            ..GlobalsOptions::default()
+        };
         // The one session that loads can take no more than one that reads gives.
         read.jobs = filled.jobs;
         let options = CopyOptions {
@@ -348,7 +315,6 @@ impl Copy {
                     Content::StatisticsOnly if sequence_data => Content::DataOnly,
                     content => content,
                 },
-                create_as: args.create_as,
                 globals,
                 role: args.target_role,
                 ..filled
@@ -361,11 +327,17 @@ impl Copy {
             },
         };
         options.validate()?;
-        let resolve = |conn| config(Some(conn), args::Server::default(), password, &ProcessEnv);
+        let password = asking(&args.ask)?;
+        let resolve = |conn| {
+            connection(&ConfigSource {
+                dbname: Some(conn),
+                password,
+                ..ConfigSource::default()
+            })
+        };
         Ok(Self {
             source: resolve(args.source)?,
             target: resolve(args.target)?,
-            password,
             dry_run: args.dry_run,
             options,
         })
@@ -374,16 +346,15 @@ impl Copy {
 
 impl Verify {
     pub fn new(args: args::Verify) -> Result<Self> {
-        let password = password(&args.server)?;
         let server = &args.server;
         if args.against.is_none() {
             let given = [
                 ("-h/--host", server.host.is_some()),
                 ("-p/--port", server.port.is_some()),
                 ("-U/--username", server.username.is_some()),
-                ("-W/--password", server.password),
+                ("-W/--password", server.ask.password),
                 ("--role", server.role.is_some()),
-                ("-j/--jobs", args.jobs.is_some()),
+                ("-j/--jobs", args.sessions.jobs.is_some()),
             ];
             if let Some((name, _)) = given.into_iter().find(|(_, given)| *given) {
                 return Err(Error::new(
@@ -391,26 +362,27 @@ impl Verify {
                     format!("option {name} requires option --against"),
                 ));
             }
-        } else if args.file == "-" {
+        } else if args.archive.file == "-" {
             return Err(Error::new(
                 Kind::Usage,
                 "option --against needs an archive in a file, not from standard input",
             ));
         }
         let role = server.role.clone();
-        let against = args
-            .against
-            .map(|conn| config(Some(conn), args.server, password, &ProcessEnv))
-            .transpose()?;
+        let source = source(args.against, args.server)?;
+        let against = match source.dbname {
+            Some(_) => Some(connection(&source)?.config),
+            None => None,
+        };
         let options = VerifyOptions {
             against,
-            jobs: jobs(args.jobs.as_deref())?,
+            jobs: jobs(&args.sessions)?,
             role,
         };
         options.validate()?;
         Ok(Self {
-            file: args.file,
-            password,
+            file: args.archive.file,
+            password: source.password,
             keys: keys::keys(&args.decrypt)?,
             options,
         })
@@ -432,35 +404,36 @@ fn local_directory(file: &str) -> Result<()> {
 pub fn list(args: args::List) -> Result<(String, Keys, ListOptions)> {
     let keys = keys::keys(&args.decrypt)?;
     let mut options = ListOptions::default();
-    options.content = content(&args.what)?;
-    options.sections = sections(&args.what)?;
+    options.content = content(&args.what.parts)?;
+    options.sections = sections(&args.what.parts)?;
     options.leave_out = LeaveOut {
-        statistics: !statistics(&args.what, true)?,
-        ..leave_out(&args.what, &args.left_out)
+        statistics: !statistics(&args.what.parts, true)?,
+        ..leave_out(&args.what.left_out)
     };
-    options.filter = filter(args.what, args.pick, &args.file)?;
-    Ok((args.file, keys, options))
+    let file = args.archive.file;
+    options.filter = filter(args.what.names, args.pick, &file)?;
+    Ok((file, keys, options))
 }
 
 impl Sql {
     pub fn new(args: args::Sql) -> Result<Self> {
         let options = SqlOptions {
-            content: content(&args.what)?,
-            sections: sections(&args.what)?,
-            clean: args.clean,
-            if_exists: args.if_exists,
-            leave_out: leave_out(&args.what, &args.left_out),
+            content: content(&args.what.parts)?,
+            sections: sections(&args.what.parts)?,
+            clean: args.clean.clean,
+            if_exists: args.clean.if_exists,
+            leave_out: leave_out(&args.what.left_out),
             target_version: args.target_version.as_deref().map(version).transpose()?,
-            skip_impossible: args.skip_impossible,
+            skip_impossible: args.impossible.skip_impossible,
             role: args.role,
             restrict: !args.no_restrict,
-            statistics: statistics(&args.what, false)?,
-            filter: filter(args.what, args.pick, &args.archive)?,
+            statistics: statistics(&args.what.parts, false)?,
+            filter: filter(args.what.names, args.pick, &args.archive.file)?,
         };
         options.validate()?;
         Ok(Self {
-            archive: args.archive,
-            file: args.file,
+            archive: args.archive.file,
+            script: args.script,
             keys: keys::keys(&args.decrypt)?,
             options,
         })
@@ -468,13 +441,8 @@ impl Sql {
 }
 
 /// What is read of a database, and how.
-fn reading(
-    what: args::What,
-    of: args::OfDatabase,
-    left_out: &args::LeftOut,
-    snapshot: args::Snapshot,
-    resources: &args::Resources,
-) -> Result<DumpOptions> {
+fn reading(what: args::What, of: args::Reading) -> Result<DumpOptions> {
+    let (names, parts, snapshot) = (what.names, what.parts, of.snapshot);
     let large_objects = match (of.large_objects, of.no_large_objects) {
         (true, true) => {
             return Err(together("-b/--large-objects", "-B/--no-large-objects"));
@@ -491,66 +459,73 @@ fn reading(
         (false, Some(id)) => SnapshotMode::Exported(id),
         (false, None) => SnapshotMode::RepeatableRead,
     };
-    let neither = what.no_data && what.no_schema;
+    let neither = parts.no_data && parts.no_schema;
     let content = if neither && of.sequence_data {
         Content::StatisticsOnly
     } else {
-        content(&what)?
+        content(&parts)?
     };
     if content == Content::SchemaOnly && large_objects == Some(true) {
         return Err(together("-s/--schema-only", "-b/--large-objects"));
     }
     let mut options = DumpOptions::default();
-    options.sections = sections(&what)?;
+    options.sections = sections(&parts)?;
     options.leave_out = LeaveOut {
-        statistics: !statistics(&what, true)?,
+        statistics: !statistics(&parts, true)?,
         toast_compression: of.no_toast_compression,
-        ..leave_out(&what, left_out)
+        ..leave_out(&what.left_out)
     };
-    options.extension_versions = of.extension_versions;
+    options.extension_versions = of.as_there.extension_versions;
     options.selection = Selection {
         extensions: of.extension,
-        exclude_extensions: of.exclude_extension,
-        schemas: what.schema,
-        exclude_schemas: what.exclude_schema,
-        tables: what.table,
-        tables_and_children: of.table_and_children,
-        exclude_tables: what.exclude_table,
-        exclude_tables_and_children: of.exclude_table_and_children,
-        exclude_table_data: what.exclude_table_data,
-        exclude_table_data_and_children: of.exclude_table_data_and_children,
+        exclude_extensions: names.exclude_extension,
+        schemas: names.schema,
+        exclude_schemas: names.excluded.exclude_schema,
+        tables: names.table,
+        tables_and_children: names.table_and_children,
+        exclude_tables: names.excluded.exclude_table,
+        exclude_tables_and_children: names.exclude_table_and_children,
+        exclude_table_data: names.excluded.exclude_table_data,
+        exclude_table_data_and_children: names.exclude_table_data_and_children,
         content,
         foreign_data: of.include_foreign_data,
         large_objects,
         sequence_data: of.sequence_data,
         no_unlogged_table_data: of.no_unlogged_table_data,
-        load_via_partition_root: of.load_via_partition_root,
-        strict_names: what.strict_names,
+        load_via_partition_root: of.as_there.load_via_partition_root,
+        strict_names: names.strict_names,
     };
-    for file in &of.filter {
+    for file in &names.filter {
         let (rules, source) = rules(file)?;
         options.selection.add(rules, &source)?;
     }
     options.enable_row_security = of.enable_row_security;
-    options.jobs = jobs(resources.jobs.as_deref())?;
-    options.memory_bytes = bytes(&resources.memory)?;
+    options.jobs = jobs(&of.resources.sessions)?;
+    if let Some(size) = &of.resources.memory {
+        options.memory_bytes = bytes(size)?;
+    }
+    if let Some(format) = &of.format.copy_format {
+        options.copy_format = format.parse()?;
+    }
     options.snapshot = mode;
-    options.lock_wait_timeout = snapshot
-        .lock_wait_timeout
-        .as_deref()
-        .map(server_duration)
-        .transpose()?;
+    let patience = snapshot.locks.lock_wait_timeout;
+    options.lock_wait_timeout = patience.as_deref().map(server_duration).transpose()?;
     Ok(options)
+}
+
+/// Whether the database is made first.
+fn creates(into: &args::Into) -> bool {
+    into.create || into.create_as.is_some()
 }
 
 /// How a target is filled; which entries, is left open.
 fn filling(
     what: &args::What,
-    left_out: &args::LeftOut,
     into: args::Into,
     resources: &args::Resources,
-    create: bool,
 ) -> Result<RestoreOptions> {
+    let create = creates(&into);
+    let default = RestoreOptions::default();
     if into.single_transaction && into.go_on {
         return Err(together("-1/--single-transaction", "--continue"));
     }
@@ -558,22 +533,26 @@ fn filling(
         return Err(together("-1/--single-transaction", "-C/--create"));
     }
     Ok(RestoreOptions {
-        content: content(what)?,
-        sections: sections(what)?,
+        content: content(&what.parts)?,
+        sections: sections(&what.parts)?,
         leave_out: LeaveOut {
-            statistics: !statistics(what, true)?,
-            ..leave_out(what, left_out)
+            statistics: !statistics(&what.parts, true)?,
+            ..leave_out(&what.left_out)
         },
-        no_owner: what.no_owner,
-        no_privileges: what.no_privileges,
-        jobs: match resources.jobs.as_deref() {
+        no_owner: what.left_out.no_owner,
+        no_privileges: what.left_out.no_privileges,
+        jobs: match &resources.sessions.jobs {
             None if into.single_transaction => 1,
-            given => jobs(given)?,
+            _ => jobs(&resources.sessions)?,
         },
-        memory_bytes: bytes(&resources.memory)?,
+        memory_bytes: match &resources.memory {
+            Some(size) => bytes(size)?,
+            None => default.memory_bytes,
+        },
         create,
-        clean: into.clean,
-        if_exists: into.if_exists,
+        create_as: into.create_as,
+        clean: into.clean.clean,
+        if_exists: into.clean.if_exists,
         force_drop: into.force,
         target: if into.allow_non_empty {
             TargetState::Any
@@ -594,18 +573,18 @@ fn filling(
         } else {
             OnError::Exit
         },
-        skip_impossible: into.skip_impossible,
+        skip_impossible: into.impossible.skip_impossible,
         no_journal: into.no_journal,
         reconnect_timeout: match &into.reconnect_timeout {
             Some(text) => server_duration(text)?,
-            None => RestoreOptions::default().reconnect_timeout,
+            None => default.reconnect_timeout,
         },
-        ..RestoreOptions::default()
+        ..default
     })
 }
 
-fn which_globals(with: bool, alone: bool) -> Result<Globals> {
-    match (with, alone) {
+fn which_globals(whole: &args::WholeServer) -> Result<Globals> {
+    match (whole.globals, whole.globals_only) {
         (true, true) => Err(together("--globals", "-g/--globals-only")),
         (true, false) => Ok(Globals::With),
         (false, true) => Ok(Globals::Alone),
@@ -619,41 +598,46 @@ fn names_database() -> bool {
     named("PGDATABASE") || named("PGSERVICE")
 }
 
+/// Refuses patterns of databases where one alone is meant.
+fn refuse_exclude_database(all: &args::AllDatabases) -> Result<()> {
+    if all.exclude_database.is_empty() || all.all_databases {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Usage,
+        "option --exclude-database requires option --all-databases",
+    ))
+}
+
 /// With --all-databases: patterns of databases that a restore leaves out.
 fn all_databases(args: &args::Restore) -> Result<Option<Vec<String>>> {
-    let globals = &args.globals;
-    if !globals.all_databases {
-        if globals.exclude_database.is_empty() {
-            return Ok(None);
-        }
-        return Err(Error::new(
-            Kind::Usage,
-            "option --exclude-database requires option --all-databases",
-        ));
+    refuse_exclude_database(&args.all)?;
+    if !args.all.all_databases {
+        return Ok(None);
     }
-    let what = &args.what;
-    let selects = !what.schema.is_empty() || !what.table.is_empty();
+    let (names, parts) = (&args.what.names, &args.what.parts);
+    let selects = !names.schema.is_empty() || !names.table.is_empty();
     let contradicting = [
-        (globals.globals_only, "-g/--globals-only"),
-        (args.create_as.is_some(), "--create-as"),
+        (args.whole_server.globals_only, "-g/--globals-only"),
+        (args.into.create_as.is_some(), "--create-as"),
         (args.into.single_transaction, "-1/--single-transaction"),
         (args.dry_run, "--dry-run"),
         (args.into.force, "--force"),
         (args.resume, "--resume"),
         (selects, "-n and -t"),
-        (what.data_only, "-a/--data-only"),
-        (!what.section.is_empty(), "--section"),
+        (parts.data_only, "-a/--data-only"),
+        (!parts.section.is_empty(), "--section"),
     ];
     match contradicting.into_iter().find(|(given, _)| *given) {
         Some((_, name)) => Err(together("--all-databases", name)),
-        None => Ok(Some(globals.exclude_database.clone())),
+        None => Ok(Some(args.all.exclude_database.clone())),
     }
 }
 
 /// What of the whole server a dump takes.
-fn dump_globals(args: &args::DumpGlobals) -> Result<GlobalsOptions> {
+fn dump_globals(args: &args::Dump) -> Result<GlobalsOptions> {
     let alone = [
-        (args.globals_only, "-g/--globals-only"),
+        (args.whole_server.globals_only, "-g/--globals-only"),
         (args.roles_only, "--roles-only"),
         (args.tablespaces_only, "--tablespaces-only"),
     ];
@@ -664,21 +648,18 @@ fn dump_globals(args: &args::DumpGlobals) -> Result<GlobalsOptions> {
     if let [one, other, ..] = given.as_slice() {
         return Err(together(one, other));
     }
-    if let (Some(one), true) = (given.first(), args.all_databases) {
+    let all = args.all.all_databases;
+    if let (Some(one), true) = (given.first(), all) {
         return Err(together(one, "--all-databases"));
     }
-    if !args.exclude_database.is_empty() && !args.all_databases {
-        return Err(Error::new(
-            Kind::Usage,
-            "option --exclude-database requires option --all-databases",
-        ));
-    }
-    let which = match (given.is_empty(), args.globals || args.all_databases) {
+    refuse_exclude_database(&args.all)?;
+    let no_role_passwords = args.role_passwords.no_role_passwords;
+    let which = match (given.is_empty(), args.whole_server.globals || all) {
         (false, _) => Globals::Alone,
         (true, true) => Globals::With,
         (true, false) => Globals::No,
     };
-    if args.no_role_passwords && (which == Globals::No || args.tablespaces_only) {
+    if no_role_passwords && (which == Globals::No || args.tablespaces_only) {
         return Err(Error::new(
             Kind::Usage,
             "option --no-role-passwords requires that roles are dumped: --globals, \
@@ -689,7 +670,7 @@ fn dump_globals(args: &args::DumpGlobals) -> Result<GlobalsOptions> {
         which,
         roles: !args.tablespaces_only,
         tablespaces: !args.roles_only,
-        role_passwords: !args.no_role_passwords,
+        role_passwords: !no_role_passwords,
     })
 }
 
@@ -718,31 +699,35 @@ pub fn together(one: &str, other: &str) -> Error {
     )
 }
 
-fn config(
-    conn: Option<String>,
-    server: args::Server,
-    password: PasswordPrompt,
-    environment: &dyn Environment,
-) -> Result<Config> {
-    Config::resolve(
-        &ConfigSource {
-            conninfo: None,
-            host: server.host,
-            port: server.port,
-            user: server.username,
-            dbname: conn,
-            password,
-        },
-        environment,
-    )
+/// The database that is said as an argument or an option.
+pub fn conn(source: args::Source) -> Result<Option<String>> {
+    match (source.conn, source.database.dbname) {
+        (Some(_), Some(_)) => Err(together("CONN", "-d/--dbname")),
+        (conn, dbname) => Ok(conn.or(dbname)),
+    }
 }
 
-pub fn password(server: &args::Server) -> Result<PasswordPrompt> {
-    asking(server.no_password, server.password)
+/// What the command line says of a connection.
+pub fn source(conn: Option<String>, server: args::Server) -> Result<ConfigSource> {
+    Ok(ConfigSource {
+        conninfo: None,
+        host: server.host,
+        port: server.port,
+        user: server.username,
+        dbname: conn,
+        password: asking(&server.ask)?,
+    })
 }
 
-fn asking(never: bool, at_once: bool) -> Result<PasswordPrompt> {
-    match (never, at_once) {
+fn connection(source: &ConfigSource) -> Result<Connection> {
+    Ok(Connection {
+        config: Config::resolve(source, &ProcessEnv)?,
+        password: source.password,
+    })
+}
+
+fn asking(ask: &args::Ask) -> Result<PasswordPrompt> {
+    match (ask.no_password, ask.password) {
         (true, true) => Err(together("-w/--no-password", "-W/--password")),
         (true, false) => Ok(PasswordPrompt::Never),
         (false, true) => Ok(PasswordPrompt::Force),
@@ -750,49 +735,50 @@ fn asking(never: bool, at_once: bool) -> Result<PasswordPrompt> {
     }
 }
 
-fn content(what: &args::What) -> Result<Content> {
+fn content(parts: &args::Parts) -> Result<Content> {
     let options = [
-        ("-s/--schema-only", what.schema_only),
-        ("-a/--data-only", what.data_only),
-        ("--no-data", what.no_data),
-        ("--no-schema", what.no_schema),
-        ("--statistics-only", what.statistics_only),
+        ("-s/--schema-only", parts.schema_only),
+        ("-a/--data-only", parts.data_only),
+        ("--no-data", parts.no_data),
+        ("--no-schema", parts.no_schema),
+        ("--statistics-only", parts.statistics_only),
     ];
     for (one, other) in [(0, 1), (1, 2), (0, 3), (0, 4), (1, 4)] {
         if options[one].1 && options[other].1 {
             return Err(together(options[one].0, options[other].0));
         }
     }
-    if what.statistics_only {
+    if parts.statistics_only {
         return Ok(Content::StatisticsOnly);
     }
-    let schema = !what.data_only && !what.no_schema;
-    let data = !what.schema_only && !what.no_data;
+    let schema = !parts.data_only && !parts.no_schema;
+    let data = !parts.schema_only && !parts.no_data;
     Ok(match (schema, data) {
         (true, false) => Content::SchemaOnly,
         (false, true) => Content::DataOnly,
         (true, true) => Content::All,
-        (false, false) if what.statistics => Content::StatisticsOnly,
+        (false, false) if parts.statistics => Content::StatisticsOnly,
         (false, false) => return Err(together("--no-data", "--no-schema")),
     })
 }
 
 /// Whether planner statistics are wanted: said outright, or `usual` with schema and data.
-fn statistics(what: &args::What, usual: bool) -> Result<bool> {
-    match (what.statistics, what.no_statistics, what.statistics_only) {
+fn statistics(parts: &args::Parts, usual: bool) -> Result<bool> {
+    match (parts.statistics, parts.no_statistics, parts.statistics_only) {
         (true, true, _) => Err(together("--statistics", "--no-statistics")),
         (_, true, true) => Err(together("--no-statistics", "--statistics-only")),
         (true, _, _) | (_, _, true) => Ok(true),
         (_, true, _) => Ok(false),
-        (false, false, false) => Ok(usual && matches!(content(what), Ok(Content::All))),
+        (false, false, false) => Ok(usual && matches!(content(parts), Ok(Content::All))),
     }
 }
 
-fn sections(what: &args::What) -> Result<Sections> {
-    if what.section.is_empty() {
+fn sections(parts: &args::Parts) -> Result<Sections> {
+    if parts.section.is_empty() {
         return Ok(Sections::ALL);
     }
-    what.section
+    parts
+        .section
         .iter()
         .try_fold(Sections::NONE, |sections, name| {
             let section = match name.as_str() {
@@ -810,18 +796,18 @@ fn sections(what: &args::What) -> Result<Sections> {
         })
 }
 
-fn filter(what: args::What, pick: args::Pick, archive: &str) -> Result<EntryFilter> {
+fn filter(names: args::Names, pick: args::Pick, archive: &str) -> Result<EntryFilter> {
     let mut filter = EntryFilter {
-        schemas: what.schema,
-        exclude_schemas: what.exclude_schema,
-        tables: what.table,
-        tables_and_children: pick.table_and_children,
-        exclude_tables: what.exclude_table,
-        exclude_tables_and_children: pick.exclude_table_and_children,
-        exclude_table_data: what.exclude_table_data,
-        exclude_table_data_and_children: pick.exclude_table_data_and_children,
+        schemas: names.schema,
+        exclude_schemas: names.excluded.exclude_schema,
+        tables: names.table,
+        tables_and_children: names.table_and_children,
+        exclude_tables: names.excluded.exclude_table,
+        exclude_tables_and_children: names.exclude_table_and_children,
+        exclude_table_data: names.excluded.exclude_table_data,
+        exclude_table_data_and_children: names.exclude_table_data_and_children,
         extensions: pick.extension,
-        exclude_extensions: pick.exclude_extension,
+        exclude_extensions: names.exclude_extension,
         indexes: pick.index,
         functions: pick.function,
         triggers: pick.trigger,
@@ -831,9 +817,9 @@ fn filter(what: args::What, pick: args::Pick, archive: &str) -> Result<EntryFilt
         } else {
             Needs::PulledIn
         },
-        strict_names: what.strict_names,
+        strict_names: names.strict_names,
     };
-    let lists = pick.filter.iter().chain(&pick.use_list);
+    let lists = names.filter.iter().chain(&pick.use_list);
     let from_stdin = lists.filter(|file| *file == "-").count();
     if from_stdin + usize::from(archive == "-") > 1 {
         return Err(Error::new(
@@ -841,7 +827,7 @@ fn filter(what: args::What, pick: args::Pick, archive: &str) -> Result<EntryFilt
             "only one of the archive, --filter and -L/--use-list can come from standard input",
         ));
     }
-    for file in &pick.filter {
+    for file in &names.filter {
         let (rules, source) = rules(file)?;
         filter.add(rules, &source)?;
     }
@@ -881,10 +867,10 @@ fn transaction_size(text: &str) -> Result<usize> {
     })
 }
 
-fn leave_out(what: &args::What, left_out: &args::LeftOut) -> LeaveOut {
+fn leave_out(left_out: &args::LeftOut) -> LeaveOut {
     LeaveOut {
-        owners: what.no_owner,
-        privileges: what.no_privileges,
+        owners: left_out.no_owner,
+        privileges: left_out.no_privileges,
         comments: left_out.no_comments,
         security_labels: left_out.no_security_labels,
         policies: left_out.no_policies,
@@ -896,8 +882,8 @@ fn leave_out(what: &args::What, left_out: &args::LeftOut) -> LeaveOut {
     }
 }
 
-fn jobs(text: Option<&str>) -> Result<usize> {
-    let Some(text) = text else {
+fn jobs(sessions: &args::Jobs) -> Result<usize> {
+    let Some(text) = &sessions.jobs else {
         return Ok(default_jobs());
     };
     text.parse()
@@ -929,18 +915,18 @@ mod tests {
 
     #[test]
     fn section_names() {
-        let what = |names: &[&str]| args::What {
+        let parts = |names: &[&str]| args::Parts {
             section: names.iter().map(|&name| name.to_owned()).collect(),
-            ..args::What::default()
+            ..args::Parts::default()
         };
-        assert_eq!(sections(&what(&[])).unwrap(), Sections::ALL);
+        assert_eq!(sections(&parts(&[])).unwrap(), Sections::ALL);
         assert_eq!(
-            sections(&what(&["data", "pre-data"])).unwrap(),
+            sections(&parts(&["data", "pre-data"])).unwrap(),
             Sections {
                 post_data: false,
                 ..Sections::ALL
             }
         );
-        assert!(sections(&what(&["middle"])).is_err());
+        assert!(sections(&parts(&["middle"])).is_err());
     }
 }

@@ -11,8 +11,8 @@ use pgstow::ops::after::{Metered, Mirrored, Notices};
 use pgstow::ops::repository::Aftermath;
 use pgstow::repository::Repository;
 
-use super::args::Watched;
 use super::place;
+use crate::args::Watched;
 use crate::output::Output;
 
 const NOTIFICATION: &str = "notification";

@@ -2,40 +2,10 @@
 
 use clap::{Args as Group, Subcommand};
 
-use crate::args::{Decrypt, Encrypt, Messages, Server};
-
-/// Where the backups are.
-#[derive(Debug, Default, Clone, Group)]
-#[command(next_help_heading = "Repository")]
-pub struct Place {
-    /// Where backups are kept: a directory, s3://bucket/prefix, gs://… or az://…
-    /// [default: store.location, PGSTOW_STORE_LOCATION, AWS_BACKUP_BUCKET]
-    #[arg(long, value_name = "LOCATION", visible_alias = "repository")]
-    pub store: Option<String>,
-    /// The configuration [default: pgstow.toml, where there is one]
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<String>,
-    /// The job of the configuration
-    #[arg(long, value_name = "NAME")]
-    pub job: Option<String>,
-}
-
-/// Who is told of what the repository shows.
-#[derive(Debug, Default, Clone, Group)]
-#[command(next_help_heading = "Monitoring")]
-pub struct Watched {
-    /// Have table database_backups of this database show what the repository shows
-    /// [default: backup.record_to, PGSTOW_BACKUP_RECORD_TO]
-    #[arg(long, value_name = "CONN")]
-    pub record_to: Option<String>,
-    /// The schema of that table [default: backup.record_schema, public]
-    #[arg(long, value_name = "SCHEMA")]
-    pub record_schema: Option<String>,
-    /// Write metrics to this file, for Prometheus
-    /// [default: backup.metrics_file, PGSTOW_BACKUP_METRICS_FILE]
-    #[arg(long, value_name = "FILE")]
-    pub metrics_file: Option<String>,
-}
+use crate::args::{
+    Answer, CONFIGURED_DATABASE, Compress, Decrypt, Encrypt, Excluded, Locks, Messages, Place,
+    Resources, Server, Source, Watched, Which, Why,
+};
 
 /// `pgstow backup`
 #[derive(Debug, Group)]
@@ -45,18 +15,10 @@ Examples:
   pgstow backup -d shop --store /var/backups/shop
   pgstow backup -d shop --store s3://backups/shop --type daily --encrypt-to age1…
   pgstow backup --job shop --verify")]
+#[command(mut_arg("conn", |it| it.help(CONFIGURED_DATABASE)))]
 pub struct Backup {
-    /// Database name, URI or `key=value` string [default: database.url, DATABASE_URL, PG* variables]
-    #[arg(value_name = "CONN")]
-    pub conn: Option<String>,
-    /// The same as CONN
-    #[arg(
-        short = 'd',
-        long = "dbname",
-        value_name = "CONN",
-        help_heading = "Connection"
-    )]
-    pub dbname: Option<String>,
+    #[command(flatten)]
+    pub source: Source,
     #[command(flatten)]
     pub server: Server,
     #[command(flatten)]
@@ -70,44 +32,16 @@ pub struct Backup {
     /// A database with nothing in it is no failure
     #[arg(long, help_heading = "Repository")]
     pub allow_empty: bool,
-    /// Compression: zstd[:1-22], zstd:auto, gzip[:1-9], lz4, none [default: zstd:1]
-    #[arg(
-        short = 'Z',
-        long,
-        value_name = "METHOD[:LEVEL]",
-        help_heading = "Output"
-    )]
-    pub compress: Option<String>,
+    #[command(flatten)]
+    pub compress: Compress,
     #[command(flatten)]
     pub encrypt: Encrypt,
-    /// No schemas that match (patterns as in psql; repeatable)
-    #[arg(
-        short = 'N',
-        long,
-        value_name = "PATTERN",
-        help_heading = "Which objects"
-    )]
-    pub exclude_schema: Vec<String>,
-    /// No tables, views or sequences that match
-    #[arg(
-        short = 'T',
-        long,
-        value_name = "PATTERN",
-        help_heading = "Which objects"
-    )]
-    pub exclude_table: Vec<String>,
-    /// No rows of tables that match
-    #[arg(long, value_name = "PATTERN", help_heading = "Which objects")]
-    pub exclude_table_data: Vec<String>,
-    /// Number of sessions that read rows [default: number of cores, at most 8]
-    #[arg(short = 'j', long, value_name = "N", help_heading = "How")]
-    pub jobs: Option<String>,
-    /// Most memory for rows in flight, such as 512MB [default: 256MB]
-    #[arg(long, value_name = "SIZE", help_heading = "How")]
-    pub memory: Option<String>,
-    /// Give up when a table lock takes longer, such as 5000 (ms), 30s or 2min
-    #[arg(long, value_name = "TIME", help_heading = "How")]
-    pub lock_wait_timeout: Option<String>,
+    #[command(flatten)]
+    pub excluded: Excluded,
+    #[command(flatten)]
+    pub resources: Resources,
+    #[command(flatten)]
+    pub locks: Locks,
     #[command(flatten)]
     pub watched: Watched,
     #[command(flatten)]
@@ -145,22 +79,8 @@ pub struct Backups {
     /// Figures: how many, how large, the last one, success rate, growth
     #[arg(long, help_heading = "Messages")]
     pub stats: bool,
-    /// One JSON object
-    #[arg(long, help_heading = "Messages")]
-    pub json: bool,
-}
-
-/// Which backup.
-#[derive(Debug, Default, Clone, Group)]
-pub struct Which {
-    /// The id of a backup, or `latest`
-    #[arg(value_name = "ID|latest")]
-    pub which: String,
-    /// With latest: of this database
-    #[arg(long, value_name = "NAME", help_heading = "Repository")]
-    pub database: Option<String>,
     #[command(flatten)]
-    pub place: Place,
+    pub answer: Answer,
 }
 
 /// `pgstow show`
@@ -172,9 +92,8 @@ Examples:
 pub struct Show {
     #[command(flatten)]
     pub which: Which,
-    /// One JSON object
-    #[arg(long, help_heading = "Messages")]
-    pub json: bool,
+    #[command(flatten)]
+    pub answer: Answer,
 }
 
 /// `pgstow download`
@@ -209,9 +128,8 @@ pub struct Delete {
     /// Also the last good backup of a database
     #[arg(long, help_heading = "How")]
     pub last: bool,
-    /// Why, for the audit log
-    #[arg(long, value_name = "TEXT", help_heading = "How")]
-    pub reason: Option<String>,
+    #[command(flatten)]
+    pub why: Why,
     #[command(flatten)]
     pub watched: Watched,
     #[command(flatten)]
@@ -244,9 +162,8 @@ Examples:
 pub struct Pin {
     #[command(flatten)]
     pub which: Which,
-    /// Why
-    #[arg(long, value_name = "TEXT", help_heading = "How")]
-    pub reason: Option<String>,
+    #[command(flatten)]
+    pub why: Why,
     #[command(flatten)]
     pub watched: Watched,
     #[command(flatten)]
@@ -279,19 +196,15 @@ pub struct Audit {
     pub what: Option<AuditWhat>,
     #[command(flatten)]
     pub place: Place,
-    /// One JSON object
-    #[arg(long, global = true, help_heading = "Messages")]
-    pub json: bool,
+    #[command(flatten)]
+    pub answer: Answer,
 }
 
 /// What is done with the audit log.
 #[derive(Debug, Subcommand)]
 pub enum AuditWhat {
     /// Check that no record is missing or changed, and say no more
-    Verify {
-        #[command(flatten)]
-        place: Place,
-    },
+    Verify,
 }
 
 /// `pgstow rebuild`

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use indicatif::{HumanBytes, HumanCount};
 use pgstow::archive::Timestamp;
 use pgstow::config::Job;
-use pgstow::connect::{Config, ConfigSource, ProcessEnv};
+use pgstow::connect::{Config, ProcessEnv};
 use pgstow::error::{Error, Kind, Result};
 use pgstow::notify::Work;
 use pgstow::ops::VerifyOptions;
@@ -19,22 +19,19 @@ use pgstow::ops::repository::{
     self as ops, BackupFilter, BackupOptions, BackupVerified, DeleteOptions, EmptyDump, LastGood,
     PruneMode, ReadBack,
 };
-use pgstow::report::Observer;
 use pgstow::repository::{Backup, BackupId, Repository};
 use pgstow::storage::{Overwrite, Store};
 use serde::Serialize;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use crate::args::{Decrypt, Which};
 use crate::commands::{ready, refuse_terminal, summary, tell_encryption, unless};
 use crate::exit::{self, Outcome};
+use crate::keys;
 use crate::output::{self, Output};
 use crate::progress::Progress;
-use crate::{keys, settings};
-
-fn observer(progress: &Arc<Progress>) -> Arc<dyn Observer> {
-    Arc::clone(progress) as Arc<dyn Observer>
-}
+use crate::settings::{self, Connection};
 
 /// One object for programs.
 pub fn print_json(value: &impl Serialize) -> Result<()> {
@@ -44,11 +41,11 @@ pub fn print_json(value: &impl Serialize) -> Result<()> {
 }
 
 /// The backup that is meant, and where it is.
-pub async fn find(which: &args::Which, output: &Output) -> Result<(Repository, Backup, Job)> {
-    let job = place::job(&which.place, output)?;
+pub async fn find(which: &Which, output: &Output) -> Result<(Repository, Backup, Job)> {
+    let job = place::job(&which.kept.place, output)?;
     let repository = place::repository(&job).await?;
     let backup = repository
-        .find(&which.which, which.database.as_deref())
+        .find(&which.id, which.kept.database.as_deref())
         .await?;
     Ok((repository, backup, job))
 }
@@ -68,10 +65,10 @@ async fn prepare(
 ) -> Result<Prepared> {
     let said = [
         ("backup.type", &args.backup_type),
-        ("dump.compress", &args.compress),
-        ("dump.jobs", &args.jobs),
-        ("dump.memory", &args.memory),
-        ("dump.lock_wait_timeout", &args.lock_wait_timeout),
+        ("dump.compress", &args.compress.compress),
+        ("dump.jobs", &args.resources.sessions.jobs),
+        ("dump.memory", &args.resources.memory),
+        ("dump.lock_wait_timeout", &args.locks.lock_wait_timeout),
         ("dump.role", &args.server.role),
     ];
     for (key, value) in said {
@@ -80,10 +77,11 @@ async fn prepare(
         }
     }
     let mut dump = job.dump_options()?;
-    dump.selection.exclude_schemas.extend(args.exclude_schema);
-    dump.selection.exclude_tables.extend(args.exclude_table);
-    let data = &mut dump.selection.exclude_table_data;
-    data.extend(args.exclude_table_data);
+    let (selection, excluded) = (&mut dump.selection, args.excluded);
+    selection.exclude_schemas.extend(excluded.exclude_schema);
+    selection.exclude_tables.extend(excluded.exclude_table);
+    let data = &mut selection.exclude_table_data;
+    data.extend(excluded.exclude_table_data);
     let recipients = match keys::recipients(&args.encrypt)? {
         Some(recipients) => Some(recipients),
         None => job.recipients()?,
@@ -105,23 +103,12 @@ async fn prepare(
         },
     };
     options.validate()?;
-    let conn = match (args.conn, args.dbname) {
-        (Some(_), Some(_)) => {
-            return Err(settings::together("CONN", "-d/--dbname"));
-        }
-        (conn, dbname) => conn.or(dbname),
+    let source = settings::source(settings::conn(args.source)?, args.server)?;
+    let connection = Connection {
+        config: job.database(&source, &ProcessEnv)?,
+        password: source.password,
     };
-    let password = settings::password(&args.server)?;
-    let source = ConfigSource {
-        conninfo: None,
-        host: args.server.host,
-        port: args.server.port,
-        user: args.server.username,
-        dbname: conn,
-        password,
-    };
-    let config = job.database(&source, &ProcessEnv)?;
-    let config = ready(config, password, output, cancel).await?;
+    let config = ready(connection, output, cancel).await?;
     let store = place::store(&job)?;
     Ok(Prepared {
         store,
@@ -146,7 +133,7 @@ pub async fn backup(
         config,
         options,
     } = prepared?;
-    let observer = observer(progress);
+    let observer = progress.observer();
     let report = ops::backup(store, &config, &options, &aftermath, observer, cancel).await?;
     progress.clear();
     output.done("backup", &report, exit::DONE);
@@ -199,7 +186,7 @@ pub async fn backups(
         ops::backups(&repository, &filter).await
     };
     let list = unless(&cancel, listing).await?;
-    if args.json {
+    if args.answer.json {
         print_json(&list)?;
     } else if args.stats {
         output::print(&words::stats(&list.stats))?;
@@ -218,7 +205,7 @@ pub async fn show(
     cancel: CancellationToken,
 ) -> Result<Outcome<'static>> {
     let (_, backup, _) = unless(&cancel, find(&args.which, output)).await?;
-    if args.json {
+    if args.answer.json {
         print_json(&backup)?;
     } else {
         output::print(&words::show(backup))?;
@@ -228,26 +215,26 @@ pub async fn show(
 
 /// `pgstow verify` of a backup.
 pub async fn verify(
-    which: &args::Which,
-    decrypt: &crate::args::Decrypt,
+    which: &Which,
+    decrypt: &Decrypt,
     options: &VerifyOptions,
     output: &Output,
     progress: &Arc<Progress>,
     cancel: CancellationToken,
 ) -> Result<BackupVerified> {
-    let job = place::job(&which.place, output)?;
+    let job = place::job(&which.kept.place, output)?;
     let mut repository = None;
     let verifying = async {
         let opened = unless(&cancel, place::repository(&job)).await?;
         let opened = repository.insert(opened);
-        let finding = opened.find(&which.which, which.database.as_deref());
+        let finding = opened.find(&which.id, which.kept.database.as_deref());
         let backup = unless(&cancel, finding).await?;
         let keys = place::keys(decrypt, &job)?;
-        let (observer, cancel) = (observer(progress), cancel.clone());
+        let (observer, cancel) = (progress.observer(), cancel.clone());
         ops::verify_backup(opened, &backup, options, &keys, observer, cancel).await
     };
     let verified = verifying.await;
-    let database = which.database.as_deref().unwrap_or_default();
+    let database = which.kept.database.as_deref().unwrap_or_default();
     let opened = repository.as_ref();
     after::tell_failure(Work::Verify, database, &verified, &job, opened, output).await;
     if let Some(repository) = opened {
@@ -265,7 +252,7 @@ pub async fn download(
     refuse_terminal(&args.file)?;
     let (repository, backup, _) = unless(&cancel, find(&args.which, output)).await?;
     let sink = unless(&cancel, create_output(&args.file, Overwrite::Replace)).await?;
-    let observer = observer(progress);
+    let observer = progress.observer();
     let report = ops::download(&repository, &backup, sink, observer, cancel).await?;
     progress.clear();
     output.done("download", &report, exit::DONE);
@@ -294,13 +281,13 @@ pub async fn delete(
         } else {
             LastGood::Keep
         },
-        reason: args.reason,
+        reason: args.why.reason,
     };
     let job = after::watched(place::job(&args.place, output)?, &args.watched)?;
     let repository = place::repository(&job).await?;
     let mut deleted = Vec::new();
     for id in &ids {
-        let backup = ops::delete(&repository, id, &options, observer(progress)).await?;
+        let backup = ops::delete(&repository, id, &options, progress.observer()).await?;
         summary(
             output,
             &format!("deleted backup {id} of {}", backup.record.database),
@@ -328,7 +315,7 @@ pub async fn prune(
     let pruning = async {
         let opened = repository.insert(place::repository(&job).await?);
         let now = Timestamp::now();
-        ops::prune(opened, &policy, mode, now, observer(progress)).await
+        ops::prune(opened, &policy, mode, now, progress.observer()).await
     };
     let pruned = pruning.await;
     let opened = repository.as_ref();
@@ -364,7 +351,7 @@ pub async fn pin(
 ) -> Result<Outcome<'static>> {
     let (repository, backup, job) = find(&args.which, output).await?;
     let job = after::watched(job, &args.watched)?;
-    ops::pin(&repository, &backup, args.reason, observer(progress)).await?;
+    ops::pin(&repository, &backup, args.why.reason, progress.observer()).await?;
     let id = &backup.record.id;
     after::show(&job, &repository, output).await;
     output.done("pin", &json!({ "id": id }), exit::DONE);
@@ -379,7 +366,7 @@ pub async fn unpin(
 ) -> Result<Outcome<'static>> {
     let (repository, backup, job) = find(&args.which, output).await?;
     let job = after::watched(job, &args.watched)?;
-    ops::unpin(&repository, &backup, observer(progress)).await?;
+    ops::unpin(&repository, &backup, progress.observer()).await?;
     let id = &backup.record.id;
     after::show(&job, &repository, output).await;
     output.done("unpin", &json!({ "id": id }), exit::DONE);
@@ -392,14 +379,10 @@ pub async fn audit(
     output: &Output,
     cancel: CancellationToken,
 ) -> Result<Outcome<'static>> {
-    let place = match &args.what {
-        Some(args::AuditWhat::Verify { place }) => place,
-        None => &args.place,
-    };
-    let job = place::job(place, output)?;
+    let job = place::job(&args.place, output)?;
     let reading = async { place::repository(&job).await?.audit_log().await };
     let log = unless(&cancel, reading).await?;
-    if args.json {
+    if args.answer.json {
         print_json(&log)?;
     } else if args.what.is_none() {
         output::print(&words::audit(&log))?;
@@ -410,7 +393,7 @@ pub async fn audit(
     if !log.problems.is_empty() {
         return Ok(Outcome::Different);
     }
-    if args.what.is_some() && !args.json {
+    if args.what.is_some() && !args.answer.json {
         let records = log.records.len();
         output.say(&format!(
             "audit log is whole: {records} records, none missing or changed"
@@ -429,7 +412,7 @@ pub async fn rebuild(
     let keys = place::keys(&args.decrypt, &job)?;
     // What was lost may be the mark of the repository, too.
     let repository = Repository::init(place::store(&job)?).await?;
-    let report = ops::rebuild(&repository, &keys, observer(progress), cancel).await?;
+    let report = ops::rebuild(&repository, &keys, progress.observer(), cancel).await?;
     progress.clear();
     let failed = report
         .rebuilt

@@ -10,19 +10,21 @@ use pgstow::error::{Error, Kind, Result};
 use pgstow::repository::{BackupId, Repository};
 use pgstow::storage::{self, Location, Store};
 
-use super::args::{Place, Which};
-use crate::args::Decrypt;
+use crate::args::{Decrypt, Kept, Place};
 use crate::keys;
 use crate::output::Output;
 
 /// The job that the options mean.
 pub fn job(place: &Place, output: &Output) -> Result<Job> {
-    let config = Config::load(place.config.as_deref().map(Path::new), &ProcessEnv)?;
+    let config = Config::load(
+        place.configured.file.config.as_deref().map(Path::new),
+        &ProcessEnv,
+    )?;
     for warning in config.warnings() {
         output.say(&format!("warning: {warning}"));
     }
-    let mut job = config.job(place.job.as_deref())?;
-    if let Some(location) = &place.store {
+    let mut job = config.job(place.configured.job.as_deref())?;
+    if let Some(location) = &place.store.location {
         job.set("store.location", location)?;
     }
     Ok(job)
@@ -56,12 +58,13 @@ pub fn is_backup(text: &str) -> bool {
 }
 
 /// Refuses options that are about a repository where a file is meant.
-pub fn refuse(which: &Which, needed: &str) -> Result<()> {
+pub fn refuse(kept: &Kept, needed: &str) -> Result<()> {
+    let place = &kept.place;
     let given = [
-        ("--store", which.place.store.is_some()),
-        ("--config", which.place.config.is_some()),
-        ("--job", which.place.job.is_some()),
-        ("--database", which.database.is_some()),
+        ("--store", place.store.location.is_some()),
+        ("--config", place.configured.file.config.is_some()),
+        ("--job", place.configured.job.is_some()),
+        ("--database", kept.database.is_some()),
     ];
     match given.into_iter().find(|(_, given)| *given) {
         Some((option, _)) => Err(Error::new(
