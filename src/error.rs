@@ -41,6 +41,30 @@ pub enum Kind {
 /// The result type of the whole library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Why the system refused something, in the words of our messages.
+pub fn system_reason(error: &std::io::Error) -> String {
+    use std::io::ErrorKind;
+    let known = match error.kind() {
+        ErrorKind::NotFound => "no such file or directory",
+        ErrorKind::PermissionDenied => "permission denied",
+        ErrorKind::IsADirectory => "it is a directory",
+        ErrorKind::StorageFull => "no space left on device",
+        ErrorKind::QuotaExceeded => "disk quota exceeded",
+        ErrorKind::FileTooLarge => "file too large",
+        ErrorKind::BrokenPipe => "broken pipe: its reader has gone",
+        ErrorKind::UnexpectedEof => "it has become shorter",
+        ErrorKind::ReadOnlyFilesystem => "read-only file system",
+        _ => {
+            let text = error.to_string();
+            let mut chars = text.chars();
+            return chars.next().map_or_else(String::new, |first| {
+                first.to_lowercase().chain(chars).collect()
+            });
+        }
+    };
+    known.to_owned()
+}
+
 /// An error: its [`Kind`], a chain of contexts, an optional hint and the server's SQLSTATE.
 pub struct Error {
     inner: Box<Inner>,

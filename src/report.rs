@@ -25,6 +25,19 @@ pub enum Level {
     Error,
 }
 
+/// A number of bytes in words, such as `52.3 MiB`.
+pub(crate) fn size_words(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} bytes");
+    }
+    let exponent = (bytes.ilog2() / 10).min(4);
+    let unit = UNITS[exponent as usize - 1];
+    #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
+    let size = bytes as f64 / (1_u64 << (10 * exponent)) as f64;
+    format!("{size:.1} {unit}")
+}
+
 /// One thing that happened. Serialized with a field `event`, in snake case, for `--json`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]

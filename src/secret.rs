@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, system_reason};
 
 /// A text that is shown by nothing: `Debug` hides it, and there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
@@ -67,8 +67,8 @@ impl SecretFrom {
             Self::File(path) => std::fs::read_to_string(path)
                 .map(Secret::new)
                 .map_err(|error| {
-                    Error::new(Kind::Usage, format!("{what}: {}: {error}", path.display()))
-                        .with_source(error)
+                    let why = format!("{what}: {}: {}", path.display(), system_reason(&error));
+                    Error::new(Kind::Usage, why).with_source(error)
                 }),
             Self::Env(name) => std::env::var(name).map(Secret::new).map_err(|_| {
                 Error::new(

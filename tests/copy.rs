@@ -437,6 +437,24 @@ fn a_target_that_fails() {
     assert!(report["failed"].to_string().contains("public.refused"));
 }
 
+/// A way to the server that cuts connections, by their number, each after so many bytes to this side.
+fn cutting(server: &Server, side: Side, faults: &[(usize, u64)]) -> Proxy {
+    let faults = faults.to_vec();
+    let fault = move |after| Fault {
+        side,
+        after,
+        harm: Harm::Cut,
+    };
+    Proxy::builder(server)
+        .faults(move |number| {
+            let of = faults
+                .iter()
+                .filter(|(connection, _)| *connection == number);
+            of.map(|(_, after)| fault(*after)).collect()
+        })
+        .start()
+}
+
 /// Both sessions that load are cut in the middle of their rows; others go on for them.
 #[test]
 fn sessions_of_the_target_that_are_lost() {
@@ -444,19 +462,8 @@ fn sessions_of_the_target_that_are_lost() {
     let source = server.create_db("cut");
     source.load_long_tables(20);
     let target = server.create_db("cut");
-    let fault = |after| Fault {
-        side: Side::ToServer,
-        after,
-        harm: Harm::Cut,
-    };
-    let proxy = Proxy::builder(&server)
-        .faults(move |number| match number {
-            // The first asks which database it is.
-            1 => vec![fault(3 << 20)],
-            2 => vec![fault(1 << 20)],
-            _ => Vec::new(),
-        })
-        .start();
+    // The first asks which database it is.
+    let proxy = cutting(&server, Side::ToServer, &[(1, 3 << 20), (2, 1 << 20)]);
     let output = copy(&source.url(), &proxy.url(&target), &["-j2"]).success();
     assert!(proxy.harmed() == 2, "{}", output.stderr);
     assert!(
@@ -476,20 +483,9 @@ fn sessions_of_the_source_that_are_lost() {
     let source = server.create_db("cut_source");
     source.load_long_tables(30);
     let target = server.create_db("cut_source");
-    let fault = |after| Fault {
-        side: Side::ToClient,
-        after,
-        harm: Harm::Cut,
-    };
-    let proxy = Proxy::builder(&server)
-        .faults(move |number| match number {
-            // Whether it is the same database, the leader, and the one beside it.
-            0..3 => Vec::new(),
-            3 | 5 => vec![fault(9 << 20)],
-            4 => vec![fault(6 << 20)],
-            _ => Vec::new(),
-        })
-        .start();
+    // The first three: whether it is the same database, the leader, and the one beside it.
+    let faults = [(3, 9 << 20), (4, 6 << 20), (5, 9 << 20)];
+    let proxy = cutting(&server, Side::ToClient, &faults);
     let output = copy(&proxy.url(&source), &target.url(), &["-j2"]).success();
     assert!(proxy.harmed() >= 2, "{}", output.stderr);
     let again = "read again under the same snapshot";

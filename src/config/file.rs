@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::keys::{Form, KEYS, Key};
 use super::value::Value;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, system_reason};
 use crate::secret::SecretFrom;
 use crate::suggest::nearest;
 
@@ -353,7 +353,11 @@ fn unknown(section: &str, word: &str, job: Option<&str>, instance: Option<&str>)
 /// [`Kind::Usage`] when it cannot be read.
 pub(super) fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|error| {
-        let why = format!("configuration {}: {error}", path.display());
+        let why = format!(
+            "configuration {}: {}",
+            path.display(),
+            system_reason(&error)
+        );
         Error::new(Kind::Usage, why).with_source(error)
     })
 }

@@ -16,13 +16,14 @@ use super::unit;
 use super::value::Value;
 use crate::connect::{self, ConfigSource, Environment};
 use crate::encryption::{Identity, Keys, Passphrase, Recipient, Recipients};
-use crate::error::{Context as _, Error, Kind, Result};
+use crate::error::{Context as _, Error, Kind, Result, system_reason};
 use crate::notify;
 use crate::ops::{DumpOptions, SnapshotMode};
 use crate::repository::BackupType;
 use crate::repository::retention::{Keep, Policy};
 use crate::secret::SecretFrom;
 use crate::select::{Globals, Rule};
+use crate::sql::Quoting;
 use crate::storage::{Location, StoreSettings};
 
 /// When something is wrong with backups that do not fail.
@@ -360,8 +361,12 @@ impl Job {
         selection.schemas = self.list(of, "schema");
         selection.exclude_schemas = self.list(of, "exclude_schema");
         selection.tables = self.list(of, "table");
+        selection.tables_and_children = self.list(of, "table_and_children");
         selection.exclude_tables = self.list(of, "exclude_table");
+        selection.exclude_tables_and_children = self.list(of, "exclude_table_and_children");
         selection.exclude_table_data = self.list(of, "exclude_table_data");
+        selection.exclude_table_data_and_children =
+            self.list(of, "exclude_table_data_and_children");
         selection.extensions = self.list(of, "extension");
         selection.exclude_extensions = self.list(of, "exclude_extension");
         selection.foreign_data = self.list(of, "include_foreign_data");
@@ -371,7 +376,8 @@ impl Job {
         selection.load_via_partition_root = yes("load_via_partition_root");
         for path in self.list(of, "filter") {
             let text = std::fs::read_to_string(&path).map_err(|error| {
-                Error::new(Kind::Storage, format!("filter {path}: {error}")).with_source(error)
+                let why = format!("filter {path}: {}", system_reason(&error));
+                Error::new(Kind::Storage, why).with_source(error)
             })?;
             let source = format!("file \"{path}\"");
             selection.add(Rule::parse_all(&text, &source)?, &source)?;
@@ -386,6 +392,11 @@ impl Job {
         leave_out.subscriptions = no("subscriptions");
         leave_out.security_labels = no("security_labels");
         leave_out.tablespaces = no("tablespaces");
+        leave_out.table_access_methods = no("table_access_method");
+        leave_out.toast_compression = no("toast_compression");
+        if yes("quote_all_identifiers") {
+            options.quoting = Quoting::Always;
+        }
         options.validate().context_with(|| "dump")?;
         Ok(options)
     }
@@ -403,8 +414,9 @@ impl Job {
         }
         for path in self.list(of, "recipients_file") {
             let what = format!("encryption.recipients_file {path}");
-            let text = std::fs::read_to_string(&path)
-                .map_err(|error| Error::new(Kind::Usage, format!("{what}: {error}")))?;
+            let text = std::fs::read_to_string(&path).map_err(|error| {
+                Error::new(Kind::Usage, format!("{what}: {}", system_reason(&error)))
+            })?;
             keys.extend(Recipient::parse_file(&text).context_with(|| &what)?);
         }
         let slot = Slot::of(of, "passphrase");
@@ -590,7 +602,8 @@ impl Job {
                 && effective.full() != "encryption.passphrase"
                 && let Err(error) = std::fs::metadata(&path)
             {
-                let why = format!("{}: {}: {error}", effective.full(), path.display());
+                let (key, path) = (effective.full(), path.display());
+                let why = format!("{key}: {path}: {}", system_reason(&error));
                 found.push(Error::new(Kind::Usage, why));
             }
         }

@@ -427,6 +427,26 @@ fn what_nobody_says_is_what_the_library_does() {
 }
 
 #[test]
+fn the_rarer_switches_of_a_dump_reach_the_library() {
+    let options = nothing(&[
+        ("PGSTOW_DUMP_TABLE_AND_CHILDREN", "measurements"),
+        ("PGSTOW_DUMP_EXCLUDE_TABLE_AND_CHILDREN", "logs, traces"),
+        ("PGSTOW_DUMP_EXCLUDE_TABLE_DATA_AND_CHILDREN", "sessions"),
+        ("PGSTOW_DUMP_TABLE_ACCESS_METHOD", "no"),
+        ("PGSTOW_DUMP_TOAST_COMPRESSION", "no"),
+        ("PGSTOW_DUMP_QUOTE_ALL_IDENTIFIERS", "yes"),
+    ])
+    .dump_options()
+    .unwrap();
+    let selection = &options.selection;
+    assert_eq!(selection.tables_and_children, ["measurements"]);
+    assert_eq!(selection.exclude_tables_and_children, ["logs", "traces"]);
+    assert_eq!(selection.exclude_table_data_and_children, ["sessions"]);
+    assert!(options.leave_out.table_access_methods && options.leave_out.toast_compression);
+    assert_eq!(options.quoting, crate::sql::Quoting::Always);
+}
+
+#[test]
 fn a_variable_that_means_nothing_is_told() {
     let job = [
         ("PGSTOW_STORE_LOCATON", "x"),

@@ -13,7 +13,7 @@ use super::{DumpOptions, Input, RestoreOptions};
 use crate::archive::{Archive, Timestamp};
 use crate::catalog::{self, ListedDatabase};
 use crate::connect::Config;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result, system_reason};
 use crate::report::Observer;
 use crate::select::{Globals, Pattern};
 use crate::storage::{LocalSink, LocalSource, Overwrite, Sink};
@@ -326,7 +326,8 @@ async fn new_sink(path: &Path) -> Result<Box<dyn Sink>> {
 }
 
 fn storage(error: std::io::Error, what: &str, path: &Path) -> Error {
-    Error::new(Kind::Storage, format!("{what} {}: {error}", path.display())).with_source(error)
+    let why = format!("{what} {}: {}", path.display(), system_reason(&error));
+    Error::new(Kind::Storage, why).with_source(error)
 }
 
 /// Makes the directory; one that is there must be empty.

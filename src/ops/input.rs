@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::io::AsyncRead;
 
 use crate::encryption::{DecryptedSource, EncryptedSink, Keys, Recipients, decrypt_stream};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, system_reason};
 use crate::storage::{self, LocalSource, Location, Overwrite, Sink, Source, StoreSettings};
 
 /// An archive to read.
@@ -48,7 +48,8 @@ impl Input {
             _ => return Ok(Self::Source(Arc::new(LocalSource::open(path).await?))),
         }
         let file = tokio::fs::File::open(path).await.map_err(|error| {
-            Error::new(Kind::Storage, format!("open {path}: {error}")).with_source(error)
+            let why = format!("open {path}: {}", system_reason(&error));
+            Error::new(Kind::Storage, why).with_source(error)
         })?;
         Ok(Self::Stream(Box::new(file)))
     }

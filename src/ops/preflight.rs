@@ -10,7 +10,7 @@ use crate::archive::{Archive, DataSpec};
 use crate::connect::{Config, Wire};
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Plan;
-use crate::report::{Check, Verdict};
+use crate::report::{Check, Verdict, size_words};
 use crate::restore::{self, ArchiveReader, Place, RestoreOptions};
 use crate::sql::{ident, literal};
 
@@ -151,13 +151,11 @@ async fn taken(wire: &mut Wire, database: &str) -> Result<Option<Check>> {
 /// contents are there and agree.
 pub(super) fn archived(archive: &Archive) -> Check {
     let manifest = archive.manifest();
-    let rows: u64 = archive.index().tables().map(|table| table.rows).sum();
     let found = format!(
-        "complete: {} entries, {} rows in {} tables, {} bytes; database {}, dumped {}",
+        "complete: {} entries, {} of them with data, {}; database {}, dumped {}",
         archive.entries().len(),
-        rows,
         archive.index().tables().len(),
-        archive.bytes(),
+        size_words(archive.bytes()),
         manifest.database,
         manifest.created
     );
@@ -181,10 +179,13 @@ pub(super) async fn space(
     let tables = archive.index().tables().filter(is_rows);
     let rows: u64 = tables.map(|table| table.raw_bytes).sum();
     let beside = match beside {
-        Some(bytes) => format!(", beside the {bytes} bytes of the database that is there"),
+        Some(bytes) => {
+            let there = size_words(bytes);
+            format!(", beside the {there} of the database that is there")
+        }
         None => String::new(),
     };
-    let needed = format!("{rows} bytes of rows{beside}; indexes come on top");
+    let needed = format!("{} of rows{beside}; indexes come on top", size_words(rows));
     let asked = wire
         .query(
             "SELECT CASE WHEN pg_catalog.inet_server_addr() IS NULL \
@@ -204,7 +205,8 @@ pub(super) async fn space(
         return Ok(Check::new("space", Verdict::Skipped, found)
             .with_way_out("see on its machine that there is enough"));
     };
-    let found = format!("{needed}; {free} bytes are free where the server keeps its data");
+    let room = size_words(free);
+    let found = format!("{needed}; {room} are free where the server keeps its data");
     if free > rows {
         return Ok(Check::new("space", Verdict::Passed, found));
     }

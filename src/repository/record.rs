@@ -126,10 +126,11 @@ impl FromStr for BackupId {
         let id = is_id().map(|()| Self(text.to_owned()));
         match id.filter(|id| id.started().is_some()) {
             Some(id) => Ok(id),
-            None => Err(Error::new(
-                Kind::Usage,
-                format!("{text:?} is no id of a backup"),
-            )),
+            None => Err(
+                Error::new(Kind::Usage, format!("{text:?} is no id of a backup")).with_hint(
+                    "an id is like 20261122T030000Z-1f2e3d4c; pgstow backups lists them",
+                ),
+            ),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, system_reason};
 pub(super) use crate::task::blocking;
 
 /// Writes all bytes; `written` counts what was written before and after.
@@ -27,17 +27,7 @@ pub(super) async fn write_all(
 
 /// What a system error means for storage.
 pub(super) fn storage_error(error: &io::Error, what: &str) -> Error {
-    let why = match error.kind() {
-        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
-        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        io::ErrorKind::StorageFull => "no space left on device".to_owned(),
-        io::ErrorKind::QuotaExceeded => "disk quota exceeded".to_owned(),
-        io::ErrorKind::FileTooLarge => "file too large".to_owned(),
-        io::ErrorKind::BrokenPipe => "broken pipe: its reader has gone".to_owned(),
-        io::ErrorKind::UnexpectedEof => "it has become shorter".to_owned(),
-        io::ErrorKind::ReadOnlyFilesystem => "read-only file system".to_owned(),
-        _ => lower_first(&error.to_string()),
-    };
+    let why = system_reason(error);
     let converted = Error::new(Kind::Storage, format!("{what}: {why}"));
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -45,11 +35,4 @@ pub(super) fn storage_error(error: &io::Error, what: &str) -> Error {
         }
         _ => converted,
     }
-}
-
-fn lower_first(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| {
-        first.to_lowercase().chain(chars).collect()
-    })
 }

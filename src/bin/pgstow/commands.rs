@@ -593,11 +593,10 @@ fn tell_verify(output: &Output, report: &VerifyReport) {
     summary(
         output,
         &format!(
-            "archive is whole: {} members, {} tables, {} frames, {} rows, {}",
+            "archive is whole: {} members, {} entries with data in {} frames, {}",
             report.members,
             report.tables,
             report.frames,
-            HumanCount(report.rows),
             HumanBytes(report.bytes),
         ),
     );

@@ -8,7 +8,7 @@ use std::path::Path;
 use clap::{Args as Group, Subcommand};
 use pgstow::config::{Config, FILE_NAME, template};
 use pgstow::connect::{Environment as _, ProcessEnv};
-use pgstow::error::{Context as _, Error, Kind, Result};
+use pgstow::error::{Context as _, Error, Kind, Result, system_reason};
 use pgstow::repository::Repository;
 use pgstow::storage;
 use serde_json::json;
@@ -103,8 +103,9 @@ pub async fn init(args: Init, output: &Output) -> Result<Outcome<'static>> {
         if *key == "store.location"
             && let storage::Location::Path(path) = job.location()?
         {
-            let whole = std::path::absolute(&path)
-                .map_err(|error| Error::new(Kind::Storage, format!("{path}: {error}")))?;
+            let whole = std::path::absolute(&path).map_err(|error| {
+                Error::new(Kind::Storage, format!("{path}: {}", system_reason(&error)))
+            })?;
             *value = whole.to_string_lossy().into_owned();
         }
     }
@@ -143,7 +144,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
         file.write_all(text.as_bytes())?;
         file.sync_all()
     })
-    .map_err(|error| Error::new(Kind::Storage, error.to_string()).with_source(error))
+    .map_err(|error| Error::new(Kind::Storage, system_reason(&error)).with_source(error))
 }
 
 /// Shows the configuration with all mistakes in it.

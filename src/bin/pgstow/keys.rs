@@ -97,13 +97,16 @@ fn variable(name: &str) -> Result<Option<String>> {
     }
 }
 
+/// What stands in a file.
 fn read(path: &str, option: &str) -> Result<String> {
-    std::fs::read_to_string(path)
-        .map_err(|error| Error::new(Kind::Usage, format!("{option} {path}: {error}")))
+    fetched(SecretFrom::File(path.into()), option)
 }
 
 /// What a command writes; its messages go where ours go.
 fn output_of(command: &str, option: &str) -> Result<String> {
-    let output = SecretFrom::Command(command.to_owned()).text(option)?;
-    Ok(output.reveal().to_owned())
+    fetched(SecretFrom::Command(command.to_owned()), option)
+}
+
+fn fetched(from: SecretFrom, option: &str) -> Result<String> {
+    Ok(from.text(option)?.reveal().to_owned())
 }

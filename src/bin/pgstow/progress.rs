@@ -40,6 +40,8 @@ struct State {
 
 /// A table whose data flows.
 struct Active {
+    /// How many bytes of the whole it was thought to be.
+    expected: u64,
     rows: u64,
     bytes: u64,
     bar: Option<ProgressBar>,
@@ -151,9 +153,7 @@ impl Progress {
     fn new_bar(&self, template: &str, length: u64) -> Option<ProgressBar> {
         let bars = self.output.bars()?;
         let bar = bars.add(ProgressBar::new(length));
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("=> "));
-        }
+        bar.set_style(style(template));
         Some(bar)
     }
 
@@ -166,7 +166,7 @@ impl Progress {
         state.changed = true;
         if self.output.bars().is_some() {
             if state.whole.is_none() {
-                state.whole = self.new_bar(WHOLE, 0);
+                state.whole = self.new_bar(WITHOUT_DATA, 0);
             }
             if let Some(bar) = &state.whole {
                 bar.enable_steady_tick(Duration::from_millis(200));
@@ -198,6 +198,7 @@ impl Progress {
         state.active.insert(
             table.to_owned(),
             Active {
+                expected: bytes,
                 rows: 0,
                 bytes: 0,
                 bar,
@@ -236,6 +237,10 @@ impl Progress {
             // What was not told piece by piece counts now.
             state.rows += rows.saturating_sub(active.rows);
             state.bytes_done += bytes.saturating_sub(active.bytes);
+            // What was an estimate is known now; where nothing was known of the whole, it stays so.
+            if state.bytes > 0 {
+                state.bytes = state.bytes.saturating_sub(active.expected) + bytes;
+            }
             if let (Some(bar), Some(bars)) = (active.bar, self.output.bars()) {
                 bar.finish_and_clear();
                 bars.remove(&bar);
@@ -251,6 +256,14 @@ impl Progress {
     }
 }
 
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template);
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.progress_chars("=> ")
+}
+
+/// As long as nothing is known of any data.
+const WITHOUT_DATA: &str = "{spinner} {prefix:<12} {msg}";
 const WHOLE: &str = "{spinner} {prefix:<12} [{bar:30}] {bytes}/{total_bytes} {binary_bytes_per_sec} eta {eta}  {msg}";
 const TABLE: &str =
     "  {prefix:<32} [{bar:20}] {bytes}/{total_bytes} {binary_bytes_per_sec} eta {eta}  {msg} rows";
@@ -265,18 +278,33 @@ fn short(name: &str) -> String {
 }
 
 impl State {
+    /// How far the steps are, where they are told one by one.
+    fn told_steps(&self) -> Option<String> {
+        let steps = self.steps.filter(|_| self.steps_done > 0)?;
+        Some(format!("{}/{steps} steps", self.steps_done))
+    }
+
+    /// How far the tables are. Large objects end like a table, and are in no count of them.
+    fn told_tables(&self) -> String {
+        let tables = self.tables.max(self.tables_done);
+        format!("{}/{tables} tables", self.tables_done)
+    }
+
     /// Brings the bar of the whole up to date.
     fn show_whole(&self) {
         let Some(bar) = &self.whole else { return };
         bar.set_prefix(self.phase);
+        let template = match self.bytes.max(self.bytes_done) {
+            0 => WITHOUT_DATA,
+            _ => WHOLE,
+        };
+        bar.set_style(style(template));
         bar.set_length(self.bytes.max(self.bytes_done));
         bar.set_position(self.bytes_done);
         let mut message = Vec::new();
-        if let Some(steps) = self.steps {
-            message.push(format!("{}/{steps} steps", self.steps_done));
-        }
+        message.extend(self.told_steps());
         if self.tables > 0 {
-            message.push(format!("{}/{} tables", self.tables_done, self.tables));
+            message.push(self.told_tables());
             message.push(format!("{} rows", HumanCount(self.rows)));
         }
         bar.set_message(message.join(", "));
@@ -285,11 +313,9 @@ impl State {
     /// How it goes, in one line.
     fn line(&self) -> String {
         let mut parts = Vec::new();
-        if let Some(steps) = self.steps.filter(|&steps| steps > 0) {
-            parts.push(format!("{}/{steps} steps", self.steps_done));
-        }
+        parts.extend(self.told_steps());
         if let Some(began) = self.data_began {
-            parts.push(format!("{}/{} tables", self.tables_done, self.tables));
+            parts.push(self.told_tables());
             parts.push(format!("{} rows", HumanCount(self.rows)));
             let mut bytes = HumanBytes(self.bytes_done).to_string();
             if self.bytes > 0 {
@@ -384,14 +410,46 @@ mod tests {
     use super::*;
     use crate::settings::Talk;
 
-    #[test]
-    fn lines_tell_tables_rows_bytes_and_eta() {
-        let output = Output::new(Talk {
+    fn quiet() -> Arc<Progress> {
+        Progress::new(Output::new(Talk {
             volume: Volume::Quiet,
             json: false,
             stdout_is_taken: false,
+        }))
+    }
+
+    #[test]
+    fn an_estimate_gives_way_to_what_it_was() {
+        let progress = quiet();
+        progress.event(&Event::Phase {
+            name: "data",
+            steps: Some(3),
         });
-        let progress = Progress::new(output);
+        progress.event(&Event::DataTotal {
+            tables: 1,
+            bytes: 9 << 20,
+            rows: None,
+        });
+        // Large objects are in no count of tables.
+        for (table, expected, bytes) in [("a", 9 << 20, 3 << 20), ("large objects", 0, 1 << 20)] {
+            progress.event(&Event::TableStarted {
+                table: table.to_owned(),
+                bytes: expected,
+            });
+            progress.event(&Event::TableDone {
+                table: table.to_owned(),
+                rows: 10,
+                bytes,
+            });
+        }
+        let line = progress.lock().line();
+        let expected = "data: 2/2 tables, 20 rows, 4.00 MiB of 4.00 MiB (100%), ";
+        assert!(line.starts_with(expected), "{line}");
+    }
+
+    #[test]
+    fn lines_tell_tables_rows_bytes_and_eta() {
+        let progress = quiet();
         progress.event(&Event::Phase {
             name: "data",
             steps: None,

@@ -9,7 +9,7 @@ use pgstow::catalog::Selection;
 use pgstow::config::unit::{bytes, server_duration};
 use pgstow::connect::{Config, ConfigSource, Environment as _, PasswordPrompt, ProcessEnv};
 use pgstow::encryption::{Keys, Recipients};
-use pgstow::error::{Error, Kind, Result};
+use pgstow::error::{Error, Kind, Result, system_reason};
 use pgstow::ops::{
     Comparison, CopyOptions, DumpOptions, GlobalsOptions, ListOptions, Needs, OnError,
     RestoreOptions, Sessions, SnapshotMode, SqlOptions, SwapOptions, TargetState, UseList,
@@ -849,7 +849,7 @@ fn text_of(what: &str, file: &str) -> Result<(String, String)> {
         (format!("file \"{file}\""), std::fs::read(file))
     };
     let failed = |kind, why: &dyn Display| Error::new(kind, format!("{what} {source}: {why}"));
-    let bytes = bytes.map_err(|error| failed(Kind::Storage, &error))?;
+    let bytes = bytes.map_err(|error| failed(Kind::Storage, &system_reason(&error)))?;
     let text = String::from_utf8(bytes).map_err(|_| failed(Kind::Usage, &"it is not UTF-8"))?;
     Ok((text, source))
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use indicatif::{HumanBytes, HumanCount};
+use pgstow::archive::Timestamp;
 use pgstow::ops::repository::{BackupList, PruneReport};
 use pgstow::repository::{AuditLog, Backup, ListedBackup, Stats, Status};
 
@@ -149,19 +150,50 @@ pub fn stats(stats: &Stats) -> String {
 
 /// Everything about one backup: the fields that programs see, too.
 pub fn show(backup: Backup) -> String {
-    let listed = ListedBackup::from(backup);
-    let fields = serde_json::to_value(listed).unwrap_or_default();
-    let mut rows = Vec::new();
-    for (name, value) in fields.as_object().into_iter().flatten() {
-        let text = match value {
-            serde_json::Value::Null => continue,
-            serde_json::Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        let name = name.replace('_', " ");
-        rows.push(vec![format!("{name}:"), harmless(&text).replace('\n', " ")]);
-    }
-    table(&rows)
+    let it = ListedBackup::from(backup);
+    let time = |at: Option<Timestamp>| at.map(|at| at.to_string());
+    let count = |of: Option<u64>| of.map(|of| HumanCount(of).to_string());
+    let bytes = |of: Option<u64>| of.map(|of| format!("{} ({of} bytes)", HumanBytes(of)));
+    let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
+    let with_time = |text: Option<String>, at: Option<Timestamp>| {
+        let since = at.map_or(String::new(), |at| format!(", seen {at}"));
+        text.map(|text| format!("{text}{since}"))
+    };
+    let pinned = match &it.pin_reason {
+        Some(why) => format!("yes: {why}"),
+        None => yes(it.pinned),
+    };
+    let rows = [
+        ("id", Some(it.id.to_string())),
+        ("database", Some(it.database)),
+        ("type", Some(it.backup_type.to_string())),
+        ("status", Some(it.status.to_string())),
+        ("error", it.error),
+        ("started", Some(it.started.to_string())),
+        ("ended", time(it.ended)),
+        ("duration", it.duration_seconds.map(duration)),
+        ("expires", time(it.expires)),
+        ("pinned", Some(pinned)),
+        ("verified", time(it.verified_at)),
+        ("damaged", with_time(it.damage, it.damaged_at)),
+        ("entries", count(it.entries)),
+        ("tables", count(it.tables)),
+        ("rows", count(it.rows)),
+        ("rows take", bytes(it.raw_bytes)),
+        ("archive takes", bytes(it.bytes)),
+        ("encrypted", it.encrypted.map(yes)),
+        ("sha256", it.sha256),
+        ("key", it.key),
+        ("archive id", it.archive_id),
+        ("server", it.server_version),
+        ("tool", Some(it.tool)),
+        ("host", Some(it.host)),
+    ];
+    let told = rows.into_iter().filter_map(|(name, text)| {
+        let text = harmless(&text?).replace('\n', " ");
+        Some(vec![format!("{name}:"), text])
+    });
+    table(&told.collect::<Vec<_>>())
 }
 
 /// What prune does, or would do.
