@@ -180,7 +180,7 @@ async fn what_goes_wrong_is_told_clearly_and_without_the_password() {
                 trusting(mail);
                 mail.password = Some(pgstow::secret::SecretFrom::File("/nowhere".into()));
             }),
-            "password: /nowhere: No such file",
+            "password: /nowhere: no such file",
             1,
             false,
         ),
