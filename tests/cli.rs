@@ -7,6 +7,7 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use pgstow::archive::{
     ArchiveId, BINARY_HEADER, BINARY_TRAILER, Codec, CopyFormat, DataSpec, Encoder, Entry,
@@ -304,6 +305,90 @@ fn the_page_and_the_help_name_the_same_options() {
     }
 }
 
+/// The pages for users, by their path from the project's directory.
+fn pages() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = std::fs::read_dir(root.join("docs")).unwrap();
+    let mut paths: Vec<PathBuf> = docs
+        .map(|entry| Path::new("docs").join(entry.unwrap().file_name()))
+        .filter(|path| path.extension().is_some_and(|it| it == "md"))
+        .collect();
+    paths.extend(["README.md", "CHANGELOG.md"].map(PathBuf::from));
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(root.join(&path)).unwrap();
+        (path, text)
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// Where a link to a heading goes, as pages are shown on the web.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let headings = page.lines().filter(|line| line.starts_with('#'));
+    headings
+        .map(|line| {
+            let text = line.trim_start_matches('#').trim().to_lowercase();
+            let kept = text
+                .chars()
+                .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+            kept.collect::<String>().replace(' ', "-")
+        })
+        .collect()
+}
+
+#[test]
+fn every_link_between_pages_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut links = 0;
+    for (path, text) in pages() {
+        let words = text.split("```").step_by(2);
+        for link in words.flat_map(|text| text.split("](").skip(1)) {
+            let link = link.split(')').next().unwrap();
+            if link.contains("://") {
+                continue;
+            }
+            links += 1;
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => root.join(&path),
+                file => root.join(path.parent().unwrap()).join(file),
+            };
+            assert!(target.exists(), "{}: {link}", path.display());
+            if !anchor.is_empty() {
+                let there = anchors(&std::fs::read_to_string(&target).unwrap());
+                assert!(there.contains(anchor), "{}: {link}", path.display());
+            }
+        }
+    }
+    assert!(links > 50, "{links}");
+}
+
+#[test]
+fn every_command_line_of_the_pages_has_options_that_exist() {
+    let known: Vec<_> = COMMANDS.iter().map(|it| (*it, helped(it))).collect();
+    let mut seen = 0;
+    for (path, text) in pages() {
+        let blocks = text.split("```").skip(1).step_by(2);
+        for line in blocks.flat_map(str::lines) {
+            for call in line.split("pgstow ").skip(1) {
+                let command = call.split_whitespace().next().unwrap_or_default();
+                let Some((_, options)) = known.iter().find(|(it, _)| *it == command) else {
+                    continue;
+                };
+                let ends = |word: &&str| !["|", "||", "#", "&&", ";"].contains(word);
+                for word in call.split_whitespace().take_while(ends) {
+                    let Some(option) = word.strip_prefix("--") else {
+                        continue;
+                    };
+                    let name = option.split(['=', ']', ';']).next().unwrap();
+                    assert!(options.contains(name), "{}: {line}", path.display());
+                    seen += 1;
+                }
+            }
+        }
+    }
+    assert!(seen > 50, "{seen}");
+}
+
 #[test]
 fn what_cannot_be_read_ends_with_7_and_what_is_no_archive_with_5() {
     let directory = tempfile::tempdir().unwrap();
@@ -592,6 +677,23 @@ async fn rows_in_binary_format_are_refused_in_a_script() {
     assert_eq!(output.stdout, "");
     run(pgstow().args(["sql", "--schema-only"]).arg(&binary)).success();
     run(pgstow().args(["sql", "--section=post-data"]).arg(&binary)).success();
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_away_is_no_error() {
+    let (_directory, text, _) = archives().await;
+    for command in ["sql", "list"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut program = pgstow();
+        program.arg(command).arg(&text).stdout(writer);
+        let output = program.stderr(Stdio::piped()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && said.is_empty(),
+            "{command}: {said}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -28,7 +28,9 @@ pub(super) async fn write_all(
 /// What a system error means for storage.
 pub(super) fn storage_error(error: &io::Error, what: &str) -> Error {
     let why = system_reason(error);
-    let converted = Error::new(Kind::Storage, format!("{what}: {why}"));
+    // The error itself cannot be kept by two; its kind is what is asked for later.
+    let converted = Error::new(Kind::Storage, format!("{what}: {why}"))
+        .with_source(io::Error::from(error.kind()));
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             converted.with_hint("free some space, or write to another place")

@@ -380,6 +380,13 @@ impl Observer for Progress {
             }
             Event::DataTotal { tables, bytes, .. } => {
                 let mut state = self.lock();
+                // One after the other: databases, or an archive and what it is compared with.
+                if state.active.is_empty() {
+                    state.tables_done = 0;
+                    state.bytes_done = 0;
+                    state.rows = 0;
+                    state.data_began = None;
+                }
                 state.tables = *tables;
                 state.bytes = *bytes;
                 state.show_whole();
@@ -444,6 +451,19 @@ mod tests {
         }
         let line = progress.lock().line();
         let expected = "data: 2/2 tables, 20 rows, 4.00 MiB of 4.00 MiB (100%), ";
+        assert!(line.starts_with(expected), "{line}");
+        // The next database begins anew.
+        progress.event(&Event::DataTotal {
+            tables: 7,
+            bytes: 8 << 20,
+            rows: None,
+        });
+        progress.event(&Event::TableStarted {
+            table: "b".to_owned(),
+            bytes: 1 << 20,
+        });
+        let line = progress.lock().line();
+        let expected = "data: 0/7 tables, 0 rows, 0 B of 8.00 MiB (0%)";
         assert!(line.starts_with(expected), "{line}");
     }
 
