@@ -26,8 +26,10 @@ pub enum Kind {
     ConnectionLost,
     /// The server answered a statement with an error; see [`Error::sqlstate`].
     Server,
-    /// The archive is damaged, unfinished, of an unknown version, or not an archive.
+    /// The archive is damaged, unfinished, or not an archive.
     Archive,
+    /// The archive is of a newer format than this version reads; nothing is known to be wrong with it.
+    NewerFormat,
     /// Refused to protect the user: target not empty, confirmation missing, locked.
     Refused,
     /// Storage: missing file, object or bucket, no right, disk full.

@@ -493,6 +493,10 @@ fn two_runs_do_not_meet() {
     run(Command::new("kill").args(["-STOP", &pid])).success();
     let refused = work.swap(&target, &[]).expect_code(6);
     assert!(refused.stderr.contains("another run"), "{}", refused.stderr);
+    // Nor where the two were told different databases to work from.
+    let elsewhere = ["--maintenance-db", "template1"];
+    let refused = work.swap(&target, &elsewhere).expect_code(6);
+    assert!(refused.stderr.contains("another run"), "{}", refused.stderr);
     target.assert_untouched();
     run(Command::new("kill").args(["-CONT", &pid])).success();
     for line in lines {

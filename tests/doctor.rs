@@ -108,6 +108,7 @@ fn all_is_well_and_the_round_leaves_nothing() {
             ("verified", "passed"),
             ("keys", "skipped"),
             ("notification", "skipped"),
+            ("record", "skipped"),
             ("round", "passed"),
         ];
         let expected = expected.map(|(name, verdict)| (name.to_owned(), verdict.to_owned()));

@@ -463,7 +463,7 @@ impl ManifestRecord {
     }
 }
 
-/// Refuses archives that need a newer reader.
+/// Refuses archives that need a newer reader: [`Kind::NewerFormat`], since they may well be whole.
 pub(super) fn check_version(needed: u32, tool: Option<&str>) -> Result<()> {
     if needed <= FORMAT_VERSION {
         return Ok(());
@@ -472,7 +472,7 @@ pub(super) fn check_version(needed: u32, tool: Option<&str>) -> Result<()> {
         .map(|tool| format!(" (written by {})", tool.escape_debug()))
         .unwrap_or_default();
     Err(Error::new(
-        Kind::Archive,
+        Kind::NewerFormat,
         format!(
             "the archive{by} needs a reader of format version {needed}, and this one knows \
              version {FORMAT_VERSION}"

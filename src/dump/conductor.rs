@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::archive::{self, ArchiveId, Manifest, Scripts, Timestamp, Writer, rows_first};
+use crate::archive::{self, ArchiveId, Entry, Manifest, Scripts, Timestamp, Writer, rows_first};
 use crate::catalog::{self, ReadRequest};
 use crate::connect::{Canceller, Config, Session};
 use crate::ddl;
@@ -407,6 +407,7 @@ impl<'a> Dump<'a> {
             server_version,
             globals: global_count as u64,
             entries: entries.len() as u64,
+            made: entries.iter().filter(|it| is_made(it)).count() as u64,
             tables: table_count,
             rows: table_rows,
             raw_bytes: summary.raw_bytes,
@@ -597,6 +598,11 @@ impl<'a> Dump<'a> {
 
 /// Where in the write-ahead log the snapshot stands, about: read just after it was taken. It is
 /// for people to know; a server that denies its WAL functions to the role gives none.
+/// Whether somebody has made this: a new database has the schema `public` and nothing else.
+fn is_made(entry: &Entry) -> bool {
+    entry.kind != "SCHEMA" || entry.name != "public"
+}
+
 async fn current_lsn(leader: &Session) -> Result<Option<String>> {
     let context = || "read the position in the write-ahead log";
     let row = leader

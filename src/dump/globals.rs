@@ -105,6 +105,7 @@ pub(super) async fn write_alone(
         server_version,
         globals: count,
         entries: 0,
+        made: 0,
         tables: 0,
         rows: 0,
         raw_bytes: 0,

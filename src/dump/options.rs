@@ -230,6 +230,8 @@ pub struct DumpReport {
     pub globals: u64,
     /// Entries in the table of contents.
     pub entries: u64,
+    /// Those of them that somebody has made: all but the schema `public`, which a new database has.
+    pub made: u64,
     /// Tables whose rows are in the archive.
     pub tables: u64,
     /// Rows in all.

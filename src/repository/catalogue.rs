@@ -158,6 +158,8 @@ pub enum Leftover {
     Archive(BackupId),
     /// Notes about a backup that is gone.
     Notes(BackupId),
+    /// What was begun to be written under this key, by whoever died over it.
+    Unfinished(String),
 }
 
 impl std::fmt::Display for Leftover {
@@ -167,6 +169,7 @@ impl std::fmt::Display for Leftover {
             Self::Draft(id) => write!(f, "draft {id}, which has ended"),
             Self::Archive(id) => write!(f, "archive of {id}, which has failed"),
             Self::Notes(id) => write!(f, "notes about {id}, which is gone"),
+            Self::Unfinished(key) => write!(f, "unfinished {key}, whose writer has died"),
         }
     }
 }
@@ -680,6 +683,23 @@ impl Repository {
                 survey.leftovers.push(Leftover::Notes(id));
             }
         }
+        // Whoever writes something renews its draft, or is done with it in much less than this time.
+        let old = now() - LEASE_SECONDS;
+        let unfinished: BTreeSet<String> = store
+            .unfinished("")
+            .await?
+            .into_iter()
+            .filter(|it| it.modified < old)
+            .map(|it| it.key)
+            .filter(|key| {
+                let folders = [layout::ARCHIVES, layout::DRAFTS];
+                let mut of = folders.iter().filter_map(|it| layout::id_of(key, it));
+                // What a draft stands for is taken away with it.
+                !of.any(|id| drafted.contains(&id))
+            })
+            .collect();
+        let unfinished = unfinished.into_iter().map(Leftover::Unfinished);
+        survey.leftovers.extend(unfinished);
         survey.drafted = drafted;
         Ok(survey)
     }
@@ -699,6 +719,7 @@ impl Repository {
             }
             Leftover::Archive(id) => self.remove_archive(id).await,
             Leftover::Notes(id) => self.remove_notes(id).await,
+            Leftover::Unfinished(key) => self.store.sweep(key).await,
         }
     }
 

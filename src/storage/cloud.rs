@@ -585,3 +585,26 @@ impl Source for CloudSource {
         })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_one_store_that_wants_equal_parts_gets_them() {
+        let parts = |endpoint: &str, size: &str| {
+            let settings = StoreSettings::new()
+                .with("AWS_ACCESS_KEY_ID", "k")
+                .with("AWS_SECRET_ACCESS_KEY", "s")
+                .with("AWS_S3_ENDPOINT", endpoint)
+                .with("PGSTOW_PART_SIZE", size);
+            let bucket = Bucket::new(Service::S3, "backups", &settings);
+            bucket.unwrap().part_sizes
+        };
+        let r2 = "https://0123.r2.cloudflarestorage.com";
+        assert_eq!(parts(r2, ""), PartSizes::Fixed(64 << 20));
+        assert_eq!(parts(r2, "128MiB"), PartSizes::Fixed(128 << 20));
+        assert_eq!(parts("https://s3.example", ""), PartSizes::Growing);
+    }
+}

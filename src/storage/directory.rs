@@ -39,6 +39,30 @@ impl LocalStore {
         Ok(self.root.join(key))
     }
 
+    /// The files below whose names stand for an object, by what `object` makes of them.
+    fn walk<'a>(
+        &'a self,
+        prefix: &'a str,
+        object: fn(&str) -> Option<&str>,
+    ) -> BoxFuture<'a, Result<Vec<ObjectInfo>>> {
+        Box::pin(async move {
+            let below = if prefix.is_empty() {
+                self.root.clone()
+            } else {
+                self.path(prefix)?
+            };
+            let prefix = prefix.to_owned();
+            blocking(move || {
+                let mut found = Vec::new();
+                walk(&below, &prefix, object, &mut found)
+                    .context_with(|| format!("list {}", below.display()))?;
+                found.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+                Ok(found)
+            })
+            .await
+        })
+    }
+
     /// The file's path, with the directories above it made.
     async fn prepare(&self, key: &str) -> Result<PathBuf> {
         let path = self.path(key)?;
@@ -138,23 +162,12 @@ impl Store for LocalStore {
         })
     }
 
+    fn unfinished<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<ObjectInfo>>> {
+        self.walk(prefix, |name| LocalSink::target_of_partial(name))
+    }
+
     fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<ObjectInfo>>> {
-        Box::pin(async move {
-            let below = if prefix.is_empty() {
-                self.root.clone()
-            } else {
-                self.path(prefix)?
-            };
-            let prefix = prefix.to_owned();
-            blocking(move || {
-                let mut found = Vec::new();
-                walk(&below, &prefix, &mut found)
-                    .context_with(|| format!("list {}", below.display()))?;
-                found.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-                Ok(found)
-            })
-            .await
-        })
+        self.walk(prefix, |name| (!name.starts_with('.')).then_some(name))
     }
 
     fn create<'a>(
@@ -176,7 +189,12 @@ impl Store for LocalStore {
     }
 }
 
-fn walk(directory: &Path, prefix: &str, found: &mut Vec<ObjectInfo>) -> Result<()> {
+fn walk(
+    directory: &Path,
+    prefix: &str,
+    object: fn(&str) -> Option<&str>,
+    found: &mut Vec<ObjectInfo>,
+) -> Result<()> {
     let Some(entries) = there(fs::read_dir(directory), directory, "read")? else {
         return Ok(());
     };
@@ -187,23 +205,23 @@ fn walk(directory: &Path, prefix: &str, found: &mut Vec<ObjectInfo>) -> Result<(
         let Ok(name) = entry.file_name().into_string() else {
             continue;
         };
-        if name.starts_with('.') {
+        let key = |name: &str| match prefix {
+            "" => name.to_owned(),
+            _ => format!("{prefix}/{name}"),
+        };
+        let named = object(&name);
+        if named.is_none() && name.starts_with('.') {
             continue;
         }
-        let key = if prefix.is_empty() {
-            name
-        } else {
-            format!("{prefix}/{name}")
-        };
         let path = entry.path();
         // Deleted between the two calls: not there.
         let Some(meta) = there(fs::metadata(&path), &path, "look at")? else {
             continue;
         };
-        if meta.is_dir() {
-            walk(&path, &key, found)?;
-        } else if meta.is_file() {
-            found.push(info(key, &meta));
+        if meta.is_dir() && !name.starts_with('.') {
+            walk(&path, &key(&name), object, found)?;
+        } else if let Some(named) = named.filter(|_| meta.is_file()) {
+            found.push(info(key(named), &meta));
         }
     }
     Ok(())

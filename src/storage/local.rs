@@ -142,6 +142,14 @@ impl LocalSink {
         }
     }
 
+    /// The name of the file that a temporary one of this name was to become; none when it is no such one.
+    pub(super) fn target_of_partial(name: &str) -> Option<&str> {
+        let rest = name.strip_prefix('.')?.strip_suffix(".partial")?;
+        let (target, random) = rest.rsplit_once('.')?;
+        let is_ours = random.len() == 16 && random.bytes().all(|byte| byte.is_ascii_hexdigit());
+        (is_ours && !target.is_empty()).then_some(target)
+    }
+
     /// Removes what writers of a file that died have left: their temporary files.
     pub(super) fn remove_partials(target: &Path) -> Result<()> {
         let (Some(above), Some(name)) = (target.parent(), target.file_name()) else {
@@ -159,13 +167,7 @@ impl LocalSink {
         for entry in entries {
             let entry = entry.map_err(fail)?;
             let found = entry.file_name();
-            let random = found
-                .to_str()
-                .and_then(|it| it.strip_prefix('.')?.strip_prefix(name)?.strip_prefix('.'))
-                .and_then(|it| it.strip_suffix(".partial"));
-            let is_partial = random.is_some_and(|random| {
-                random.len() == 16 && random.bytes().all(|byte| byte.is_ascii_hexdigit())
-            });
+            let is_partial = found.to_str().and_then(Self::target_of_partial) == Some(name);
             if is_partial {
                 match fs::remove_file(entry.path()) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => {

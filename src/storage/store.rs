@@ -80,6 +80,16 @@ pub trait Store: Send + Sync {
         Box::pin(futures::future::ready(Ok(())))
     }
 
+    /// What writers of objects have begun below `prefix` (as with [`Store::list`]) and neither finished nor taken
+    /// back, with the keys that it would have had. Each [`sweep`](Store::sweep)s. A store that does not show
+    /// such things has none.
+    ///
+    /// # Errors
+    /// As [`Store::head`].
+    fn unfinished<'a>(&'a self, _prefix: &'a str) -> BoxFuture<'a, Result<Vec<ObjectInfo>>> {
+        Box::pin(futures::future::ready(Ok(Vec::new())))
+    }
+
     /// Every object whose key begins with `prefix` and a slash, or every one when it is empty; in
     /// the order of their keys' bytes.
     ///

@@ -170,6 +170,26 @@ fn everybody_hears_of_a_night_that_fails_and_of_the_next_one() {
     let (seen, told) = heard(seen);
     assert_eq!(told, ["/some-uuid", "/some-uuid/start", "backup succeeded"]);
 
+    // By day it is tried whether they would hear it; a ping would be taken for a backup.
+    let only = ["doctor", "--only", "notification,record", "--json"];
+    let looked = run(&mut scene.command(&only)).success().stdout;
+    assert!(looked.contains("ops.database_backups of "), "{looked}");
+    let seen = heard(seen).0;
+    let tried = run(&mut scene.command(&[&only[..], &["--send-test"]].concat())).success();
+    let tried: Value = serde_json::from_str(&tried.stdout).unwrap();
+    assert_eq!(tried["passed"], 3, "{tried}");
+    let mail = sink.next();
+    assert!(
+        mail.subject().starts_with("[pgstow] test: "),
+        "{}",
+        mail.subject()
+    );
+    assert!(mail.content.contains("This is a test"), "{}", mail.content);
+    let (seen, told) = heard(seen);
+    assert_eq!(told, ["backup failed"]);
+    let test: Value = serde_json::from_str(&receiver.requests()[seen - 1].body).unwrap();
+    assert_eq!(test["test"], true);
+
     // A flipped byte is found, told, and shown.
     let archives = std::fs::read_dir(path("store").join("archives")).unwrap();
     let newest = archives.map(|it| it.unwrap().path()).max().unwrap();
@@ -230,6 +250,78 @@ fn everybody_hears_of_a_night_that_fails_and_of_the_next_one() {
     let audit = audit.to_string();
     assert!(audit.contains("\"notify\"") && audit.contains("ping at 127.0.0.1:1"));
     assert!(!audit.contains("geheim") && !audit.contains(PASSWORD));
+}
+
+#[test]
+fn a_backup_is_in_the_table_while_it_runs_and_does_not_stay_when_it_was_killed() {
+    let server = Server::start(18);
+    let scene = Scene {
+        dir: tempfile::tempdir().unwrap(),
+        records: server.create_db("running_records"),
+        db: server.create_db("running"),
+    };
+    let store = scene.dir.path().join("store");
+    let config = format!(
+        "[store]\nlocation = \"{}\"\n[backup]\nrecord_to = \"{}\"\nrecord_schema = \"ops\"\n\
+         metrics_file = \"{}\"\n",
+        store.display(),
+        scene.records.url(),
+        scene.dir.path().join("pgstow.prom").display(),
+    );
+    std::fs::write(scene.dir.path().join("pgstow.toml"), config).unwrap();
+    scene.db.psql("CREATE TABLE t AS SELECT 1 AS n");
+    scene.backup(None, 0);
+
+    // Somebody holds the table, so that the backup takes its time.
+    let mut holder = scene.db.tool("psql");
+    let hold = "BEGIN; LOCK TABLE t; SELECT pg_sleep(300)";
+    let mut holder = holder
+        .args(["-X", "-q", "-c", hold])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let locked = "SELECT count(*) FROM pg_locks WHERE relation = 't'::regclass AND granted";
+    while scene.db.query_one(locked) != "1" {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let url = scene.db.url();
+    let mut backup = scene
+        .command(&["backup", "-d", &url, "--quiet"])
+        .spawn()
+        .unwrap();
+    let running = [row("completed", false), row("running", false)];
+    let mut tries = 0;
+    while scene.rows() != running {
+        std::thread::sleep(Duration::from_millis(50));
+        tries += 1;
+        assert!(tries < 1200, "{:?}", scene.rows());
+    }
+    backup.kill().unwrap();
+    backup.wait().unwrap();
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    let sessions = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    scene.db.psql(sessions);
+    assert_eq!(scene.rows(), running);
+
+    // As if nobody had heard of it for an hour.
+    for draft in std::fs::read_dir(store.join("drafts")).unwrap() {
+        let draft = std::fs::File::options()
+            .write(true)
+            .open(draft.unwrap().path());
+        let hour = Duration::from_secs(3600);
+        let then = std::time::SystemTime::now() - hour;
+        draft.unwrap().set_modified(then).unwrap();
+    }
+    scene.backup(None, 0);
+    let all = [
+        row("completed", false),
+        row("failed", false),
+        row("completed", false),
+    ];
+    assert_eq!(scene.rows(), all);
 }
 
 #[test]

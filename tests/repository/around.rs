@@ -25,7 +25,11 @@ impl Aftermath for Ear {
         "an ear".to_owned()
     }
 
-    fn started<'a>(&'a self, backup: &'a Backup) -> BoxFuture<'a, Result<()>> {
+    fn started<'a>(
+        &'a self,
+        backup: &'a Backup,
+        _repository: &'a Repository,
+    ) -> BoxFuture<'a, Result<()>> {
         let heard = format!("started {}", backup.status);
         self.heard.lock().unwrap().push(heard);
         if let Some(stops) = &self.stops {

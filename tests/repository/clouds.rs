@@ -1,4 +1,4 @@
-//! The life of backups in stores that do not speak S3, by the program.
+//! The life of backups in stores of every kind, by the program.
 
 use std::fs;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::scene::{assert_whole, shop};
-use crate::servers::{Place, azurite, google};
+use crate::servers::{Place, azurite, google, s3};
 use crate::support::{assert_same_data, pgstow, run};
 
 async fn live(place: &Place, name: &str) {
@@ -88,4 +88,9 @@ async fn backups_live_at_azure() {
 #[tokio::test(flavor = "multi_thread")]
 async fn backups_live_at_google() {
     live(&google(), "lives_at_google").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn backups_live_in_s3() {
+    live(&s3().0, "lives_in_s3").await;
 }

@@ -24,6 +24,8 @@ mod day;
 mod double;
 mod faults;
 mod killed;
+mod left;
 mod many;
 mod scene;
+mod swapped;
 mod writers;

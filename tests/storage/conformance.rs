@@ -8,7 +8,7 @@ use pgstow::error::Kind;
 use pgstow::storage::{LocalStore, Overwrite, Put, Store};
 
 use crate::network::{Harm, Network};
-use crate::servers::{Seaweed, azurite, google, opened};
+use crate::servers::{Seaweed, azurite, google, http, opened, s3};
 
 /// What a store cannot help.
 #[derive(Clone, Copy, PartialEq)]
@@ -246,13 +246,60 @@ async fn a_directory_conforms() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_conforms() {
+    let (place, ignores) = s3();
+    let conditions = match ignores {
+        true => Conditions::Ignored,
+        false => Conditions::Honoured,
+    };
+    examine(place.store(), conditions).await;
+    assert_eq!(place.store().list("").await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn examined_s3_has_no_parts_left() {
     let server = Seaweed::get();
     let bucket = server.bucket();
     let store = opened(&format!("s3://{bucket}/some/prefix"), &server.settings());
-    examine(store, Conditions::Honoured).await;
+    large_objects(store.as_ref()).await;
+    nothing_half(store.as_ref()).await;
     assert_eq!(server.unfinished(&bucket), 0);
     let store = opened(&format!("s3://{bucket}"), &server.settings());
     assert_eq!(store.list("").await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_wants_equal_parts_conforms() {
+    let server = Seaweed::get();
+    let network = Network::new(server.port).with_equal_parts();
+    let settings = server.settings().with("AWS_S3_ENDPOINT", network.url());
+    let store = opened(&format!("s3://{}", server.bucket()), &settings);
+    large_objects(store.as_ref()).await;
+
+    // It does refuse what R2 refuses: here a first part that is larger, of an upload without signatures.
+    let send = |method: &str, target: &str, bytes: usize| {
+        let head = format!(
+            "{method} /open/unequal?{target} HTTP/1.1\r\nHost: x\r\nContent-Length: {bytes}\r\nConnection: close\r\n\r\n"
+        );
+        http(network.port(), &(head + &"x".repeat(bytes))).unwrap()
+    };
+    for (first, fits) in [(6 << 20, false), (5 << 20, true)] {
+        let begun = send("POST", "uploads", 0);
+        let id = begun
+            .split(['<', '>'])
+            .skip_while(|it| *it != "UploadId")
+            .nth(1);
+        let id = id.unwrap();
+        let _ = send("PUT", &format!("partNumber=1&uploadId={id}"), first);
+        let _ = send("PUT", &format!("partNumber=2&uploadId={id}"), 5 << 20);
+        let _ = send("PUT", &format!("partNumber=3&uploadId={id}"), 7);
+        let done = send("POST", &format!("uploadId={id}"), 0);
+        assert_eq!(
+            !done.contains("InvalidPart</Code><Message>the network"),
+            fits,
+            "{done}"
+        );
+        let _ = send("DELETE", &format!("uploadId={id}"), 0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

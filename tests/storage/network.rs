@@ -1,5 +1,6 @@
 //! A network between the client and a store that loses, delays and cuts what it is told to.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -24,11 +25,15 @@ pub enum Harm {
     Coded(&'static str),
     /// It takes a while.
     Late,
+    /// It takes so long that something else may happen meanwhile.
+    VeryLate,
 }
 
 struct State {
     upstream: u16,
     without_conditions: bool,
+    /// Sizes of parts by upload and number, where an upload of unequal ones is refused.
+    equal_parts: Option<Mutex<BTreeMap<(String, u32), usize>>>,
     always: Option<Harm>,
     /// At which request, counted from 1.
     once: Mutex<Option<(usize, Harm)>>,
@@ -49,6 +54,7 @@ impl Network {
         Self::start(State {
             upstream,
             without_conditions: false,
+            equal_parts: None,
             always: None,
             once: Mutex::new(None),
             requests: AtomicUsize::new(0),
@@ -76,6 +82,7 @@ impl Network {
         let mut state = State {
             upstream: self.state.upstream,
             without_conditions: self.state.without_conditions,
+            equal_parts: self.state.equal_parts.as_ref().map(|_| Mutex::default()),
             always: self.state.always,
             once: Mutex::new(None),
             requests: AtomicUsize::new(0),
@@ -89,6 +96,11 @@ impl Network {
     /// Takes conditions out of requests that write.
     pub fn without_conditions(self) -> Self {
         self.changed(|state| state.without_conditions = true)
+    }
+
+    /// Refuses to complete an upload whose parts, but for the last, are not of one size, as R2 does.
+    pub fn with_equal_parts(self) -> Self {
+        self.changed(|state| state.equal_parts = Some(Mutex::default()))
     }
 
     pub fn always(self, harm: Harm) -> Self {
@@ -157,6 +169,7 @@ fn try_pass(mut client: TcpStream, state: &State) -> io::Result<()> {
     reader.read_exact(&mut body)?;
 
     let number = state.requests.fetch_add(1, Ordering::SeqCst) + 1;
+    let line = first.clone();
     state.seen.lock().unwrap().push(first);
     let once = *state.once.lock().unwrap();
     let harm = once
@@ -168,7 +181,11 @@ fn try_pass(mut client: TcpStream, state: &State) -> io::Result<()> {
         Some(Harm::Refused(status)) => return refuse(&mut client, status, "Harmed"),
         Some(Harm::Coded(code)) => return refuse(&mut client, 400, code),
         Some(Harm::Late) => thread::sleep(Duration::from_millis(30)),
+        Some(Harm::VeryLate) => thread::sleep(Duration::from_millis(500)),
         _ => {}
+    }
+    if !are_equal(state, &line, length) {
+        return refuse(&mut client, 400, "InvalidPart");
     }
     let mut upstream = TcpStream::connect(("127.0.0.1", state.upstream))?;
     upstream.write_all(head.as_bytes())?;
@@ -183,6 +200,36 @@ fn try_pass(mut client: TcpStream, state: &State) -> io::Result<()> {
     }
     state.down.fetch_add(answer.len() as u64, Ordering::SeqCst);
     client.write_all(&answer)
+}
+
+/// Takes note of a part; whether an upload may be completed, as far as its parts' sizes go.
+fn are_equal(state: &State, line: &str, length: usize) -> bool {
+    let Some(sizes) = &state.equal_parts else {
+        return true;
+    };
+    let mut sizes = sizes.lock().unwrap();
+    let query = line.split(['?', ' ']).nth(2).unwrap_or_default();
+    let field = |name: &str| {
+        let mut fields = query.split('&').filter_map(|it| it.split_once('='));
+        fields.find_map(|(found, value)| (found == name).then(|| value.to_owned()))
+    };
+    let Some(upload) = field("uploadId") else {
+        return true;
+    };
+    if let Some(number) = field("partNumber") {
+        sizes.insert((upload, number.parse().unwrap()), length);
+        return true;
+    }
+    let of: Vec<usize> = sizes
+        .iter()
+        .filter(|((of, _), _)| *of == upload)
+        .map(|(_, size)| *size)
+        .collect();
+    let (last, others) = match of.split_last() {
+        Some((last, others)) if line.starts_with("POST") => (last, others),
+        _ => return true,
+    };
+    others.iter().all(|it| *it == others[0]) && others.first().is_none_or(|it| last <= it)
 }
 
 fn refuse(client: &mut TcpStream, status: u16, code: &str) -> io::Result<()> {

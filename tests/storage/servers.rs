@@ -90,7 +90,7 @@ fn run(name: &str, command: &mut Command, home: tempfile::TempDir) -> Running {
 }
 
 /// Answers to a request without a signature; `None` when nobody is there.
-fn http(port: u16, request: &str) -> Option<String> {
+pub fn http(port: u16, request: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream
         .set_read_timeout(Some(Duration::from_secs(20)))
@@ -282,6 +282,49 @@ impl Place {
                 .collect(),
         }
     }
+}
+
+/// The variable that names another S3 server's `s3://bucket/prefix` for tests that any of them is to pass; its
+/// endpoint and keys are in the usual `AWS_…` variables.
+const ANOTHER: &str = "PGSTOW_TEST_S3";
+
+/// An S3 server: SeaweedFS, or the one that the environment names; and whether it ignores conditions, as
+/// `PGSTOW_TEST_S3_CONDITIONS=ignored` says.
+pub fn s3() -> (Place, bool) {
+    let name = fresh_name();
+    if let Ok(url) = std::env::var(ANOTHER) {
+        let names = [
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "AWS_S3_ENDPOINT",
+            "AWS_REGION",
+            "AWS_CA_BUNDLE",
+        ];
+        let given = names.map(|name| (name, std::env::var(name).unwrap_or_default()));
+        let part = [("PGSTOW_PART_SIZE", "5MiB".to_owned())];
+        let place = Place {
+            url: format!(
+                "{}/{}-{name}",
+                url.trim_end_matches('/'),
+                std::process::id()
+            ),
+            // It may be anywhere.
+            port: 0,
+            variables: given.into_iter().chain(part).collect(),
+        };
+        let conditions = std::env::var("PGSTOW_TEST_S3_CONDITIONS");
+        return (place, conditions.is_ok_and(|it| it == "ignored"));
+    }
+    let server = Seaweed::get();
+    let mut variables = server.variables();
+    variables.push(("PGSTOW_PART_SIZE", "5MiB".to_owned()));
+    let place = Place {
+        url: format!("s3://{}/some/prefix", server.bucket()),
+        port: server.port,
+        variables,
+    };
+    (place, false)
 }
 
 /// fake-gcs-server behind a front: Google Cloud Storage.

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::args;
 use super::exit::Outcome;
 use super::output::{self, Output, harmless};
-use super::repository::{place, print_json};
+use super::repository::{after, place, print_json};
 
 pub async fn doctor(
     args: args::Doctor,
@@ -25,6 +25,7 @@ pub async fn doctor(
     let options = DoctorOptions {
         only: only.collect::<Result<_>>()?,
         full: args.full,
+        send_test: args.send_test,
     };
     let (configuration, job) = configured(&args);
     let mut printed = Ok(());
@@ -132,6 +133,7 @@ fn patient(args: &args::Doctor, configuration: Check, job: &Job) -> Patient {
         recipients: job.recipients(),
         keys: place::keys(&args.decrypt, job),
         notifier: job.notification().and_then(Notifier::new).map(Some),
+        record_to: after::mirror(job),
         max_age: checks.and_then(|checks| checks.max_age),
         size_anomaly: checks.and_then(|checks| checks.size_anomaly),
     }

@@ -57,7 +57,7 @@ pub fn code(outcome: &Outcome<'_>) -> u8 {
         Outcome::Failed(error) => match error.kind() {
             Kind::Usage => USAGE,
             Kind::Connect => 4,
-            Kind::Archive => 5,
+            Kind::Archive | Kind::NewerFormat => 5,
             Kind::Refused => 6,
             Kind::Storage => 7,
             Kind::Interrupted => INTERRUPTED,
@@ -80,6 +80,7 @@ mod tests {
             (Kind::ConnectionLost, 1),
             (Kind::Server, 1),
             (Kind::Archive, 5),
+            (Kind::NewerFormat, 5),
             (Kind::Refused, 6),
             (Kind::Storage, 7),
             (Kind::Interrupted, 130),

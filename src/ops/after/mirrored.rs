@@ -1,22 +1,30 @@
 //! The table of records.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use futures::future::BoxFuture;
+use tokio::task::JoinHandle;
 
 use crate::error::Result;
 use crate::mirror::{Mirror, Synced};
 use crate::ops::repository::{Aftermath, Ended};
-use crate::repository::Repository;
+use crate::repository::{Backup, Repository};
 
 /// Keeps a table of records up to date.
 #[derive(Debug)]
 pub struct Mirrored {
-    mirror: Mirror,
+    mirror: Arc<Mirror>,
+    /// What is being written of a backup that has begun: none waits for that.
+    beginning: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Mirrored {
     /// Keeps this table.
     pub fn new(mirror: Mirror) -> Self {
-        Self { mirror }
+        Self {
+            mirror: Arc::new(mirror),
+            beginning: Mutex::new(None),
+        }
     }
 
     /// Has the table show what the repository shows now.
@@ -26,6 +34,14 @@ impl Mirrored {
     pub async fn write(&self, repository: &Repository) -> Result<Synced> {
         self.mirror.sync(repository).await.map(|(synced, _)| synced)
     }
+
+    fn beginning(&self, next: Option<JoinHandle<()>>) -> Option<JoinHandle<()>> {
+        let mut beginning = self
+            .beginning
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut beginning, next)
+    }
 }
 
 impl Aftermath for Mirrored {
@@ -33,8 +49,30 @@ impl Aftermath for Mirrored {
         "table of records".to_owned()
     }
 
+    fn started<'a>(
+        &'a self,
+        _backup: &'a Backup,
+        repository: &'a Repository,
+    ) -> BoxFuture<'a, Result<()>> {
+        let (mirror, repository) = (Arc::clone(&self.mirror), repository.clone());
+        let writing = tokio::spawn(async move {
+            // What hinders it is told at the end, when the same is tried again.
+            if let Err(error) = mirror.sync(&repository).await {
+                tracing::debug!("{error}");
+            }
+        });
+        self.beginning(Some(writing));
+        Box::pin(futures::future::ready(Ok(())))
+    }
+
     fn ended<'a>(&'a self, ended: Ended<'a>) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
+            if let Some(writing) = self.beginning(None) {
+                // What it would write is not so any more.
+                writing.abort();
+                // It ends by itself; a panic in it has nothing to tell here.
+                let _ = writing.await;
+            }
             match ended.repository {
                 Some(repository) => self.write(repository).await.map(|_| ()),
                 // The backup's own error says why there is none.

@@ -151,7 +151,11 @@ impl Aftermath for Notices {
         "notification".to_owned()
     }
 
-    fn started<'a>(&'a self, backup: &'a Backup) -> BoxFuture<'a, Result<()>> {
+    fn started<'a>(
+        &'a self,
+        backup: &'a Backup,
+        _repository: &'a Repository,
+    ) -> BoxFuture<'a, Result<()>> {
         let notice = self.about(backup, Occasion::Started);
         let notifier = Arc::clone(&self.notifier);
         let telling = tokio::spawn(async move { notifier.send(&notice).await });

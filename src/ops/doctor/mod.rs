@@ -28,6 +28,7 @@ use crate::connect::Config;
 use crate::dump::DumpOptions;
 use crate::encryption::{Keys, Recipients};
 use crate::error::{Error, Kind, Result};
+use crate::mirror::Mirror;
 use crate::notify::Notifier;
 use crate::report::{Check, Verdict};
 use crate::storage::Store;
@@ -57,13 +58,15 @@ pub enum Subject {
     Keys,
     /// Whether notices would arrive.
     Notification,
+    /// Whether the table of records could be written.
+    Record,
     /// A small backup, restored and compared.
     Round,
 }
 
 impl Subject {
     /// All of them, in order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Configuration,
         Self::Connection,
         Self::Privileges,
@@ -75,6 +78,7 @@ impl Subject {
         Self::Verified,
         Self::Keys,
         Self::Notification,
+        Self::Record,
         Self::Round,
     ];
 
@@ -92,6 +96,7 @@ impl Subject {
             Self::Verified => "verified",
             Self::Keys => "keys",
             Self::Notification => "notification",
+            Self::Record => "record",
             Self::Round => "round",
         }
     }
@@ -133,6 +138,8 @@ pub struct Patient {
     pub keys: Result<Keys>,
     /// Who is told; none when nobody is.
     pub notifier: Result<Option<Notifier>>,
+    /// The table of records; none when there is to be none.
+    pub record_to: Result<Option<Mirror>>,
     /// How old the newest good backup may be; none for any age.
     pub max_age: Option<Duration>,
     /// By how many percent its size may differ from those before it; none for any size.
@@ -146,13 +153,19 @@ pub struct DoctorOptions {
     pub only: BTreeSet<Subject>,
     /// The round too.
     pub full: bool,
+    /// Those who are told by mail or webhook get a test, instead of being looked for only.
+    pub send_test: bool,
 }
 
 impl DoctorOptions {
     fn wants(&self, subject: Subject) -> bool {
         match self.only.is_empty() {
             true => subject != Subject::Round || self.full,
-            false => self.only.contains(&subject) || subject == Subject::Round && self.full,
+            false => {
+                self.only.contains(&subject)
+                    || subject == Subject::Round && self.full
+                    || subject == Subject::Notification && self.send_test
+            }
         }
     }
 }
@@ -190,7 +203,7 @@ pub async fn doctor(
     let mut report = DoctorReport::default();
     let mut backups = backups::Known::default();
     for subject in Subject::ALL.into_iter().filter(|it| options.wants(*it)) {
-        let looking = look(patient, subject, &mut backups, &cancel);
+        let looking = look(patient, options, subject, &mut backups, &cancel);
         let checks = match subject {
             // It ends by itself, and takes away what it has made.
             Subject::Round => looking.await,
@@ -213,6 +226,7 @@ pub async fn doctor(
 
 async fn look(
     patient: &Patient,
+    options: &DoctorOptions,
     subject: Subject,
     backups: &mut backups::Known,
     cancel: &CancellationToken,
@@ -220,7 +234,8 @@ async fn look(
     let name = subject.name();
     let done = match subject {
         Subject::Configuration => return patient.configuration.clone().into_iter().collect(),
-        Subject::Notification => return notices::look(name, &patient.notifier).await,
+        Subject::Notification => return notices::look(name, patient, options.send_test).await,
+        Subject::Record => notices::record(name, patient).await,
         Subject::Connection => server::connection(name, patient).await,
         Subject::Privileges => privileges::look(name, patient).await,
         Subject::Store => store::look(name, patient).await,

@@ -38,7 +38,11 @@ pub trait Aftermath: Send + Sync {
     ///
     /// # Errors
     /// What is to be told.
-    fn started<'a>(&'a self, _backup: &'a Backup) -> BoxFuture<'a, Result<()>> {
+    fn started<'a>(
+        &'a self,
+        _backup: &'a Backup,
+        _repository: &'a Repository,
+    ) -> BoxFuture<'a, Result<()>> {
         Box::pin(futures::future::ready(Ok(())))
     }
 
@@ -68,11 +72,12 @@ async fn tell(name: String, work: BoxFuture<'_, Result<()>>, observer: &Arc<dyn 
 pub(super) async fn started(
     all: &[Arc<dyn Aftermath>],
     backup: &Backup,
+    repository: &Repository,
     observer: &Arc<dyn Observer>,
 ) {
     let telling = all
         .iter()
-        .map(|one| tell(one.name(), one.started(backup), observer));
+        .map(|one| tell(one.name(), one.started(backup, repository), observer));
     futures::future::join_all(telling).await;
 }
 

@@ -204,7 +204,8 @@ impl Run<'_> {
             return Err(Error::new(Kind::Interrupted, "backup: interrupted"));
         }
         let pending = repository.begin(self.draft.clone()).await?;
-        aftermath::started(self.aftermath, &pending.backup(), self.observer).await;
+        let backup = pending.backup();
+        aftermath::started(self.aftermath, &backup, repository, self.observer).await;
         let made = match self.make(repository, &pending).await {
             Ok(made) => lock.confirm().map(|()| made),
             Err(error) => Err(error),
@@ -287,7 +288,7 @@ impl Run<'_> {
             self.cancel.clone(),
         )
         .await?;
-        if dumped.entries == 0 && self.options.empty == EmptyDump::Refuse {
+        if dumped.made == 0 && self.options.empty == EmptyDump::Refuse {
             return Err(Error::new(
                 Kind::Failed,
                 format!("there is nothing in database {}", dumped.database),

@@ -63,11 +63,18 @@ pub async fn rebuild(
                     backup: Some(backup),
                     error: None,
                 },
-                Err(error) if matches!(error.kind(), Kind::Archive | Kind::Refused) => Rebuilt {
-                    id,
-                    backup: None,
-                    error: Some(error.message().to_owned()),
-                },
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        Kind::Archive | Kind::NewerFormat | Kind::Refused
+                    ) =>
+                {
+                    Rebuilt {
+                        id,
+                        backup: None,
+                        error: Some(error.message().to_owned()),
+                    }
+                }
                 Err(error) => return Err(error),
             });
         }

@@ -40,8 +40,9 @@ impl BackupVerified {
 /// Reads the archive of a backup whole, and notes what was found: verified, or damaged.
 ///
 /// # Errors
-/// [`Kind::Archive`] for the first damage, naming the table; [`Kind::Refused`] when there is no
-/// archive, or the keys do not open it; what the store says.
+/// [`Kind::Archive`] for the first damage, naming the table; [`Kind::NewerFormat`] for an archive that
+/// a newer version has written, of which nothing is noted; [`Kind::Refused`] when there is no archive,
+/// or the keys do not open it; what the store says.
 pub async fn verify_backup(
     repository: &Repository,
     backup: &Backup,

@@ -77,16 +77,34 @@ impl Admin {
 
     /// Takes the lock, which the session holds to its end.
     ///
+    /// An advisory lock is of the database of its session, and two runs may have been told different ones. So
+    /// whoever has it looks whether somebody has the same one elsewhere, which all of the server's sessions may see,
+    /// and then gives it back: of two that come at once at most one goes on.
+    ///
     /// # Errors
     /// [`Kind::Refused`] when another run is at work.
     pub(super) async fn lock(&mut self) -> Result<()> {
-        let query = format!("SELECT pg_catalog.pg_try_advisory_lock({})", self.lock);
+        let key = self.lock.cast_unsigned();
+        let take = format!("SELECT pg_catalog.pg_try_advisory_lock({})", self.lock);
+        let alone = format!(
+            "SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted \
+             AND classid = {} AND objid = {} AND objsubid = 1 AND pid <> pg_catalog.pg_backend_pid())",
+            key >> 32,
+            key & u64::from(u32::MAX)
+        );
+        let give = format!("SELECT pg_catalog.pg_advisory_unlock({})", self.lock);
         for _ in 0..TRIES {
-            let rows = self.wire.query(&query).await?;
-            if rows.into_iter().flatten().next().flatten().as_deref() == Some("t") {
-                return Ok(());
+            if self.is_true(&take).await? {
+                if self.is_true(&alone).await? {
+                    return Ok(());
+                }
+                self.wire.execute(&give).await?;
             }
-            tokio::time::sleep(PAUSE).await;
+            // Not the same for two that wait for each other.
+            let mut random = [0];
+            getrandom::fill(&mut random)
+                .map_err(|error| Error::new(Kind::Failed, "no randomness").with_source(error))?;
+            tokio::time::sleep(PAUSE + Duration::from_millis(random[0].into())).await;
         }
         Err(Error::new(
             Kind::Refused,
@@ -99,6 +117,11 @@ impl Admin {
             "wait for its end; if it is lost, end its session \"pgstow restore --swap\" with \
              pg_terminate_backend",
         ))
+    }
+
+    async fn is_true(&mut self, query: &str) -> Result<bool> {
+        let rows = self.wire.query(query).await?;
+        Ok(rows.into_iter().flatten().next().flatten().as_deref() == Some("t"))
     }
 
     /// The session.

@@ -131,6 +131,9 @@ pub struct Doctor {
     /// Also dump a small database of our own into the store, restore it and compare
     #[arg(long, help_heading = "Which")]
     pub full: bool,
+    /// Send a test to everybody who is told by mail or webhook, instead of only looking for them
+    #[arg(long, help_heading = "Which")]
+    pub send_test: bool,
     /// A warning counts as a failure
     #[arg(long, help_heading = "How")]
     pub strict: bool,

@@ -44,9 +44,14 @@ fn notices(job: &Job) -> Result<Option<Notices>> {
     Ok(Some(Notices::new(Notifier::new(settings)?, name, store)))
 }
 
-fn mirrored(job: &Job) -> Result<Option<Mirrored>> {
+/// The table of records, if the job has one.
+pub fn mirror(job: &Job) -> Result<Option<Mirror>> {
     let config = job.record_to(&ProcessEnv)?;
-    Ok(config.map(|config| Mirrored::new(Mirror::new(config, job.record_schema()))))
+    Ok(config.map(|config| Mirror::new(config, job.record_schema())))
+}
+
+fn mirrored(job: &Job) -> Result<Option<Mirrored>> {
+    Ok(mirror(job)?.map(Mirrored::new))
 }
 
 /// Those who hear of every backup of this job. Who cannot be told is no reason to make none: it is a warning.

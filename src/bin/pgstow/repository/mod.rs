@@ -1,6 +1,6 @@
 //! The commands about backups: made, listed, verified, written to files, let go.
 
-mod after;
+pub mod after;
 pub mod args;
 pub mod place;
 mod words;
