@@ -163,7 +163,7 @@ impl Store for LocalStore {
     }
 
     fn unfinished<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<ObjectInfo>>> {
-        self.walk(prefix, |name| LocalSink::target_of_partial(name))
+        self.walk(prefix, LocalSink::target_of_partial)
     }
 
     fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<ObjectInfo>>> {

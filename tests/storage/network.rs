@@ -26,6 +26,7 @@ pub enum Harm {
     /// It takes a while.
     Late,
     /// It takes so long that something else may happen meanwhile.
+    #[allow(dead_code, reason = "for the tests of backups")]
     VeryLate,
 }
 

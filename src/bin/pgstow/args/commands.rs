@@ -109,7 +109,7 @@ pub struct Restore {
 #[derive(Debug, Group)]
 #[command(after_help = "\
 Checks: configuration, connection, privileges, store, clock, repository, last-backup, size, verified,
-keys, notification, round.
+keys, notification, record, round.
 
 Examples:
   pgstow doctor
