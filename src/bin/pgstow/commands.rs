@@ -149,6 +149,17 @@ async fn input(location: &str, keys: &Keys) -> Result<Input> {
     Input::open(location).await?.decrypted(keys).await
 }
 
+/// As [`input`], where it could have been a backup as well.
+async fn input_or_backup(location: &str, keys: &Keys) -> Result<Input> {
+    let is_no_file = !location.contains(['/', '.']) && !Path::new(location).exists();
+    input(location, keys).await.map_err(|error| {
+        if is_no_file && location != "-" && error.kind() == Kind::Storage {
+            return error.with_hint("a backup is named by its id (pgstow backups) or as latest");
+        }
+        error
+    })
+}
+
 /// What it means that an archive is encrypted, said where it is made.
 pub fn tell_encryption(output: &Output, recipients: &Recipients) {
     let (how, needs) = match recipients {
@@ -250,7 +261,7 @@ async fn restore(
     let input = async {
         match is_backup {
             true => careful::input(&archive.into(), &decrypt, output).await,
-            false => input(&restore.file, &restore.keys).await,
+            false => input_or_backup(&restore.file, &restore.keys).await,
         }
     };
     let input = unless(&cancel, input).await?;
@@ -272,7 +283,7 @@ async fn restore_into(
         let restoring = restore_all(config, directory, options, exclude, observer, cancel);
         return tell_cluster(output, progress, "restore", &restoring.await?);
     }
-    let input = unless(&cancel, input(&restore.file, &restore.keys)).await?;
+    let input = unless(&cancel, input_or_backup(&restore.file, &restore.keys)).await?;
     if restore.swap.is_some() {
         return careful::swap((config, &input), &restore, output, progress, cancel).await;
     }
@@ -572,7 +583,7 @@ async fn verify(
         return Ok(outcome);
     }
     repository::place::refuse(&archive.kept, "the id of a backup, or latest")?;
-    let input = unless(&cancel, input(&verify.file, &verify.keys)).await?;
+    let input = unless(&cancel, input_or_backup(&verify.file, &verify.keys)).await?;
     let observer = progress.observer();
     let report = pgstow::verify(input, &verify.options, observer, cancel).await?;
     progress.clear();

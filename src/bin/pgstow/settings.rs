@@ -9,7 +9,7 @@ use pgstow::catalog::Selection;
 use pgstow::config::unit::{bytes, server_duration};
 use pgstow::connect::{Config, ConfigSource, Environment as _, PasswordPrompt, ProcessEnv};
 use pgstow::encryption::{Keys, Recipients};
-use pgstow::error::{Error, Kind, Result, system_reason};
+use pgstow::error::{Context as _, Error, Kind, Result, system_reason};
 use pgstow::ops::{
     Comparison, CopyOptions, DumpOptions, GlobalsOptions, ListOptions, Needs, OnError,
     RestoreOptions, Sessions, SnapshotMode, SqlOptions, SwapOptions, TargetState, UseList,
@@ -501,15 +501,14 @@ fn reading(what: args::What, of: args::Reading) -> Result<DumpOptions> {
     }
     options.enable_row_security = of.enable_row_security;
     options.jobs = jobs(&of.resources.sessions)?;
-    if let Some(size) = &of.resources.memory {
-        options.memory_bytes = bytes(size)?;
-    }
+    options.memory_bytes = memory(&of.resources, options.memory_bytes)?;
     if let Some(format) = &of.format.copy_format {
         options.copy_format = format.parse()?;
     }
     options.snapshot = mode;
     let patience = snapshot.locks.lock_wait_timeout;
-    options.lock_wait_timeout = patience.as_deref().map(server_duration).transpose()?;
+    let patience = patience.as_deref().map(server_duration).transpose();
+    options.lock_wait_timeout = patience.context_with(|| "--lock-wait-timeout")?;
     Ok(options)
 }
 
@@ -545,10 +544,7 @@ fn filling(
             None if into.single_transaction => 1,
             _ => jobs(&resources.sessions)?,
         },
-        memory_bytes: match &resources.memory {
-            Some(size) => bytes(size)?,
-            None => default.memory_bytes,
-        },
+        memory_bytes: memory(resources, default.memory_bytes)?,
         create,
         create_as: into.create_as,
         clean: into.clean.clean,
@@ -576,7 +572,7 @@ fn filling(
         skip_impossible: into.impossible.skip_impossible,
         no_journal: into.no_journal,
         reconnect_timeout: match &into.reconnect_timeout {
-            Some(text) => server_duration(text)?,
+            Some(text) => server_duration(text).context_with(|| "--reconnect-timeout")?,
             None => default.reconnect_timeout,
         },
         ..default
@@ -879,6 +875,13 @@ fn leave_out(left_out: &args::LeftOut) -> LeaveOut {
         tablespaces: left_out.no_tablespaces,
         table_access_methods: left_out.no_table_access_method,
         ..LeaveOut::default()
+    }
+}
+
+fn memory(resources: &args::Resources, default: u64) -> Result<u64> {
+    match &resources.memory {
+        Some(size) => bytes(size).context_with(|| "--memory"),
+        None => Ok(default),
     }
 }
 
