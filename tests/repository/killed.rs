@@ -1,17 +1,44 @@
 //! The program is killed at its n-th request to a store: the next one is not in the way of a dead one,
-//! and cleans up.
+//! and cleans up. So it is with one whose time runs out while a request is under way.
 
+use std::fs;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use pgstow::repository::{Repository, Status};
-use pgstow::storage::Store;
+use pgstow::storage::{Overwrite, Put, Store};
 
 use crate::network::{Harm, Network};
-use crate::scene::{assert_whole, shop};
+use crate::scene::{assert_whole, back_up, local, shop};
 use crate::servers::{Seaweed, opened};
 use crate::support::{pgstow, run};
+
+/// Starts it, and kills it at this request; whether it was still at work.
+fn kill_at(network: &Network, number: usize, command: &mut Command) -> bool {
+    network.harm(number, Harm::Late);
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while network.seen().len() < number && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    !child.wait().unwrap().success()
+}
+
+async fn completed(store: &Arc<dyn Store>) -> Vec<String> {
+    let repository = Repository::open(Arc::clone(store)).await.unwrap();
+    let listing = repository.list().await.unwrap();
+    assert_eq!(listing.problems, Vec::<String>::new());
+    let good = listing
+        .backups
+        .iter()
+        .filter(|it| it.status == Status::Completed);
+    good.map(|it| it.record.id.to_string()).collect()
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_a_request() {
@@ -37,17 +64,7 @@ async fn killed_at_a_request() {
     // Towards the end, where it is decided, at each of them.
     let early = (2..requests * 2 / 3).step_by(8);
     for number in early.chain((requests * 2 / 3..=requests).step_by(3)) {
-        network.harm(number, Harm::Late);
-        let mut child = backup()
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        while network.seen().len() < number && child.try_wait().unwrap().is_none() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        child.kill().unwrap();
-        killed += usize::from(!child.wait().unwrap().success());
+        killed += usize::from(kill_at(&network, number, &mut backup()));
         let repository = Repository::open(Arc::clone(&direct)).await.unwrap();
         let listing = repository.list().await.unwrap();
         assert_eq!(listing.problems, Vec::<String>::new(), "{number}");
@@ -58,6 +75,46 @@ async fn killed_at_a_request() {
         }
     }
     assert!(killed > 4, "only {killed} were killed");
+
+    // While a request is under way, so much time goes by that others may take it for dead.
+    let home = tempfile::tempdir().unwrap();
+    let clock = home.path().join("clock");
+    let library = fs::read_dir("/usr/lib")
+        .unwrap()
+        .map(|entry| entry.unwrap().path().join("faketime/libfaketimeMT.so.1"))
+        .find(|path| path.exists())
+        .expect("libfaketime is missing: run scripts/fetch-stores");
+    let is_record = |line: &&String| line.starts_with("PUT") && line.contains("/backups/");
+    let before = completed(&direct).await;
+    network.harm(usize::MAX, Harm::Late);
+    run(&mut backup()).success();
+    let seen = network.seen();
+    let record = seen.iter().position(|line| is_record(&line)).unwrap() + 1;
+    let good = completed(&direct).await;
+    assert_eq!(good.len(), before.len() + 1);
+    // In the middle of the upload, and shortly before the record.
+    for number in [record * 2 / 3, record - 4] {
+        fs::write(&clock, "+0s").unwrap();
+        network.harm(number, Harm::VeryLate);
+        let mut late = backup();
+        late.env("LD_PRELOAD", &library)
+            .env("FAKETIME_TIMESTAMP_FILE", &clock)
+            .env("FAKETIME_NO_CACHE", "1")
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child = late.spawn().unwrap();
+        while network.seen().len() < number && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        fs::write(&clock, "+8m").unwrap();
+        let ended = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(7), "{number} of {seen:?}: {said}");
+        assert!(said.contains("could not be renewed"), "{said}");
+        assert_eq!(completed(&direct).await, good);
+    }
+
     // No ticket of a dead process is in the way.
     network.harm(usize::MAX, Harm::Late);
     run(&mut backup()).success();
@@ -71,5 +128,67 @@ async fn killed_at_a_request() {
     for folder in ["drafts", "locks"] {
         let litter = direct.list(folder).await.unwrap();
         assert!(litter.is_empty(), "{litter:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prune_and_a_delete_are_killed_at_a_request() {
+    // The same three backups, for each time in a place of their own.
+    let (_home, made) = local();
+    for _ in 0..3 {
+        back_up(&made).await.unwrap();
+    }
+    let victim = completed(&made).await.swap_remove(0);
+    let server = Seaweed::get();
+    let bucket = server.bucket();
+    let network = Network::new(server.port);
+    let home = tempfile::tempdir().unwrap();
+    fs::write(
+        home.path().join("pgstow.toml"),
+        "[retention]\ndaily_days = 0\nmanual_days = 0\nweekly_days = 0\nmonthly_days = 0\nkeep_verified = 0\n",
+    )
+    .unwrap();
+    let command = |url: &str, arguments: &[&str]| -> Command {
+        let mut command = pgstow();
+        command.current_dir(home.path()).envs(server.variables());
+        command.env("AWS_S3_ENDPOINT", network.url());
+        command.args(arguments).args(["--store", url, "--quiet"]);
+        command
+    };
+    for arguments in [&["prune"][..], &["delete", &victim]] {
+        let place = async |number: usize| {
+            let url = format!("s3://{bucket}/{}-{number}", arguments[0]);
+            let direct = opened(&url, &server.settings());
+            for object in made.list("").await.unwrap() {
+                let bytes = made.get(&object.key).await.unwrap().unwrap();
+                let put = direct.put(&object.key, bytes, Overwrite::Replace);
+                assert_eq!(put.await.unwrap(), Put::Written);
+            }
+            (url, direct)
+        };
+        network.harm(usize::MAX, Harm::Late);
+        run(&mut command(&place(0).await.0, arguments)).success();
+        let requests = network.seen().len();
+        assert!(requests > 15, "{:?}", network.seen());
+        let mut killed = 0;
+        for number in (3..requests).step_by(requests / 5) {
+            let (url, direct) = place(number).await;
+            killed += usize::from(kill_at(&network, number, &mut command(&url, arguments)));
+            // What it had under way may still arrive.
+            std::thread::sleep(Duration::from_millis(100));
+            let what = format!("{arguments:?} at {number}");
+            let left = assert_whole(&direct, &what).await;
+            let newest = left.last().unwrap();
+            assert_eq!(newest.1, Status::Completed, "{what}: {left:?}");
+            run(&mut command(&url, &["prune"])).success();
+            let left = assert_whole(&direct, &what).await;
+            assert_eq!(left.len(), 1, "{what}: {left:?}");
+            assert_eq!(direct.list("archives").await.unwrap().len(), 1, "{what}");
+            for folder in ["drafts", "locks", "notes"] {
+                let litter = direct.list(folder).await.unwrap();
+                assert!(litter.is_empty(), "{what}: {litter:?}");
+            }
+        }
+        assert!(killed > 2, "only {killed} were killed");
     }
 }

@@ -20,6 +20,7 @@ mod servers;
 mod around;
 mod audit;
 mod clouds;
+mod cut;
 mod day;
 mod double;
 mod faults;

@@ -38,6 +38,8 @@ struct State {
     always: Option<Harm>,
     /// At which request, counted from 1.
     once: Mutex<Option<(usize, Harm)>>,
+    /// What the first lines of the requests have that are counted.
+    counted: Mutex<String>,
     requests: AtomicUsize,
     /// Bytes of answers that were passed on.
     down: AtomicU64,
@@ -58,6 +60,7 @@ impl Network {
             equal_parts: None,
             always: None,
             once: Mutex::new(None),
+            counted: Mutex::default(),
             requests: AtomicUsize::new(0),
             down: AtomicU64::new(0),
             seen: Mutex::new(Vec::new()),
@@ -86,6 +89,7 @@ impl Network {
             equal_parts: self.state.equal_parts.as_ref().map(|_| Mutex::default()),
             always: self.state.always,
             once: Mutex::new(None),
+            counted: Mutex::default(),
             requests: AtomicUsize::new(0),
             down: AtomicU64::new(0),
             seen: Mutex::new(Vec::new()),
@@ -110,7 +114,13 @@ impl Network {
 
     /// Begins to count anew, and harms the request of this number.
     pub fn harm(&self, number: usize, harm: Harm) {
+        self.harm_one_of("", number, harm);
+    }
+
+    /// As [`Network::harm`], of the requests alone whose first line has this.
+    pub fn harm_one_of(&self, line: &str, number: usize, harm: Harm) {
         *self.state.once.lock().unwrap() = Some((number, harm));
+        *self.state.counted.lock().unwrap() = line.to_owned();
         self.state.requests.store(0, Ordering::SeqCst);
         self.state.seen.lock().unwrap().clear();
     }
@@ -169,7 +179,11 @@ fn try_pass(mut client: TcpStream, state: &State) -> io::Result<()> {
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
 
-    let number = state.requests.fetch_add(1, Ordering::SeqCst) + 1;
+    let is_counted = first.contains(state.counted.lock().unwrap().as_str());
+    let before = state
+        .requests
+        .fetch_add(is_counted.into(), Ordering::SeqCst);
+    let number = if is_counted { before + 1 } else { 0 };
     let line = first.clone();
     state.seen.lock().unwrap().push(first);
     let once = *state.once.lock().unwrap();
