@@ -87,6 +87,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "error",
             "secret",
             "suggest",
+            "sql",
             "select",
             "connect",
             "storage",
