@@ -1,5 +1,7 @@
 //! Where data goes that was read.
 
+use bytes::Bytes;
+
 use crate::archive::{EntryId, Fingerprint, RawFrame, StoredFrame, Writer};
 use crate::error::{Error, Kind, Result};
 use crate::relay::{Giver, Item};
@@ -36,6 +38,14 @@ impl Frame {
             Self::Stored(frame) => frame.raw_bytes,
             Self::Raw(frame) => frame.raw.len() as u64,
             Self::Gone { raw_bytes, .. } => *raw_bytes,
+        }
+    }
+
+    /// What is written of it, if anything is.
+    pub fn stored(&self) -> Option<Bytes> {
+        match self {
+            Self::Stored(frame) => Some(frame.stored.clone()),
+            Self::Raw(_) | Self::Gone { .. } => None,
         }
     }
 }

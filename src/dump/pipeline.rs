@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};
@@ -70,14 +71,51 @@ pub(super) struct Pipeline {
     /// Where the level is not fixed.
     adaptive: Option<Arc<AdaptiveLevel>>,
     buffers: Buffers,
+    rooms: Rooms,
     deliveries: mpsc::Sender<Delivery>,
     /// Where frames are sealed, whichever thread they come from.
     runtime: Handle,
 }
 
+/// What full frames are compressed into. A room goes to the writer with its frame and comes back when that is
+/// written: memory that is made anew for each costs more, in page faults, than the copying into it.
+#[derive(Clone, Debug)]
+struct Rooms {
+    free: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// As many are kept at most.
+    most: usize,
+}
+
+impl Rooms {
+    fn new(most: usize) -> Self {
+        Self {
+            free: Arc::default(),
+            most,
+        }
+    }
+
+    fn take(&self) -> Vec<u8> {
+        lock(&self.free).pop().unwrap_or_default()
+    }
+
+    /// Takes back the room of a frame that is written, if nobody else has it.
+    fn give_back(&self, stored: Bytes) {
+        if let Ok(room) = stored.try_into_mut() {
+            let room = Vec::from(room);
+            // Neither that of a small frame nor that of a giant row.
+            let fits = FRAME_BYTES..=FRAME_BYTES + 2 * FRAME_SLACK;
+            let mut free = lock(&self.free);
+            if fits.contains(&room.capacity()) && free.len() < self.most {
+                free.push(room);
+            }
+        }
+    }
+}
+
 /// The writer's end.
 pub(super) struct Receiver {
     deliveries: mpsc::Receiver<Delivery>,
+    rooms: Rooms,
     adaptive: Option<Arc<AdaptiveLevel>>,
 }
 
@@ -123,6 +161,12 @@ impl Pipeline {
             Outlet::Relay(giver) => (Sealing::AsItIs, Arc::clone(&giver.buffers)),
             Outlet::Nowhere => (Sealing::Dropped, Buffers::default()),
         };
+        // Rows that are dropped as soon as they are read come and go faster than the allocator gives memory
+        // back, and nobody waits for more of them than one frame for each worker.
+        let share = match sealing {
+            Sealing::Dropped => 2,
+            Sealing::Packed(_) | Sealing::AsItIs => 1,
+        };
         let threads = cores();
         let adaptive = match (sealing, compression) {
             (Sealing::Packed(_), Compression::ZstdAuto) => {
@@ -131,15 +175,18 @@ impl Pipeline {
             _ => None,
         };
         let (deliveries, receiver) = mpsc::channel(64);
+        // One for each that is being compressed, and as many on their way.
+        let rooms = Rooms::new(2 * threads);
         let pipeline = Self {
             sealing,
             // The last quarter is for the sockets' buffers, the compressors and all else.
-            budget: ByteBudget::new(memory_bytes / 2),
-            large_rows: ByteBudget::new(memory_bytes / 4),
+            budget: ByteBudget::new(memory_bytes / 2 / share),
+            large_rows: ByteBudget::new(memory_bytes / 4 / share),
             slots: Arc::new(Semaphore::new(threads)),
             encoders: Arc::default(),
             adaptive: adaptive.clone(),
             buffers,
+            rooms: rooms.clone(),
             deliveries,
             runtime: Handle::current(),
         };
@@ -147,6 +194,7 @@ impl Pipeline {
             pipeline,
             Receiver {
                 deliveries: receiver,
+                rooms,
                 adaptive,
             },
         )
@@ -297,7 +345,11 @@ impl Pipeline {
             }
             let mut packed = Vec::with_capacity(frames.len());
             for frame in frames {
-                let (stored, raw) = encoder.seal(frame)?;
+                let (stored, raw) = if frame.raw.len() < FRAME_BYTES {
+                    encoder.seal(frame)?
+                } else {
+                    encoder.seal_into(frame, pool.rooms.take())?
+                };
                 pool.keep(raw);
                 packed.push(Frame::Stored(stored));
             }
@@ -361,13 +413,18 @@ struct Writing<F> {
     expected: HashMap<EntryId, Expected>,
     open: HashMap<EntryId, Progress>,
     completed: F,
+    rooms: Rooms,
     observer: Arc<dyn Observer>,
 }
 
 impl<F: Fn(EntryId)> Writing<F> {
     async fn frame(&mut self, frame: Frame, permit: Permit) -> Result<()> {
         let (entry, bytes) = (frame.entry(), frame.raw_bytes());
+        let stored = frame.stored();
         self.written.outlet.append(frame, permit).await?;
+        if let Some(stored) = stored {
+            self.rooms.give_back(stored);
+        }
         self.written.raw_bytes += bytes;
         let progress = self.open.entry(entry).or_default();
         progress.frames_written += 1;
@@ -437,6 +494,7 @@ impl Receiver {
             expected,
             open: HashMap::new(),
             completed,
+            rooms: self.rooms,
             observer,
         };
         while let Some(delivery) = self.deliveries.recv().await {
