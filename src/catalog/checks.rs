@@ -1,11 +1,10 @@
 //! CHECK constraints of tables.
 
-use super::context::{Fields, Reader};
-use super::relations::by_oid;
+use super::context::{Fields, Reader, vanished};
+use super::relations::{by_oid, interesting};
 use crate::error::Result;
 use crate::model::{Check, Oid, Relation, RelationKind};
 use crate::sql::ServerVersion;
-use std::collections::HashSet;
 
 /// CHECK constraints of the tables `$1`.
 const CHECKS: &str = "\
@@ -22,16 +21,10 @@ pub(crate) fn queries(_version: ServerVersion) -> Vec<(&'static str, String)> {
     vec![("checks", CHECKS.to_owned())]
 }
 
-/// Fills the CHECK constraints of interesting tables.
-///
-/// # Errors
-/// The server's; a constraint that was dropped since the snapshot.
-pub(crate) async fn read(
-    reader: &Reader<'_>,
-    relations: &mut [Relation],
-    interesting: &HashSet<Oid>,
-) -> Result<()> {
-    let tables: Vec<Oid> = relations
+/// The interesting tables, which may have CHECK constraints.
+pub(crate) fn tables(relations: &[Relation]) -> Vec<Oid> {
+    let interesting = interesting(relations);
+    relations
         .iter()
         .filter(|relation| {
             matches!(
@@ -41,33 +34,73 @@ pub(crate) async fn read(
         })
         .map(|relation| relation.header.address.oid)
         .filter(|oid| interesting.contains(oid))
-        .collect();
-    if tables.is_empty() {
-        return Ok(());
+        .collect()
+}
+
+/// A CHECK constraint as the server tells it.
+pub(crate) struct Found {
+    table: Oid,
+    oid: Oid,
+    name: String,
+    definition: Option<String>,
+    local: bool,
+    validated: bool,
+    comment: Option<String>,
+}
+
+/// What the server says of the CHECK constraints of [`tables`].
+///
+/// # Errors
+/// The server's.
+pub(crate) async fn rows(reader: &Reader<'_>, tables: &[Oid]) -> Result<Vec<Found>> {
+    let mut found = Vec::new();
+    if !tables.is_empty() {
+        let take = |fields: &mut Fields<'_>| {
+            found.push(Found {
+                table: fields.next()?,
+                oid: fields.next()?,
+                name: fields.next()?,
+                definition: fields.next()?,
+                local: fields.next()?,
+                validated: fields.next()?,
+                comment: fields.next()?,
+            });
+            Ok(())
+        };
+        reader
+            .each("check constraints", CHECKS, &[&tables], take)
+            .await?;
     }
+    Ok(found)
+}
+
+/// Gives the tables their CHECK constraints.
+///
+/// # Errors
+/// A constraint that was dropped since the snapshot.
+pub(crate) fn fill(relations: &mut [Relation], all: Vec<Found>) -> Result<()> {
     let index = by_oid(relations);
-    for row in reader.rows("check constraints", CHECKS, &[&tables]).await? {
-        let mut fields = Fields::of(&row);
-        let Some(&at) = index.get(&fields.next()?) else {
+    for found in all {
+        let Some(&at) = index.get(&found.table) else {
             continue;
         };
         let table = &mut relations[at];
-        let oid = fields.next()?;
-        let name: String = fields.next()?;
-        let definition = fields.deparsed(|| {
-            format!(
+        let definition = found.definition.ok_or_else(|| {
+            vanished(&format!(
                 "constraint {} of {}",
-                crate::sql::ident(&name),
+                crate::sql::ident(&found.name),
                 table.header.sql_name()
-            )
+            ))
         })?;
+        // Most tables have one, if any.
+        table.checks.reserve_exact(1);
         table.checks.push(Check {
-            oid,
-            name,
+            oid: found.oid,
+            name: found.name,
             definition,
-            local: fields.next()?,
-            validated: fields.next()?,
-            comment: fields.next()?,
+            local: found.local,
+            validated: found.validated,
+            comment: found.comment,
         });
     }
     Ok(())

@@ -44,7 +44,7 @@ fn columns(version: ServerVersion) -> String {
     };
     format!(
         "\
-SELECT a.attrelid, a.attnum::int4, a.attname::text,
+SELECT a.attrelid, rc.relnatts, a.attnum::int4, a.attname::text,
        pg_catalog.format_type(a.atttypid, a.atttypmod), a.atttypid, a.attislocal,
        cn.nspname::text, co.collname::text,
        d.oid,
@@ -56,6 +56,7 @@ SELECT a.attrelid, a.attnum::int4, a.attname::text,
   FROM pg_catalog.unnest($1::oid[]) AS src(oid)
   JOIN pg_catalog.pg_attribute a
     ON a.attrelid = src.oid AND a.attnum > 0 AND NOT a.attisdropped
+  JOIN pg_catalog.pg_class rc ON rc.oid = a.attrelid
   JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
   LEFT JOIN pg_catalog.pg_collation co
     ON co.oid = a.attcollation AND a.attcollation <> t.typcollation
@@ -119,13 +120,19 @@ pub(crate) async fn read(
         if oids.is_empty() {
             continue;
         }
-        for row in reader.rows("columns", &sql, &[oids, &only]).await? {
-            let mut fields = Fields::of(&row);
+        let take = |fields: &mut Fields<'_>| {
             if let Some(&at) = index.get(&fields.next()?) {
-                let column = column(reader, &mut fields, &relations[at])?;
-                relations[at].columns.push(column);
+                let count: i16 = fields.next()?;
+                let column = column(reader, fields, &relations[at])?;
+                let columns = &mut relations[at].columns;
+                if columns.is_empty() && !only {
+                    columns.reserve_exact(usize::try_from(count).unwrap_or(0));
+                }
+                columns.push(column);
             }
-        }
+            Ok(())
+        };
+        reader.each("columns", &sql, &[oids, &only], take).await?;
     }
     for relation in relations.iter_mut() {
         relation.columns.sort_by_key(|column| column.number);

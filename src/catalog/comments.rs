@@ -1,6 +1,6 @@
 //! Comments on everything, in one read.
 
-use super::context::Reader;
+use super::context::{Fields, Reader};
 use crate::error::Result;
 use crate::model::{Address, Class};
 use crate::sql::ServerVersion;
@@ -26,14 +26,15 @@ pub(crate) type Comments = HashMap<Address, Vec<(i32, String)>>;
 /// # Errors
 /// The server's.
 pub(crate) async fn read(reader: &Reader<'_>) -> Result<Comments> {
-    let rows = reader.rows("comments", COMMENTS, &[]).await?;
     let mut all: Comments = HashMap::new();
-    for row in &rows {
-        let address = Address::new(Class::from_oid(row.get(0)), row.get(1));
-        all.entry(address)
-            .or_default()
-            .push((row.get(2), row.get(3)));
-    }
+    let take = |fields: &mut Fields<'_>| {
+        let address = Address::new(Class::from_oid(fields.next()?), fields.next()?);
+        let of = all.entry(address).or_default();
+        of.reserve_exact(1);
+        of.push((fields.next()?, fields.next()?));
+        Ok(())
+    };
+    reader.each("comments", COMMENTS, &[], take).await?;
     Ok(all)
 }
 

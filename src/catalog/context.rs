@@ -5,6 +5,8 @@ use crate::error::{Error, Kind, Result};
 use crate::report::Observer;
 use crate::select::LeaveOut;
 use crate::sql::{Quoting, ServerVersion};
+use futures::TryStreamExt;
+use std::pin::pin;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{FromSql, ToSql};
 use tokio_postgres::{Client, Row};
@@ -43,6 +45,29 @@ impl Reader<'_> {
             .query(sql, params)
             .await
             .map_err(|error| explain(error.into()).context(format_args!("read {what}")))
+    }
+
+    /// Runs one catalog query and hands over its rows one by one, as they come: for long lists, which
+    /// are not held in memory twice, and are read while the server still finds the rest.
+    ///
+    /// # Errors
+    /// As [`rows`](Self::rows); and those of `take`, at which it stops.
+    pub async fn each(
+        &self,
+        what: &str,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+        mut take: impl FnMut(&mut Fields<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let failed = |error: tokio_postgres::Error| {
+            explain(error.into()).context(format_args!("read {what}"))
+        };
+        let rows = self.client.query_raw(sql, params.iter().copied()).await;
+        let mut rows = pin!(rows.map_err(failed)?);
+        while let Some(row) = rows.try_next().await.map_err(failed)? {
+            take(&mut Fields::of(&row))?;
+        }
+        Ok(())
     }
 
     /// The name of a role, for owners: one that is missing is an error.

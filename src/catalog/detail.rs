@@ -3,14 +3,13 @@
 
 use super::context::Reader;
 use super::{
-    checks, columns, foreign_keys, indexes, policies, relations, rules, sequences, statistics,
-    triggers,
+    columns, foreign_keys, indexes, policies, relations, rules, sequences, statistics, triggers,
 };
 use crate::error::Result;
 use crate::model::Database;
 
 /// Fills what `relations::list` left empty, for relations that are wanted and for their
-/// ancestors: columns, views, checks, sequences' values; and reads triggers, rules, policies and
+/// ancestors: columns, views, sequences' values; and reads triggers, rules, policies and
 /// extended statistics of what is wanted.
 ///
 /// One bulk query per catalog. Comments and labels of what has a header are left to the caller.
@@ -22,7 +21,6 @@ pub(crate) async fn read(reader: &Reader<'_>, database: &mut Database) -> Result
     let relations = &mut database.relations;
     relations::complete(reader, relations, &interesting).await?;
     columns::read(reader, relations, &interesting).await?;
-    checks::read(reader, relations, &interesting).await?;
     sequences::read(reader, relations).await?;
     database.triggers = triggers::read(reader, relations).await?;
     database.rules = rules::read(reader, relations).await?;
@@ -38,7 +36,7 @@ pub(crate) fn queries(version: crate::sql::ServerVersion) -> Vec<(&'static str, 
         super::locks::queries,
         columns::queries,
         super::binary_safe::queries,
-        checks::queries,
+        super::checks::queries,
         sequences::queries,
         indexes::queries,
         foreign_keys::queries,

@@ -10,7 +10,6 @@ use crate::error::Result;
 use crate::model::{Class, ForeignKey, Oid, Relation, RelationKind};
 use crate::sql::ServerVersion;
 use std::collections::HashMap;
-use tokio_postgres::Row;
 
 /// Foreign keys of the tables `$1`, without those that a partition has from its parent. What may be
 /// plain comes with its columns, and without a definition.
@@ -72,12 +71,65 @@ pub(crate) fn tables(relations: &[Relation]) -> Vec<Oid> {
 ///
 /// # Errors
 /// The server's.
-pub(crate) async fn rows(reader: &Reader<'_>, tables: &[Oid]) -> Result<Vec<Row>> {
-    if tables.is_empty() {
-        return Ok(Vec::new());
+pub(crate) async fn rows(reader: &Reader<'_>, tables: &[Oid]) -> Result<Vec<Found>> {
+    let mut found = Vec::new();
+    if !tables.is_empty() {
+        let sql = foreign_keys(reader.version);
+        let take = |fields: &mut Fields<'_>| {
+            found.push(Found::read(fields)?);
+            Ok(())
+        };
+        reader.each("foreign keys", &sql, &[&tables], take).await?;
     }
-    let sql = foreign_keys(reader.version);
-    reader.rows("foreign keys", &sql, &[&tables]).await
+    Ok(found)
+}
+
+/// A foreign key as the catalogs have it.
+pub(crate) struct Found {
+    table: Oid,
+    oid: Oid,
+    name: String,
+    referenced: Oid,
+    deparsed: Option<String>,
+    validated: bool,
+    enforced: bool,
+    plain: Option<Plain>,
+}
+
+/// What a plain one is made of: columns here and there, actions by letter, deferrability.
+struct Plain {
+    own: Vec<i16>,
+    others: Vec<i16>,
+    on_update: String,
+    on_delete: String,
+    deferrable: bool,
+    deferred: bool,
+}
+
+impl Found {
+    fn read(fields: &mut Fields<'_>) -> Result<Self> {
+        Ok(Self {
+            table: fields.next()?,
+            oid: fields.next()?,
+            name: fields.next()?,
+            referenced: fields.next()?,
+            deparsed: fields.next()?,
+            validated: fields.next()?,
+            enforced: fields.next()?,
+            plain: if fields.next()? {
+                Some(Plain {
+                    own: fields.next()?,
+                    others: fields.next()?,
+                    on_update: fields.next()?,
+                    on_delete: fields.next()?,
+                    deferrable: fields.next()?,
+                    deferred: fields.next()?,
+                })
+            } else {
+                None
+            },
+        })
+    }
 }
 
 /// The foreign keys that these rows tell of.
@@ -86,46 +138,36 @@ pub(crate) async fn rows(reader: &Reader<'_>, tables: &[Oid]) -> Result<Vec<Row>
 /// A constraint that was dropped since the snapshot; the server's.
 pub(crate) async fn read(
     reader: &Reader<'_>,
-    rows: Vec<Row>,
+    all: Vec<Found>,
     relations: &[Relation],
 ) -> Result<Vec<ForeignKey>> {
-    let mut found = Vec::with_capacity(rows.len());
+    let mut found = Vec::with_capacity(all.len());
     // Places in `found` of those about which the server has to be asked.
     let mut unsaid: HashMap<Oid, usize> = HashMap::new();
     let index = by_oid(relations);
-    for row in rows {
-        let mut fields = Fields::of(&row);
-        let Some(&at) = index.get(&fields.next()?) else {
+    for key in all {
+        let Some(&at) = index.get(&key.table) else {
             continue;
         };
-        let table = &relations[at];
-        let oid = fields.next()?;
-        let header = parts::header(table, Class::Constraint, oid, fields.next()?);
-        let referenced = fields.next()?;
-        let deparsed: Option<String> = fields.next()?;
-        let (validated, enforced) = (fields.next()?, fields.next()?);
-        let is_plain: bool = fields.next()?;
-        let other = index.get(&referenced).map(|&at| &relations[at]);
-        let other = other.filter(|_| is_plain);
-        let plain = |fields: &mut Fields<'_>| match other {
-            Some(other) => reader.quoting.scope(|| plain(fields, table, other)),
-            None => Ok(None),
+        let (table, oid) = (&relations[at], key.oid);
+        let header = parts::header(table, Class::Constraint, oid, key.name);
+        let other = index.get(&key.referenced).map(|&at| &relations[at]);
+        let plain = || {
+            let words = (key.plain.as_ref()?, other?);
+            reader.quoting.scope(|| plain(words.0, table, words.1))
         };
-        let definition = match deparsed {
-            Some(definition) => definition,
-            None => plain(&mut fields)?.unwrap_or_else(|| {
-                unsaid.insert(oid, found.len());
-                String::new()
-            }),
-        };
+        let definition = key.deparsed.or_else(plain).unwrap_or_else(|| {
+            unsaid.insert(oid, found.len());
+            String::new()
+        });
         found.push(ForeignKey {
             header,
             table: table.header.address.oid,
-            referenced,
+            referenced: key.referenced,
             definition,
             on_partitioned: table.kind == RelationKind::PartitionedTable,
-            validated,
-            enforced,
+            validated: key.validated,
+            enforced: key.enforced,
         });
     }
     if !unsaid.is_empty() {
@@ -148,34 +190,29 @@ pub(crate) async fn read(
 
 /// What the server would say of a plain foreign key; nothing where the columns of the referenced
 /// table have not been read, because nothing of it is wanted.
-fn plain(
-    fields: &mut Fields<'_>,
-    table: &Relation,
-    referenced: &Relation,
-) -> Result<Option<String>> {
-    let own: Vec<i16> = fields.next()?;
-    let others: Vec<i16> = fields.next()?;
-    let (Some(own), Some(others)) = (columns(table, &own), columns(referenced, &others)) else {
-        return Ok(None);
-    };
+fn plain(key: &Plain, table: &Relation, referenced: &Relation) -> Option<String> {
+    let (own, others) = (columns(table, &key.own)?, columns(referenced, &key.others)?);
     let mut text = format!(
         "FOREIGN KEY ({}) REFERENCES {}({})",
         list(own.iter().map(|column| column.name.as_str())),
         referenced.header.sql_name(),
         list(others.iter().map(|column| column.name.as_str())),
     );
-    for event in [" ON UPDATE ", " ON DELETE "] {
-        let action = match fields.next::<&str>()? {
+    for (event, action) in [
+        (" ON UPDATE ", &key.on_update),
+        (" ON DELETE ", &key.on_delete),
+    ] {
+        let action = match action.as_str() {
             "a" => continue,
             "r" => "RESTRICT",
             "c" => "CASCADE",
             "n" => "SET NULL",
             "d" => "SET DEFAULT",
-            _ => return Ok(None),
+            _ => return None,
         };
         text.push_str(event);
         text.push_str(action);
     }
-    text.push_str(deferral(fields.next()?, fields.next()?));
-    Ok(Some(text))
+    text.push_str(deferral(key.deferrable, key.deferred));
+    Some(text)
 }

@@ -9,12 +9,11 @@ use super::parts;
 use super::relations::by_oid;
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    Class, Column, Index, IndexConstraint, IndexConstraintKind, Oid, Relation, RelationKind,
+    Class, Column, Header, Index, IndexConstraint, IndexConstraintKind, Oid, Relation, RelationKind,
 };
 use crate::sql::{ServerVersion, ident, literal};
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use tokio_postgres::Row;
 
 /// Indexes of the relations `$1`. Ones that are not ready or not valid are listed without being
 /// deparsed; on a partitioned table an index is not valid until every partition has its own. The
@@ -68,7 +67,9 @@ SELECT i.indrelid, i.indexrelid, ic.relname::text,
                 AND 0 = ALL (i.indoption::int2[])
                 -- Parameters of operator classes.
                 AND i.indexrelid NOT IN (SELECT o.attrelid FROM pg_catalog.pg_attribute o
-                                          WHERE o.attoptions IS NOT NULL) END AS plain) p
+                                          WHERE o.attoptions IS NOT NULL) END AS plain
+        -- Looked at once, not wherever it is named above.
+        OFFSET 0) p
  ORDER BY i.indrelid, ic.relname"
     )
 }
@@ -101,10 +102,92 @@ pub(crate) fn queries(version: ServerVersion) -> Vec<(&'static str, String)> {
 
 /// What plain indexes are put into words with.
 pub(crate) struct Words {
-    rows: Vec<Row>,
+    found: Vec<Found>,
     methods: HashMap<Oid, String>,
     /// Type and collation by operator class.
     classes: HashMap<Oid, (Oid, Oid)>,
+}
+
+/// An index as the catalogs have it.
+struct Found {
+    table: Oid,
+    oid: Oid,
+    name: String,
+    usable: bool,
+    deparsed: Option<String>,
+    numbers: Option<Vec<i16>>,
+    classes: Option<Vec<Oid>>,
+    collations: Option<Vec<Oid>>,
+    method: Oid,
+    tablespace: String,
+    parent: Option<Oid>,
+    partitioned: bool,
+    unique: bool,
+    clustered: bool,
+    replica_identity: bool,
+    statistics: Vec<(i32, i32)>,
+    constraint: Option<FoundConstraint>,
+}
+
+/// The constraint on an index as the catalogs have it.
+struct FoundConstraint {
+    oid: Oid,
+    name: String,
+    kind: String,
+    deparsed: Option<String>,
+    deferrable: bool,
+    deferred: bool,
+    inherited: bool,
+    comment: Option<String>,
+    parameters: Vec<(String, String)>,
+}
+
+impl Found {
+    fn read(fields: &mut Fields<'_>) -> Result<Self> {
+        Ok(Self {
+            table: fields.next()?,
+            oid: fields.next()?,
+            name: fields.next()?,
+            usable: fields.next()?,
+            deparsed: fields.next()?,
+            numbers: fields.next()?,
+            classes: fields.next()?,
+            collations: fields.next()?,
+            method: fields.next()?,
+            tablespace: fields.next()?,
+            parent: fields.next()?,
+            partitioned: fields.next()?,
+            unique: fields.next()?,
+            clustered: fields.next()?,
+            replica_identity: fields.next()?,
+            statistics: fields
+                .next::<Option<Vec<i32>>>()?
+                .unwrap_or_default()
+                .chunks_exact(2)
+                .map(|pair| (pair[0], pair[1]))
+                .collect(),
+            constraint: match fields.next::<Option<Oid>>()? {
+                None => None,
+                Some(oid) => Some(FoundConstraint::read(oid, fields)?),
+            },
+        })
+    }
+}
+
+impl FoundConstraint {
+    fn read(oid: Oid, fields: &mut Fields<'_>) -> Result<Self> {
+        Ok(Self {
+            oid,
+            name: fields.next()?,
+            kind: fields.next()?,
+            deparsed: fields.next()?,
+            deferrable: fields.next()?,
+            deferred: fields.next()?,
+            inherited: fields.next()?,
+            comment: fields.next()?,
+            parameters: options(fields.next()?),
+        })
+    }
 }
 
 impl Words {
@@ -163,7 +246,7 @@ pub(crate) fn tables(relations: &[Relation]) -> Vec<Oid> {
 /// The server's.
 pub(crate) async fn rows(reader: &Reader<'_>, tables: &[Oid]) -> Result<Words> {
     let mut words = Words {
-        rows: Vec::new(),
+        found: Vec::new(),
         methods: HashMap::new(),
         classes: HashMap::new(),
     };
@@ -181,7 +264,12 @@ pub(crate) async fn rows(reader: &Reader<'_>, tables: &[Oid]) -> Result<Words> {
         words.classes.insert(row.try_get(0)?, of_type);
     }
     let sql = indexes(reader.version);
-    words.rows = reader.rows("indexes", &sql, &[&tables]).await?;
+    let found = &mut words.found;
+    let take = |fields: &mut Fields<'_>| {
+        found.push(Found::read(fields)?);
+        Ok(())
+    };
+    reader.each("indexes", &sql, &[&tables], take).await?;
     Ok(words)
 }
 
@@ -194,20 +282,19 @@ pub(crate) async fn read(
     mut words: Words,
     relations: &[Relation],
 ) -> Result<Vec<Index>> {
-    let rows = std::mem::take(&mut words.rows);
-    let mut indexes = Vec::with_capacity(rows.len());
+    let found = std::mem::take(&mut words.found);
+    let mut indexes = Vec::with_capacity(found.len());
     // Places in `indexes` of those about which the server has to be asked.
     let mut unsaid: HashMap<Oid, usize> = HashMap::new();
     let index = by_oid(relations);
-    for row in rows {
-        let mut fields = Fields::of(&row);
-        let Some(&at) = index.get(&fields.next()?) else {
+    for found in found {
+        let Some(&at) = index.get(&found.table) else {
             continue;
         };
         let table = &relations[at];
-        let oid = fields.next()?;
-        let header = parts::header(table, Class::Relation, oid, fields.next()?);
-        if !fields.next::<bool>()? {
+        let oid = found.oid;
+        let header = parts::header(table, Class::Relation, oid, found.name);
+        if !found.usable {
             reader.observer.warning_with_hint(
                 format!(
                     "index {} of {} is invalid and is left out",
@@ -218,31 +305,21 @@ pub(crate) async fn read(
             );
             continue;
         }
-        let name = header.sql_name();
-        let deparsed: Option<String> = fields.next()?;
-        let numbers: Option<Vec<i16>> = fields.next()?;
-        let classes: Option<Vec<Oid>> = fields.next()?;
-        let collations: Option<Vec<Oid>> = fields.next()?;
-        let method = words.methods.get(&fields.next()?);
-        let tablespace = fields.next()?;
-        let parent = fields.next()?;
-        let partitioned = fields.next()?;
-        let unique = fields.next()?;
-        let clustered = fields.next()?;
-        let replica_identity = fields.next()?;
-        let statistics = fields.next::<Option<Vec<i32>>>()?.unwrap_or_default();
-        let statistics = statistics
-            .chunks_exact(2)
-            .map(|pair| (pair[0], pair[1]))
-            .collect();
+        let numbers = found.numbers;
+        let unique = found.unique;
         let columns = numbers
             .as_deref()
             .and_then(|numbers| columns(table, numbers))
             .map(|columns| columns.iter().map(|column| column.name.as_str()).collect());
-        let constraint = constraint(reader, &mut fields, &name, columns)?;
+        let constraint = found
+            .constraint
+            .map(|found| constraint(reader, found, &header, columns))
+            .transpose()?;
         let plain = || {
-            let (numbers, classes, method) = (numbers.as_deref()?, classes.as_deref()?, method?);
-            let columns = words.columns(table, numbers, classes, collations.as_deref()?)?;
+            let (numbers, classes) = (numbers.as_deref()?, found.classes.as_deref()?);
+            let method = words.methods.get(&found.method)?;
+            let collations = found.collations.as_deref()?;
+            let columns = words.columns(table, numbers, classes, collations)?;
             Some(reader.quoting.scope(|| {
                 format!(
                     "CREATE {}INDEX {} ON {} USING {} ({})",
@@ -254,7 +331,7 @@ pub(crate) async fn read(
                 )
             }))
         };
-        let definition = match (&constraint, deparsed) {
+        let definition = match (&constraint, found.deparsed) {
             (Some(_), _) => String::new(),
             (None, Some(definition)) => definition,
             (None, None) => plain().unwrap_or_else(|| {
@@ -266,13 +343,13 @@ pub(crate) async fn read(
             header,
             table: table.header.address.oid,
             definition,
-            tablespace: Some(tablespace),
-            parent,
-            partitioned,
+            tablespace: Some(found.tablespace),
+            parent: found.parent,
+            partitioned: found.partitioned,
             unique,
-            clustered,
-            replica_identity,
-            statistics,
+            clustered: found.clustered,
+            replica_identity: found.replica_identity,
+            statistics: found.statistics,
             constraint,
             table_bytes: table.bytes,
         });
@@ -294,29 +371,23 @@ pub(crate) async fn read(
 /// The constraint on an index; `columns` are those of one that the server need not be asked about.
 fn constraint(
     reader: &Reader<'_>,
-    fields: &mut Fields<'_>,
-    index: &str,
+    found: FoundConstraint,
+    index: &Header,
     columns: Option<Vec<&str>>,
-) -> Result<Option<IndexConstraint>> {
-    let Some(oid) = fields.next::<Option<Oid>>()? else {
-        return Ok(None);
-    };
-    let name: String = fields.next()?;
-    let kind = match fields.next::<&str>()? {
+) -> Result<IndexConstraint> {
+    let kind = match found.kind.as_str() {
         "p" => IndexConstraintKind::PrimaryKey,
         "u" => IndexConstraintKind::Unique,
         "x" => IndexConstraintKind::Exclusion,
         other => {
-            return Err(Error::new(
-                Kind::Failed,
-                format!("index {index}: constraint of kind {other} is not known"),
-            ));
+            let what = format!(
+                "index {}: constraint of kind {other} is not known",
+                index.sql_name()
+            );
+            return Err(Error::new(Kind::Failed, what));
         }
     };
-    let deparsed: Option<String> = fields.next()?;
-    let deferrable: bool = fields.next()?;
-    let deferred: bool = fields.next()?;
-    let tail = deferral(deferrable, deferred);
+    let tail = deferral(found.deferrable, found.deferred);
     let plain = columns.map(|columns| {
         let word = match kind {
             IndexConstraintKind::PrimaryKey => "PRIMARY KEY",
@@ -325,29 +396,29 @@ fn constraint(
         let columns = reader.quoting.scope(|| list(columns));
         format!("{word} ({columns}){tail}")
     });
-    let mut definition = deparsed
+    let mut definition = found
+        .deparsed
         .or(plain)
-        .ok_or_else(|| vanished(&format!("the constraint of index {index}")))?;
-    let inherited = fields.next()?;
-    let comment = fields.next()?;
-    let parameters = options(fields.next()?);
+        .ok_or_else(|| vanished(&format!("the constraint of index {}", index.sql_name())))?;
+    let parameters = found.parameters;
     // The server writes storage parameters into an EXCLUDE, and into nothing else.
     if kind != IndexConstraintKind::Exclusion && !parameters.is_empty() {
         definition = with_parameters(&definition, &parameters, tail).ok_or_else(|| {
-            Error::new(
-                Kind::Failed,
-                format!("index {index}: its constraint does not read as expected"),
-            )
+            let what = format!(
+                "index {}: its constraint does not read as expected",
+                index.sql_name()
+            );
+            Error::new(Kind::Failed, what)
         })?;
     }
-    Ok(Some(IndexConstraint {
-        oid,
-        name,
+    Ok(IndexConstraint {
+        oid: found.oid,
+        name: found.name,
         kind,
         definition,
-        comment,
-        inherited,
-    }))
+        comment: found.comment,
+        inherited: found.inherited,
+    })
 }
 
 /// How a constraint's definition ends.

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
+use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Row};
 
 use super::context::Reader;
 use super::roles::Roles;
 use super::select::Selected;
 use super::selection::Selection;
 use super::{
-    access_methods, aggregates, casts, collations, comments, conversions, database, default_acls,
-    dependencies, detail, event_triggers, extensions, foreign, foreign_keys, functions, globals,
-    headers, indexes, labels, languages, large_objects, locks, losses, operator_classes, operators,
-    planner_statistics, publications, relations, remarks, roles, schemas, select, stability,
-    subscriptions, text_search, transforms, types,
+    access_methods, aggregates, casts, checks, collations, comments, conversions, database,
+    default_acls, dependencies, detail, event_triggers, extensions, foreign, foreign_keys,
+    functions, globals, headers, indexes, labels, languages, large_objects, locks, losses,
+    operator_classes, operators, planner_statistics, publications, relations, remarks, roles,
+    schemas, select, stability, subscriptions, text_search, transforms, types,
 };
 use crate::connect::Session;
 use crate::error::{Error, Kind, Result};
@@ -74,60 +74,74 @@ pub async fn read(
         quoting: request.quoting,
     };
 
-    let mut extensions = extensions::read(&reader).await?;
-    let members = extensions::members(&reader).await?;
-    let mut schemas = schemas::read(&reader).await?;
-    let selected = Selected::resolve(
-        &reader,
-        &request.selection,
-        &name,
-        members,
-        &mut extensions,
-        &mut schemas,
-    )
-    .await?;
-    let mut relations = relations::list(&reader, &request.selection).await?;
-    selected
-        .mark_relations(&reader, &mut relations, &extensions)
+    let locked = async {
+        let mut extensions = extensions::read(&reader).await?;
+        let members = extensions::members(&reader).await?;
+        let mut schemas = schemas::read(&reader).await?;
+        let selected = Selected::resolve(
+            &reader,
+            &request.selection,
+            &name,
+            members,
+            &mut extensions,
+            &mut schemas,
+        )
         .await?;
-
-    if request.leave_out.statistics {
-        for relation in &mut relations {
-            let wanted = &mut relation.header.wanted;
-            *wanted = wanted.without(Components::STATISTICS);
+        let mut relations = relations::list(&reader, &request.selection).await?;
+        selected
+            .mark_relations(&reader, &mut relations, &extensions)
+            .await?;
+        if request.leave_out.statistics {
+            for relation in &mut relations {
+                let wanted = &mut relation.header.wanted;
+                *wanted = wanted.without(Components::STATISTICS);
+            }
         }
-    }
-
-    phase("lock");
-    locks::acquire(&reader, &relations, request.lock_wait_timeout).await?;
+        phase("lock");
+        locks::acquire(&reader, &relations, request.lock_wait_timeout).await?;
+        Ok((extensions, schemas, selected, relations))
+    };
+    let back = beside_session.map(|session| Reader {
+        client: session.client(),
+        ..reader
+    });
+    // What hangs on no list of relations need not wait for the locks; a session alone takes those first.
+    let general = async {
+        match &back {
+            Some(back) => unless_locked(general(back).await),
+            None => Ok(None),
+        }
+    };
+    let (locked, general) = futures::try_join!(locked, general)?;
+    let (extensions, schemas, selected, relations) = locked;
+    // Where the second session waited in vain, its transaction is over.
+    let back = back.filter(|_| general.is_some()).unwrap_or(reader);
+    let general = match general {
+        Some(general) => general,
+        None => self::general(&reader).await?,
+    };
 
     phase("catalog");
-    let indexed = indexes::tables(&relations);
-    let referring = foreign_keys::tables(&relations);
+    let tables = Tables::of(&relations);
     let front = objects(&reader, &selected, schemas, extensions, relations);
-    let back = Reader {
-        client: beside_session.map_or(client, Session::client),
-        ..reader
-    };
     let back = async {
-        match beside_them(&back, &indexed, &referring).await {
+        match unless_locked(of_tables(&back, &tables).await)? {
+            Some(read) => Ok(read),
             // The leader does not wait for locks that it has.
-            Err(error) if error.sqlstate() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
-                beside_them(&reader, &indexed, &referring).await
-            }
-            read => read,
+            None => of_tables(&reader, &tables).await,
         }
     };
     // With one session the server answers one after the other all the same.
     let (mut database, beside) = futures::try_join!(front, back)?;
+    checks::fill(&mut database.relations, beside.checks)?;
     database.indexes = indexes::read(&reader, beside.indexes, &database.relations).await?;
     database.foreign_keys =
         foreign_keys::read(&reader, beside.foreign_keys, &database.relations).await?;
     selected.mark_parts(&mut database);
     database.planner_statistics = planner_statistics::read(&reader, &database.relations).await?;
     publications::members(&reader, &selected, &mut database).await?;
-    database.dependencies = beside.dependencies;
-    headers::annotate(&mut database, beside.notes);
+    database.dependencies = general.dependencies;
+    headers::annotate(&mut database, general.notes);
     headers::drop_dangling_privileges(&mut database, &reader);
     database.remarks = remarks::read(&reader, &selected, &database.extensions).await?;
     losses::warn(&reader, &selected, &database).await?;
@@ -195,20 +209,14 @@ async fn objects(
     Ok(database)
 }
 
-/// What a second session reads meanwhile.
-struct Beside {
-    indexes: indexes::Words,
-    foreign_keys: Vec<Row>,
+/// Lists of the whole catalog, for which the server locks no relation of the user's.
+struct General {
     dependencies: Vec<Dependency>,
     notes: headers::Notes,
 }
 
-/// Long lists for which the server hardly ever locks a relation: the session does not have the dump's
-/// own locks.
-async fn beside_them(reader: &Reader<'_>, indexed: &[Oid], referring: &[Oid]) -> Result<Beside> {
-    Ok(Beside {
-        indexes: indexes::rows(reader, indexed).await?,
-        foreign_keys: foreign_keys::rows(reader, referring).await?,
+async fn general(reader: &Reader<'_>) -> Result<General> {
+    Ok(General {
         dependencies: dependencies::read(reader).await?,
         notes: headers::Notes {
             comments: comments::read(reader).await?,
@@ -216,6 +224,48 @@ async fn beside_them(reader: &Reader<'_>, indexed: &[Oid], referring: &[Oid]) ->
             extensions: extensions::depends(reader).await?,
         },
     })
+}
+
+/// OIDs of the tables whose parts a second session reads.
+struct Tables {
+    indexed: Vec<Oid>,
+    referring: Vec<Oid>,
+    checked: Vec<Oid>,
+}
+
+impl Tables {
+    fn of(relations: &[Relation]) -> Self {
+        Self {
+            indexed: indexes::tables(relations),
+            referring: foreign_keys::tables(relations),
+            checked: checks::tables(relations),
+        }
+    }
+}
+
+/// What a second session reads of tables meanwhile.
+struct Beside {
+    indexes: indexes::Words,
+    foreign_keys: Vec<foreign_keys::Found>,
+    checks: Vec<checks::Found>,
+}
+
+/// Long lists for which the server only takes locks that the dump has. The second session does not have
+/// them: behind somebody who waits for the leader it would wait, and gives up soon.
+async fn of_tables(reader: &Reader<'_>, tables: &Tables) -> Result<Beside> {
+    Ok(Beside {
+        checks: checks::rows(reader, &tables.checked).await?,
+        indexes: indexes::rows(reader, &tables.indexed).await?,
+        foreign_keys: foreign_keys::rows(reader, &tables.referring).await?,
+    })
+}
+
+/// None where a session waited for a lock in vain.
+fn unless_locked<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Err(error) if error.sqlstate() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(None),
+        read => read.map(Some),
+    }
 }
 
 async fn server(client: &Client) -> Result<(bool, String)> {

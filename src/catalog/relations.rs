@@ -58,15 +58,15 @@ SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistenc
        SELECT d.refobjid, d.refobjsubid, d.deptype, oa.attidentity
          FROM pg_catalog.pg_depend d
          LEFT JOIN pg_catalog.pg_attribute oa
-           ON oa.attrelid = d.refobjid AND oa.attnum = d.refobjsubid
+           ON oa.attrelid = CASE d.deptype WHEN 'i' THEN d.refobjid END
+          AND oa.attnum = d.refobjsubid
         WHERE c.relkind = 'S' AND d.classid = 1259 AND d.objid = c.oid AND d.objsubid = 0
           AND d.refclassid = 1259 AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
        -- By index, sequence by sequence: a join with all of pg_attribute costs more.
        OFFSET 0) own ON true
  WHERE c.relkind IN ('r', 'S', 'v', 'c', 'm', 'f', 'p')
    AND c.relpersistence <> 't'
-   AND n.nspname !~ '^pg_(toast|temp_)'
- ORDER BY n.nspname, c.relname";
+   AND n.nspname !~ '^pg_(toast|temp_)'";
 
 /// Parents of tables. Their order decides that of merged columns.
 const PARENTS: &str = "\
@@ -143,11 +143,18 @@ pub(crate) fn queries(version: ServerVersion) -> Vec<(&'static str, String)> {
 /// # Errors
 /// The server's; an owner that does not exist.
 pub(crate) async fn list(reader: &Reader<'_>, selection: &Selection) -> Result<Vec<Relation>> {
-    let rows = reader.rows("relations", LIST, &[]).await?;
-    let mut relations = rows
-        .iter()
-        .map(|row| relation(reader, &mut Fields::of(row)))
-        .collect::<Result<Vec<_>>>()?;
+    let mut relations = Vec::new();
+    let take = |fields: &mut Fields<'_>| {
+        relations.push(relation(reader, fields)?);
+        Ok(())
+    };
+    reader.each("relations", LIST, &[], take).await?;
+    // Sorted here: the server would write such long rows to disk for it.
+    relations.sort_by_cached_key(|relation: &Relation| {
+        let header = &relation.header;
+        (header.schema.clone(), header.name.clone())
+    });
+    relations.shrink_to_fit();
     // A sequence has one owner; were there two, the left join would have said it twice.
     relations.dedup_by_key(|relation| relation.header.address);
 

@@ -53,14 +53,15 @@ fn types(version: ServerVersion) -> String {
          {subscript} \
          FROM pg_catalog.pg_type t \
          JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
-         LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid \
+         LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid AND c.relkind = 'c' \
          LEFT JOIN pg_catalog.pg_type ae ON ae.oid = t.typelem AND ae.typarray = t.oid \
-         LEFT JOIN pg_catalog.pg_class ac ON ac.oid = ae.typrelid \
+         LEFT JOIN pg_catalog.pg_class ac ON ac.oid = ae.typrelid AND ac.relkind = 'c' \
          LEFT JOIN pg_catalog.pg_type b ON b.oid = t.typbasetype \
          LEFT JOIN pg_catalog.pg_collation co ON co.oid = t.typcollation \
          LEFT JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace \
          {join} \
-         WHERE coalesce(c.relkind, 'c') = 'c' AND coalesce(ac.relkind, 'c') = 'c' \
+         WHERE (t.typrelid = 0 OR c.oid IS NOT NULL) \
+         AND (coalesce(ae.typrelid, 0) = 0 OR ac.oid IS NOT NULL) \
          AND (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
          OR n.nspname IN ('pg_catalog', 'information_schema') \
          AND t.typacl IS DISTINCT FROM ip.initprivs)",

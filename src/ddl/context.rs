@@ -1,6 +1,7 @@
 //! The model, indexed the way rendering looks things up.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Deref;
 
 use crate::error::{Error, Kind, Result};
 use crate::graph::{Node, Order};
@@ -19,12 +20,34 @@ pub(super) enum Separable<'a> {
     Domain(&'a Type, &'a DomainConstraint),
 }
 
-/// The model and the order, with indexes by OID. Only looked up by key, never iterated, so the
-/// hash maps' order cannot leak into the output.
+/// What a rendering looks into, and for whom it is. Threads that render have one each.
 pub(super) struct Context<'a> {
-    pub database: &'a Database,
+    lookup: &'a Lookup<'a>,
     /// Who is to run the statements.
     pub target: Target,
+}
+
+impl<'a> Context<'a> {
+    pub fn new(lookup: &'a Lookup<'a>) -> Self {
+        Self {
+            lookup,
+            target: Target::new(lookup.database.version),
+        }
+    }
+}
+
+impl<'a> Deref for Context<'a> {
+    type Target = Lookup<'a>;
+
+    fn deref(&self) -> &Lookup<'a> {
+        self.lookup
+    }
+}
+
+/// The model and the order, with indexes by OID. Only looked up by key, never iterated, so the
+/// hash maps' order cannot leak into the output.
+pub(super) struct Lookup<'a> {
+    pub database: &'a Database,
     order: &'a Order,
     nodes: HashSet<Node>,
     relations: HashMap<Oid, &'a Relation>,
@@ -44,11 +67,10 @@ pub(super) struct Context<'a> {
     above_constraints: HashSet<Oid>,
 }
 
-impl<'a> Context<'a> {
+impl<'a> Lookup<'a> {
     pub fn new(database: &'a Database, order: &'a Order) -> Self {
-        let mut context = Self {
+        let mut lookup = Self {
             database,
-            target: Target::new(database.version),
             order,
             nodes: order.nodes.iter().map(|ordered| ordered.node).collect(),
             relations: HashMap::with_capacity(database.relations.len()),
@@ -71,18 +93,18 @@ impl<'a> Context<'a> {
             above_constraints: HashSet::new(),
         };
         for relation in &database.relations {
-            context.add_relation(relation);
+            lookup.add_relation(relation);
         }
         for index in &database.indexes {
-            context.indexes.insert(index.header.address.oid, index);
+            lookup.indexes.insert(index.header.address.oid, index);
             if let Some(constraint) = &index.constraint {
-                context.index_constraints.insert(constraint.oid, index);
+                lookup.index_constraints.insert(constraint.oid, index);
             }
         }
         for type_ in &database.types {
-            context.add_type(type_);
+            lookup.add_type(type_);
         }
-        context.add_positions();
+        lookup.add_positions();
         for dependency in &database.dependencies {
             let object = dependency.object;
             let may_write = object.class == Class::Rule
@@ -90,18 +112,15 @@ impl<'a> Context<'a> {
                 || object.class == Class::Function
                     && order.splits.declared_functions.contains(&object.oid);
             if may_write && dependency.on.class == Class::Relation {
-                let relations = context.written.entry(object).or_default();
+                let relations = lookup.written.entry(object).or_default();
                 relations.push(dependency.on.oid);
             }
         }
-        let adopted = database
-            .relations
-            .iter()
-            .filter(|r| context.joined_later(r));
-        context.adopted = adopted.map(|r| r.header.address.oid).collect();
-        context.add_constraint_names();
-        context.add_above_constraints();
-        context
+        let adopted = database.relations.iter().filter(|r| lookup.joined_later(r));
+        lookup.adopted = adopted.map(|r| r.header.address.oid).collect();
+        lookup.add_constraint_names();
+        lookup.add_above_constraints();
+        lookup
     }
 
     fn add_above_constraints(&mut self) {

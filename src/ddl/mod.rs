@@ -54,6 +54,6 @@ mod types;
 mod view;
 mod words;
 
-pub use render::render;
+pub use render::{Renderer, render};
 pub use rendered::{Form, Locked, Options, Piece, Rendered};
 pub use target::Target;

@@ -1,12 +1,14 @@
 //! From nodes to statements: which file renders which node.
 
+use std::ops::Range;
+
 use crate::error::Result;
 use crate::graph::{Node, Order};
 use crate::model::{Address, Class, Database, LargeObjectGroup, RelationKind};
 
 use crate::sql::LockMode;
 
-use super::context::{Context, Separable, missing};
+use super::context::{Context, Lookup, Separable, missing};
 use super::rendered::{Options, Rendered};
 use super::{
     access_method, aggregate, cast, collation, conversion, event_trigger, extension, foreign,
@@ -19,15 +21,41 @@ use super::{
 ///
 /// # Errors
 ///
-/// [`Kind::Failed`](crate::error::Kind::Failed) where the order names an object that the
-/// database does not have: it was made from another one.
+/// As [`Renderer::range`].
 pub fn render(database: &Database, order: &Order, _options: &Options) -> Result<Vec<Rendered>> {
-    let context = Context::new(database, order);
-    order
-        .nodes
-        .iter()
-        .map(|ordered| context.target.with_forms(|| node(&context, ordered.node)))
-        .collect()
+    Renderer::new(database, order).range(0..order.nodes.len())
+}
+
+/// Writes the statements of some nodes at a time, so that they need not all be there at once. May be
+/// shared by threads.
+pub struct Renderer<'a> {
+    lookup: Lookup<'a>,
+    order: &'a Order,
+}
+
+impl<'a> Renderer<'a> {
+    /// Looks at the whole database once.
+    pub fn new(database: &'a Database, order: &'a Order) -> Self {
+        Self {
+            lookup: Lookup::new(database, order),
+            order,
+        }
+    }
+
+    /// The statements of the nodes at these positions, which must be within the order. The same
+    /// whatever else is rendered before or at the same time.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Failed`](crate::error::Kind::Failed) where the order names an object that the
+    /// database does not have: it was made from another one.
+    pub fn range(&self, positions: Range<usize>) -> Result<Vec<Rendered>> {
+        let context = Context::new(&self.lookup);
+        self.order.nodes[positions]
+            .iter()
+            .map(|ordered| context.target.with_forms(|| node(&context, ordered.node)))
+            .collect()
+    }
 }
 
 fn node(context: &Context<'_>, node: Node) -> Result<Rendered> {

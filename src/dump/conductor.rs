@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::archive::{self, ArchiveId, Entry, Manifest, Scripts, Timestamp, Writer, rows_first};
+use crate::archive::{self, ArchiveId, Entry, Manifest, Timestamp, Writer, rows_first};
 use crate::catalog::{self, ReadRequest};
 use crate::connect::{Canceller, Config, Session};
 use crate::ddl;
@@ -294,10 +294,7 @@ impl<'a> Dump<'a> {
         };
         self.checkpoint()?;
         let order = graph::order(&database)?;
-        let contents = self.options.quoting.scope(|| {
-            let rendered = ddl::render(&database, &order, &ddl::Options::default())?;
-            contents(&database, &order, rendered, self.options)
-        })?;
+        let contents = contents(&database, &order, self.options)?;
         for circle in &order.splits.circular_data {
             self.warn_of_circle(&database, circle);
         }
@@ -361,10 +358,7 @@ impl<'a> Dump<'a> {
             statistics,
         } = contents;
         let header = ddl::script::header(leader.server_version(), CLIENT_ENCODING);
-        let scripts = Scripts {
-            pre_data: header.clone() + &scripts::pre_data(&entries),
-            post_data: header + &scripts::post_data(&entries),
-        };
+        let scripts = scripts::both(&header, &entries)?;
         let archive_id = manifest.archive_id;
         let database = manifest.database.clone();
         let server_version = manifest.server_version_text.clone();

@@ -1,15 +1,17 @@
 //! From rendered objects to the archive's table of contents.
 
 use std::collections::HashMap;
+use std::sync::mpsc::sync_channel;
 
 use crate::archive::{
     CopyFormat, DataSpec, Entry, EntryId, Form, Lock, Pass, Piece, Section, StatisticsOf,
 };
-use crate::ddl::{self, Rendered};
+use crate::ddl::{self, Rendered, Renderer};
 use crate::error::{Error, Kind, Result};
 use crate::graph::{self, Node, Order, Ordered};
 use crate::model::{Address, Class, Database, Oid, PlannerStatistics, Relation};
 use crate::select::LeaveOut;
+use crate::task::cores;
 
 use super::DumpOptions;
 use super::chunk::{Chunk, Cursor};
@@ -48,43 +50,97 @@ pub(super) struct LargeObjectTask {
     pub oids: Vec<Oid>,
 }
 
-/// Maps every wanted node in order to an entry, and collects what data is to be read.
+/// Nodes that are rendered at a time.
+const RENDERED_AT_ONCE: usize = 1024;
+
+/// Renders every node in order, maps the wanted ones to entries, and collects what data is to be read.
 pub(super) fn contents(
     database: &Database,
     order: &Order,
-    rendered: Vec<Rendered>,
     options: &DumpOptions,
 ) -> Result<Contents> {
-    if rendered.len() != order.nodes.len() {
-        return Err(Error::new(
-            Kind::Failed,
-            format!(
-                "{} objects are in order, and {} were written",
-                order.nodes.len(),
-                rendered.len()
-            ),
-        ));
-    }
-    let relations: HashMap<Oid, &Relation> = database
-        .relations
-        .iter()
-        .map(|relation| (relation.header.address.oid, relation))
-        .collect();
-    let (ids, relation_entries) = number(order, &rendered, options)?;
-    let named = NamedRoles::new(database);
-    let mut contents = Contents {
-        entries: Vec::with_capacity(order.nodes.len()),
-        tables: Vec::new(),
-        large_objects: Vec::new(),
-        statistics: Vec::new(),
+    let renderer = Renderer::new(database, order);
+    let count = order.nodes.len().div_ceil(RENDERED_AT_ONCE);
+    let render = |part: usize| {
+        let from = part * RENDERED_AT_ONCE;
+        let to = order.nodes.len().min(from + RENDERED_AT_ONCE);
+        options.quoting.scope(|| renderer.range(from..to))
     };
-    let mut refreshes = HashMap::new();
-    for ((ordered, rendered), id) in order.nodes.iter().zip(rendered).zip(&ids) {
-        let Some(id) = *id else { continue };
+    let mut listing = Listing::new(database, order, options);
+    in_order(count, render, |rendered| {
+        options
+            .quoting
+            .scope(|| rendered.into_iter().try_for_each(|one| listing.add(one)))
+    })?;
+    options.quoting.scope(|| listing.finish())
+}
+
+/// The table of contents while it grows.
+struct Listing<'a> {
+    database: &'a Database,
+    order: &'a Order,
+    options: &'a DumpOptions,
+    relations: HashMap<Oid, &'a Relation>,
+    named: NamedRoles<'a>,
+    contents: Contents,
+    /// For each node so far the number of its entry, if it has one.
+    ids: Vec<Option<EntryId>>,
+    relation_entries: HashMap<Oid, EntryId>,
+    refreshes: HashMap<Oid, EntryId>,
+    /// Locks by the place of their entry, those of its pieces behind: what they are on may come later.
+    locked: Vec<(usize, Vec<Vec<ddl::Locked>>)>,
+}
+
+impl<'a> Listing<'a> {
+    fn new(database: &'a Database, order: &'a Order, options: &'a DumpOptions) -> Self {
+        Self {
+            database,
+            order,
+            options,
+            relations: database
+                .relations
+                .iter()
+                .map(|relation| (relation.header.address.oid, relation))
+                .collect(),
+            named: NamedRoles::new(database),
+            contents: Contents {
+                entries: Vec::with_capacity(order.nodes.len()),
+                ..Contents::default()
+            },
+            ids: Vec::with_capacity(order.nodes.len()),
+            relation_entries: HashMap::new(),
+            refreshes: HashMap::new(),
+            locked: Vec::new(),
+        }
+    }
+
+    /// Takes the next node of the order.
+    fn add(&mut self, rendered: Rendered) -> Result<()> {
+        let (order, database, options) = (self.order, self.database, self.options);
+        let ordered = order.nodes.get(self.ids.len()).ok_or_else(|| {
+            Error::new(Kind::Failed, "more objects were written than are in order")
+        })?;
+        let wanted = options.sections.has(section_of(ordered))
+            && options.leave_out.kind(rendered.kind).is_none();
+        if !wanted {
+            self.ids.push(None);
+            return Ok(());
+        }
+        let contents = &mut self.contents;
+        let id = EntryId::try_from(contents.entries.len() + 1).map_err(|_| too_many())?;
+        self.ids.push(Some(id));
+        if let Node::Object(Address {
+            class: Class::Relation,
+            oid,
+        }) = ordered.node
+        {
+            self.relation_entries.insert(oid, id);
+        }
         let data = match ordered.node {
             Node::TableData(oid) => {
+                let relations = &self.relations;
                 let relation = relations.get(&oid).ok_or_else(|| missing("table", oid))?;
-                let task = table_task(id, relation, &relations, options, database)?;
+                let task = table_task(id, relation, relations, options, database)?;
                 let spec = DataSpec::Table {
                     format: task.copy.format,
                     columns: task.copy.columns.clone(),
@@ -108,25 +164,32 @@ pub(super) fn contents(
             _ => None,
         };
         if let Node::Refresh(oid) = ordered.node {
-            refreshes.insert(oid, id);
+            self.refreshes.insert(oid, id);
         }
         let mut depends_on: Vec<EntryId> = ordered
             .depends_on
             .iter()
-            .filter_map(|&position| ids[position])
+            .filter_map(|&position| self.ids[position])
             .collect();
         depends_on.sort_unstable();
         depends_on.dedup();
-        let locks = locks(&rendered.locks, &relation_entries);
-        let split = rendered.split.into_iter().map(|piece| Piece {
-            create: piece.create,
-            locks: self::locks(&piece.locks, &relation_entries),
+        depends_on.shrink_to_fit();
+        let mut locked = vec![rendered.locks];
+        let split = rendered.split.into_iter().map(|piece| {
+            locked.push(piece.locks);
+            Piece {
+                create: piece.create,
+                locks: Vec::new(),
+            }
         });
         let split = split.collect();
+        if locked.iter().any(|locks| !locks.is_empty()) {
+            self.locked.push((contents.entries.len(), locked));
+        }
         let leave_out = options.leave_out;
         // Those of privileges that are left out do not count.
         let roles = if rendered.privileges.is_empty() || !leave_out.privileges {
-            named.of(ordered.node)
+            self.named.of(ordered.node)
         } else {
             Vec::new()
         };
@@ -140,18 +203,18 @@ pub(super) fn contents(
             owner: rendered.owner.filter(|_| !leave_out.owners),
             section: section_of(ordered),
             depends_on,
-            locks,
+            locks: Vec::new(),
             tablespace: rendered.tablespace.filter(|_| !leave_out.tablespaces),
             access_method: rendered
                 .access_method
                 .filter(|_| !leave_out.table_access_methods),
-            create: rendered.create,
+            create: tight(rendered.create),
             split,
-            drop: rendered.drop,
-            set_owner: unless(leave_out.owners, rendered.set_owner),
-            privileges: unless(leave_out.privileges, rendered.privileges),
-            comments: unless(leave_out.comments, rendered.comments),
-            labels: unless(leave_out.security_labels, rendered.labels),
+            drop: tight(rendered.drop),
+            set_owner: tight(unless(leave_out.owners, rendered.set_owner)),
+            privileges: tight(unless(leave_out.privileges, rendered.privileges)),
+            comments: tight(unless(leave_out.comments, rendered.comments)),
+            labels: tight(unless(leave_out.security_labels, rendered.labels)),
             roles,
             version: rendered.version,
             data,
@@ -161,28 +224,103 @@ pub(super) fn contents(
                 .filter_map(|form| form_of(form, leave_out))
                 .collect(),
         });
+        Ok(())
     }
-    if options.extension_versions {
-        contents.entries.iter_mut().for_each(Entry::pin_version);
-    }
-    let post_data = options.sections.has(Section::PostData);
-    if post_data && !options.leave_out.statistics {
-        let wanted = &database.planner_statistics;
-        for (number, group) in (1..).zip(groups(wanted)) {
-            let id = EntryId::try_from(contents.entries.len() + 1).map_err(|_| too_many())?;
-            contents.entries.push(statistics_entry(
-                id,
-                number,
-                group,
-                &relation_entries,
-                &refreshes,
+
+    fn finish(self) -> Result<Contents> {
+        let Self {
+            database,
+            order,
+            options,
+            mut contents,
+            ids,
+            relation_entries,
+            refreshes,
+            ..
+        } = self;
+        if ids.len() != order.nodes.len() {
+            return Err(Error::new(
+                Kind::Failed,
+                format!(
+                    "{} objects are in order, and {} were written",
+                    order.nodes.len(),
+                    ids.len()
+                ),
             ));
-            contents
-                .statistics
-                .push(StatisticsTask::new(id, group.to_vec()));
         }
+        for (at, locked) in self.locked {
+            let mut locked = locked.into_iter().map(|of| locks(&of, &relation_entries));
+            let entry = &mut contents.entries[at];
+            entry.locks = locked.next().unwrap_or_default();
+            for (piece, locks) in entry.split.iter_mut().zip(locked) {
+                piece.locks = locks;
+            }
+        }
+        if options.extension_versions {
+            contents.entries.iter_mut().for_each(Entry::pin_version);
+        }
+        let post_data = options.sections.has(Section::PostData);
+        if post_data && !options.leave_out.statistics {
+            let wanted = &database.planner_statistics;
+            for (number, group) in (1..).zip(groups(wanted)) {
+                let id = EntryId::try_from(contents.entries.len() + 1).map_err(|_| too_many())?;
+                contents.entries.push(statistics_entry(
+                    id,
+                    number,
+                    group,
+                    &relation_entries,
+                    &refreshes,
+                ));
+                contents
+                    .statistics
+                    .push(StatisticsTask::new(id, group.to_vec()));
+            }
+        }
+        Ok(contents)
     }
-    Ok(contents)
+}
+
+/// Does parts 0, 1, … `count`, on several threads when there are many of them, and hands over what comes
+/// of them in their order. Little is done ahead, so that little is held.
+fn in_order<T: Send>(
+    count: usize,
+    part: impl Fn(usize) -> Result<T> + Sync,
+    mut take: impl FnMut(T) -> Result<()>,
+) -> Result<()> {
+    let threads = cores().min(count);
+    if threads < 2 {
+        return (0..count).try_for_each(|at| take(part(at)?));
+    }
+    let part = &part;
+    std::thread::scope(|scope| {
+        let mut done = Vec::with_capacity(threads);
+        for thread in 0..threads {
+            let (sender, receiver) = sync_channel(2);
+            // Whoever does not wait for it any more has failed.
+            let work = move || {
+                for at in (thread..count).step_by(threads) {
+                    if sender.send(part(at)).is_err() {
+                        break;
+                    }
+                }
+            };
+            let builder = std::thread::Builder::new().name(String::from("definitions"));
+            let spawned = builder.spawn_scoped(scope, work);
+            spawned.map_err(|error| Error::new(Kind::Failed, format!("thread: {error}")))?;
+            done.push(receiver);
+        }
+        (0..count).try_for_each(|at| {
+            let failed = |_| Error::new(Kind::Failed, "a thread has stopped");
+            take(done[at % threads].recv().map_err(failed)??)
+        })
+    })
+}
+
+/// Without room to grow: there are many of them.
+fn tight(mut statements: Vec<String>) -> Vec<String> {
+    statements.iter_mut().for_each(String::shrink_to_fit);
+    statements.shrink_to_fit();
+    statements
 }
 
 /// Locks on relations that the archive makes.
@@ -303,37 +441,6 @@ fn too_many() -> Error {
 /// The statements, unless they are of a class that is left out.
 pub(super) fn unless(left_out: bool, statements: Vec<String>) -> Vec<String> {
     if left_out { Vec::new() } else { statements }
-}
-
-/// For each node the number of its entry, if it gets one; and the entries of relations.
-#[expect(clippy::type_complexity, reason = "two maps that are made in one walk")]
-fn number(
-    order: &Order,
-    rendered: &[Rendered],
-    options: &DumpOptions,
-) -> Result<(Vec<Option<EntryId>>, HashMap<Oid, EntryId>)> {
-    let mut ids = Vec::with_capacity(order.nodes.len());
-    let mut relations = HashMap::new();
-    let mut next: EntryId = 1;
-    for (ordered, rendered) in order.nodes.iter().zip(rendered) {
-        let wanted = options.sections.has(section_of(ordered))
-            && options.leave_out.kind(rendered.kind).is_none();
-        ids.push(wanted.then_some(next));
-        if !wanted {
-            continue;
-        }
-        if let Node::Object(Address {
-            class: Class::Relation,
-            oid,
-        }) = ordered.node
-        {
-            relations.insert(oid, next);
-        }
-        next = next
-            .checked_add(1)
-            .ok_or_else(|| Error::new(Kind::Failed, "more than four thousand million objects"))?;
-    }
-    Ok((ids, relations))
 }
 
 fn section_of(ordered: &Ordered) -> Section {

@@ -1,7 +1,30 @@
 //! The schema as scripts: the entries' statements in the order in which a restore runs them.
 
-use crate::archive::{Entry, Pass, Section};
+use crate::archive::{Entry, Pass, Scripts, Section};
 use crate::ddl::script::{Item, section};
+use crate::error::{Error, Kind, Result};
+
+/// Both scripts of a database, side by side, each with `header` in front.
+///
+/// # Errors
+/// When there is no thread to be had.
+pub(crate) fn both(header: &str, entries: &[Entry]) -> Result<Scripts> {
+    std::thread::scope(|scope| {
+        let name = String::from("scripts");
+        let post = std::thread::Builder::new()
+            .name(name)
+            .spawn_scoped(scope, || header.to_owned() + &post_data(entries))
+            .map_err(|error| Error::new(Kind::Failed, format!("thread: {error}")))?;
+        let pre_data = header.to_owned() + &pre_data(entries);
+        let post_data = post
+            .join()
+            .map_err(|_| Error::new(Kind::Failed, "a thread has stopped"))?;
+        Ok(Scripts {
+            pre_data,
+            post_data,
+        })
+    })
+}
 
 /// What must run before rows are loaded: definitions with owners, comments and labels.
 pub(crate) fn pre_data(entries: &[Entry]) -> String {
