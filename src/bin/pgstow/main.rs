@@ -26,7 +26,7 @@ use pgstow::error::{Error, Kind};
 
 /// Rows come in buffers of many sizes, made by one thread and let go by another. The C library's
 /// allocator keeps such memory in an arena for each thread, with eight of them up to twice what is allowed
-/// (docs/performance.md, "Memory"); this one gives most of it back after a moment, at no cost in time.
+/// (docs/performance.md, "Memory"); this one gives most of it back after a moment.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
