@@ -49,8 +49,30 @@ fn round(session: u32, n: u32) -> String {
          alter table busy.a_{new} add column added int default {n};
          commit;
          begin; drop view busy.seen_{session}; drop function busy.told_{session}(); commit;
+         alter type busy.mood_{session} rename value 'even' to 'odd';
+         alter collation busy.order_{session} rename to order_of_{session};
+         alter operator class busy.ops_{session} using btree rename to ops_of_{session};
          {drop}
-         select pg_sleep(random() * 0.6);"
+         select pg_sleep(random() * 0.6);
+         alter operator class busy.ops_of_{session} using btree rename to ops_{session};
+         alter collation busy.order_of_{session} rename to order_{session};
+         alter type busy.mood_{session} rename value 'odd' to 'even';"
+    )
+}
+
+/// What a session renames, and words of the server that name it: a default, a check, a view, an index.
+fn renamed(session: u32) -> String {
+    format!(
+        "create type busy.mood_{session} as enum ('even');
+         create collation busy.order_{session} from \"C\";
+         create operator class busy.ops_{session} for type int using btree as
+           operator 1 <, operator 2 <=, operator 3 =, operator 4 >=, operator 5 >,
+           function 1 btint4cmp(int, int);
+         create table busy.named_{session} (i int, t text,
+           m busy.mood_{session} default 'even' check (m >= 'even'));
+         create view busy.ordered_{session} as
+           select t from busy.named_{session} order by t collate busy.order_{session};
+         create index on busy.named_{session} (i busy.ops_{session});"
     )
 }
 
@@ -76,6 +98,9 @@ fn a_schema_that_never_stands_still() {
          insert into busy.pairs values (1, 0), (2, 0);
          create table busy.still as select i, md5(i::text) from generate_series(1, 5000) i;",
     );
+    for session in 1..=2 {
+        source.psql(&renamed(session));
+    }
     let stop = Arc::new(AtomicBool::new(false));
     let mut sessions: Vec<_> = (1..=2)
         .map(|session| {

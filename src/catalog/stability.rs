@@ -15,7 +15,8 @@ use crate::sql::ServerVersion;
 
 /// Users' objects that deparsed text can speak of: class, OID, and what another version of the same
 /// object would have otherwise. By content: a refresh, a grant, a trigger that is switched write a row
-/// anew, too. What belongs to a relation counts as the relation.
+/// anew, too. What belongs to a relation counts as the relation. Labels, collations and operator classes
+/// are hardly ever written but to be renamed, and may be called as before again: they count by the row's own age.
 const OBJECTS: &str = "\
 SELECT 'pg_catalog.pg_class'::regclass::oid AS class, c.oid AS object,
        concat_ws(' ', 'relation', c.relnamespace, c.relkind, c.relname) AS version
@@ -64,13 +65,13 @@ UNION ALL
 SELECT 'pg_catalog.pg_operator'::regclass, o.oid, concat_ws(' ', o.oprnamespace, o.oprname)
   FROM pg_catalog.pg_operator o WHERE o.oid >= 16384
 UNION ALL
-SELECT 'pg_catalog.pg_enum'::regclass, e.oid, e.enumlabel::text
+SELECT 'pg_catalog.pg_enum'::regclass, e.oid, concat_ws(' ', e.enumlabel, e.xmin)
   FROM pg_catalog.pg_enum e WHERE e.oid >= 16384
 UNION ALL
-SELECT 'pg_catalog.pg_collation'::regclass, o.oid, concat_ws(' ', o.collnamespace, o.collname)
+SELECT 'pg_catalog.pg_collation'::regclass, o.oid, concat_ws(' ', o.collnamespace, o.collname, o.xmin)
   FROM pg_catalog.pg_collation o WHERE o.oid >= 16384
 UNION ALL
-SELECT 'pg_catalog.pg_opclass'::regclass, o.oid, concat_ws(' ', o.opcnamespace, o.opcname)
+SELECT 'pg_catalog.pg_opclass'::regclass, o.oid, concat_ws(' ', o.opcnamespace, o.opcname, o.xmin)
   FROM pg_catalog.pg_opclass o WHERE o.oid >= 16384
 UNION ALL
 SELECT 'pg_catalog.pg_ts_config'::regclass, o.oid, concat_ws(' ', o.cfgnamespace, o.cfgname)
