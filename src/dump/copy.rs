@@ -6,7 +6,7 @@ use crate::model::{Column, Relation, RelationKind};
 use crate::sql::{Quoting, ident, literal, qualified};
 
 use super::CopyFormatChoice;
-use super::format::binary_pays;
+use super::format::{Rows, binary_pays};
 
 /// How one table's rows travel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,14 +50,18 @@ impl TableCopy {
             .collect();
         let unsafe_column = columns.iter().find(|column| !column.binary_safe);
         let utf8 = encoding == "UTF8";
+        let rows = match choice {
+            CopyFormatChoice::Direct => Rows::Copied,
+            _ => Rows::Kept,
+        };
         let format = match choice {
             CopyFormatChoice::Text => CopyFormat::Text,
-            CopyFormatChoice::Auto
-                if unsafe_column.is_none() && utf8 && binary_pays(relation, &columns) =>
+            CopyFormatChoice::Auto | CopyFormatChoice::Direct
+                if unsafe_column.is_none() && utf8 && binary_pays(relation, &columns, rows) =>
             {
                 CopyFormat::Binary
             }
-            CopyFormatChoice::Auto => CopyFormat::Text,
+            CopyFormatChoice::Auto | CopyFormatChoice::Direct => CopyFormat::Text,
             CopyFormatChoice::Binary => {
                 if let Some(column) = unsafe_column {
                     return Err(Error::new(

@@ -54,9 +54,13 @@ impl FromStr for Compression {
 /// Which COPY format the rows of a table travel in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CopyFormatChoice {
-    /// Binary where every column's type is carried faithfully between servers, else text.
+    /// Binary where every column's type is carried faithfully between servers and it costs less, else
+    /// text.
     #[default]
     Auto,
+    /// As `Auto`, for rows that go into another database at once: neither compression nor size counts.
+    /// A copy takes it for `Auto`.
+    Direct,
     /// Text for every table, so that `pgstow sql` and psql can read it.
     Text,
     /// Binary; a table that binary COPY cannot carry faithfully is an error.

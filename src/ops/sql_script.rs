@@ -115,6 +115,7 @@ impl SqlOptions {
                 ..self.leave_out
             },
             analyze: false,
+            vacuum: false,
             target: self.target_version,
             sessions: 1,
             in_pieces: InPieces::Nothing,
@@ -397,6 +398,7 @@ impl<'a> Script<'a> {
             Work::Rows
             | Work::LargeObjects
             | Work::Statistics
+            | Work::Vacuum
             | Work::Analyze(_)
             | Work::Barrier(_) => return Ok(()),
         };

@@ -7,6 +7,7 @@ use super::arrange::{TargetNeeds, arrange, target_needs};
 use super::choices::{Choices, InPieces, Parts};
 use super::relations::{Relations, is_relation};
 use super::select::{Selected, entry_of, is_database, select};
+use super::served::{columns_of_foreign_key, serves};
 use super::step::{Analyzed, Barrier, Plan, Step, StepId, Work};
 use super::versions::adapted;
 use crate::archive::{
@@ -87,11 +88,15 @@ pub fn build(
         barriers: BTreeMap::new(),
         sessions: choices.sessions.max(1) as u64,
         from_nothing: choices.sections.pre_data && choices.parts != Parts::Rows,
+        served: HashMap::new(),
     };
     builder.stage(Stage::Definitions, &restored, choices);
     builder.barrier(Barrier::Definitions, &[Stage::Definitions], None);
     builder.stage(Stage::Rows, &restored, choices);
     builder.barrier(Barrier::Rows, &[Stage::Rows], Some(Barrier::Definitions));
+    if choices.vacuum {
+        builder.vacuum(&restored);
+    }
     builder.stage(Stage::AfterRows, &restored, choices);
     builder.barrier(Barrier::Main, &[Stage::AfterRows], Some(Barrier::Rows));
     builder.privileges(&database, &restored, choices);
@@ -194,6 +199,14 @@ fn carried_over(entries: &[Entry], is_wanted: &impl Fn(EntryId) -> bool) -> Vec<
 /// that a transaction of its own would cost more.
 const QUICK_BYTES: u64 = 1 << 20;
 
+/// The foreign keys of a table with fewer rows than this, in bytes before compression, are checked as they are.
+const VACUUM_BYTES: u64 = 8 << 20;
+
+/// How much of what an index build takes goes into a VACUUM of a table as it was loaded, and into the check of a
+/// foreign key that need not look at rows.
+const VACUUM_SHARE: u64 = 3;
+const SERVED_SHARE: u64 = 4;
+
 /// Stages in their order; between them stand the barriers, but rows and what comes after them
 /// overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -222,6 +235,14 @@ struct Builder<'a> {
     sessions: u64,
     /// Whether the definitions of tables are made, so that their rows are those of the archive.
     from_nothing: bool,
+    /// Of foreign keys that an index serves: that index, and the steps that vacuum its table and the other.
+    served: HashMap<EntryId, Served>,
+}
+
+/// What the check of a foreign key waits for, to be quick.
+struct Served {
+    index: EntryId,
+    vacuums: Vec<StepId>,
 }
 
 impl Builder<'_> {
@@ -287,6 +308,13 @@ impl Builder<'_> {
         let entries: Vec<&Entry> = restored.iter().filter(of_stage).copied().collect();
         for entry in entries {
             let mut before = self.before(entry, stage);
+            if let Some(served) = self.served.get(&entry.id) {
+                let index = self.first_piece.get(&served.index).copied();
+                let whole = || Some(self.last_step.get(&served.index)?.0);
+                let more = served.vacuums.iter().copied().chain(index.or_else(whole));
+                let all: BTreeSet<StepId> = before.into_iter().chain(more).collect();
+                before = all.into_iter().collect();
+            }
             let locks = self.locks(entry, &entry.locks, stage);
             let looks_at = self.looks_at(entry, stage);
             let is_known = looks_at.iter().all(|id| self.raw_bytes.contains_key(id));
@@ -317,6 +345,72 @@ impl Builder<'_> {
         }
     }
 
+    /// Has large tables vacuumed, as soon as their rows are there, whose foreign keys an index serves: the
+    /// check then compares one index with the other, where it would have to look at each row to
+    /// find that it is one that counts.
+    fn vacuum(&mut self, restored: &[&Entry]) {
+        if !self.from_nothing {
+            return;
+        }
+        let is_foreign_key = |entry: &&&Entry| entry.kind == "FK CONSTRAINT";
+        let mut vacuums: BTreeMap<EntryId, StepId> = BTreeMap::new();
+        for key in restored.iter().filter(is_foreign_key) {
+            let Some(table) = self.relations.relation_of(key) else {
+                continue;
+            };
+            if self.large_rows(table).is_none() {
+                continue;
+            }
+            let Some(columns) = columns_of_foreign_key(key) else {
+                continue;
+            };
+            let index = restored.iter().find(|entry| {
+                is_index(entry)
+                    && self.relations.relation_of(entry) == Some(table)
+                    && serves(entry, &columns)
+            });
+            let Some(index) = index else { continue };
+            let mut waits_for = Vec::new();
+            for relation in self.relations.touched(key) {
+                let Some((rows, bytes)) = self.large_rows(relation) else {
+                    continue;
+                };
+                let of_rows = restored.iter().find(|entry| entry.id == rows);
+                let (Some(of_rows), Some(&loaded)) = (of_rows, self.last_step.get(&rows)) else {
+                    continue;
+                };
+                let step = vacuums.get(&rows).copied().unwrap_or_else(|| {
+                    let lock = Lock {
+                        on: relation,
+                        mode: LockMode::ShareUpdateExclusive,
+                    };
+                    let cost = bytes / VACUUM_SHARE;
+                    let (work, stage) = (Work::Vacuum, Stage::AfterRows);
+                    let step = self.push(of_rows, work, stage, cost, vec![loaded.0], vec![lock]);
+                    // Its rows are there before.
+                    self.last_step.insert(rows, loaded);
+                    step
+                });
+                vacuums.insert(rows, step);
+                waits_for.push(step);
+            }
+            let served = Served {
+                index: index.id,
+                vacuums: waits_for,
+            };
+            self.served.insert(key.id, served);
+        }
+    }
+
+    /// The entry with the rows of a table, and their bytes, if it is large.
+    fn large_rows(&self, table: EntryId) -> Option<(EntryId, u64)> {
+        let &[rows] = self.relations.rows_of(table) else {
+            return None;
+        };
+        let bytes = self.raw_bytes.get(&rows).copied()?;
+        (bytes >= VACUUM_BYTES).then_some((rows, bytes))
+    }
+
     /// What a step costs. `largest` is the size of the largest table that it could look at.
     fn cost(&self, entry: &Entry, stage: Stage, largest: u64) -> u64 {
         let size_of = |relations: BTreeSet<EntryId>| -> u64 {
@@ -343,7 +437,11 @@ impl Builder<'_> {
                 let others = self.relations.touched(entry);
                 let others = others.into_iter().filter(|id| !own.contains(id));
                 let others = self.relations.with_descendants(others);
-                size_of(own).max(size_of(others))
+                let size = size_of(own).max(size_of(others));
+                match self.served.contains_key(&entry.id) {
+                    true => size / SERVED_SHARE,
+                    false => size,
+                }
             }
             // Nothing but the catalogs.
             "INDEX ATTACH" | "POLICY" | "PUBLICATION TABLE" | "ROW SECURITY" | "RULE"

@@ -97,6 +97,9 @@ pub struct Choices {
     pub target: Option<ServerVersion>,
     /// Has the server compute statistics of all restored tables at the end.
     pub analyze: bool,
+    /// Has the server vacuum large tables whose rows are restored and whose foreign keys are checked by
+    /// an index. Not within one transaction.
+    pub vacuum: bool,
     /// How many sessions there will be; none counts as one.
     pub sessions: usize,
     /// What is made in pieces.

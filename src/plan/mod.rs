@@ -24,6 +24,7 @@ mod pull;
 mod relations;
 mod schedule;
 mod select;
+mod served;
 mod step;
 #[cfg(test)]
 mod tests;

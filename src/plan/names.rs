@@ -389,9 +389,9 @@ fn check_matches(entries: &[Entry], strict: bool, groups: &[(&Vec<Pattern>, Test
     }
     Err(Error::new(
         Kind::Failed,
-        format!("nothing in the archive matches {}", unmatched.join(", ")),
+        format!("nothing matches {}", unmatched.join(", ")),
     )
-    .with_hint("`pgstow list` shows what is in the archive"))
+    .with_hint("`pgstow list` shows what is in an archive"))
 }
 
 /// The schema that an entry lives in, or is.

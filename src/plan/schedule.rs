@@ -8,13 +8,14 @@ use super::step::{Analyzed, Barrier, Plan, Step, StepId, Work};
 use crate::archive::{EntryId, Lock, LockMode};
 
 /// The sorts of work that somebody does; barriers are passed by themselves.
-const SORTS: [Work; 6] = [
+const SORTS: [Work; 7] = [
     Work::Statements,
     Work::Rows,
     Work::LargeObjects,
     Work::Privileges,
     Work::Statistics,
     Work::Analyze(Analyzed::Table),
+    Work::Vacuum,
 ];
 
 /// The place of its sort in [`SORTS`]; a barrier, which never waits to be taken, has no other.
@@ -26,6 +27,7 @@ fn sort_of(work: Work) -> usize {
         Work::Privileges => 3,
         Work::Statistics => 4,
         Work::Analyze(_) => 5,
+        Work::Vacuum => 6,
     }
 }
 

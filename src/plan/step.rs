@@ -54,6 +54,9 @@ pub enum Work {
     Privileges,
     /// Hands statistics of relations to the server.
     Statistics,
+    /// Has the server note which pages of the entry's table hold nothing but rows that all see: what
+    /// looks at keys alone need not look at rows then.
+    Vacuum,
     /// Has the server compute the statistics of the entry's table.
     Analyze(Analyzed),
     /// Nothing: other steps wait for it.
@@ -232,6 +235,7 @@ impl fmt::Display for Plan {
             write!(f, "{:>7}  {}", step.id, step.name)?;
             match step.work {
                 Work::Privileges => f.write_str(" (privileges)")?,
+                Work::Vacuum => f.write_str(" (vacuum)")?,
                 Work::Analyze(_) => f.write_str(" (analyze)")?,
                 _ => {}
             }

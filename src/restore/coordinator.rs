@@ -407,7 +407,15 @@ impl<'s> Coordinator<'s> {
             self.batch_running = true;
             return Some((batch, Busy::Statements));
         }
-        while let Some(step) = self.schedule.take(|work| work == Work::Statements) {
+        let is_wanted = |work| matches!(work, Work::Statements | Work::Vacuum);
+        while let Some(step) = self.schedule.take(is_wanted) {
+            if step.work == Work::Vacuum {
+                if !self.outcome.was_done(&self.shared, step.id) && self.has_table(step) {
+                    return Some((Job::Maintain(step.id), Busy::Statements));
+                }
+                self.schedule.finish(step.id);
+                continue;
+            }
             if self.needs_nothing(step.id) {
                 self.schedule.finish(step.id);
                 continue;
@@ -423,7 +431,7 @@ impl<'s> Coordinator<'s> {
         }
         while let Some(step) = self.schedule.take(|work| matches!(work, Work::Analyze(_))) {
             if !self.outcome.was_done(&self.shared, step.id) && self.has_table(step) {
-                return Some((Job::Analyze(step.id), Busy::Statements));
+                return Some((Job::Maintain(step.id), Busy::Statements));
             }
             self.schedule.finish(step.id);
         }
@@ -594,9 +602,10 @@ impl<'s> Coordinator<'s> {
                 self.pipe_open = false;
                 Ok(())
             }
-            Happening::Broken(error) => Err(error.with_hint(
-                "the target holds a part of the archive; what was loaded before is there",
-            )),
+            Happening::Broken(error) => {
+                Err(error
+                    .with_hint("the target holds a part of it; what was loaded before is there"))
+            }
         }
     }
 
@@ -649,19 +658,23 @@ impl<'s> Coordinator<'s> {
                 self.end_if_over(entry);
                 Ok(())
             }
-            Report::Analyze {
+            Report::Maintained {
                 step,
                 outcome,
                 seconds,
             } => {
                 match outcome {
-                    Ok(()) => self.outcome.analyzed(&self.shared, step, seconds),
+                    Ok(()) => self.outcome.maintained(&self.shared, step, seconds),
                     Err(error) if is_fatal(&error) => return Err(error),
-                    // All rows are there: what the planner lacks is no failed restore.
+                    // All rows are there: what the planner or the next check lacks is no failed restore.
                     Err(error) => {
                         let name = self.shared.step(step).map(|step| step.name.clone());
                         let name = name.unwrap_or_default();
-                        self.shared.warn(format!("analyze {name}: {error}"));
+                        let what = match self.shared.step(step).map(|step| step.work) {
+                            Some(Work::Vacuum) => "vacuum",
+                            _ => "analyze",
+                        };
+                        self.shared.warn(format!("{what} {name}: {error}"));
                     }
                 }
                 self.schedule.finish(step);

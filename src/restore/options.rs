@@ -312,6 +312,7 @@ impl RestoreOptions {
             },
             target: self.target_version,
             analyze: self.analyze,
+            vacuum: !self.single_transaction,
             sessions: self.jobs,
             in_pieces: match self.on_error {
                 _ if self.jobs == 1 => InPieces::Nothing,

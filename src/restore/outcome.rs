@@ -248,11 +248,17 @@ impl Outcome {
         }
     }
 
-    /// A table was analyzed.
-    pub(super) fn analyzed(&mut self, shared: &Shared, step: StepId, seconds: f64) {
-        self.report.analyzed += 1;
+    /// A table was vacuumed or analyzed.
+    pub(super) fn maintained(&mut self, shared: &Shared, step: StepId, seconds: f64) {
         if let Some(step) = shared.step(step) {
-            let name = format!("{} (analyze)", step.name);
+            let what = match step.work {
+                Work::Vacuum => "vacuum",
+                _ => {
+                    self.report.analyzed += 1;
+                    "analyze"
+                }
+            };
+            let name = format!("{} ({what})", step.name);
             shared.event(&Event::Step { name, seconds });
         }
     }

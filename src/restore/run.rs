@@ -70,7 +70,7 @@ impl ArchiveReader {
         if options.globals != Globals::Alone && self.manifest().has_globals_alone() {
             return Err(Error::new(
                 Kind::Refused,
-                "the archive has no database, only roles, tablespaces and the like",
+                "there is no database in it, only roles, tablespaces and the like",
             )
             .with_hint("restore them with --globals-only"));
         }
@@ -80,7 +80,7 @@ impl ArchiveReader {
         let globals = self.globals().ok_or_else(|| {
             Error::new(
                 Kind::Refused,
-                "the archive has no roles, tablespaces and the like",
+                "there are no roles, tablespaces and the like in it",
             )
             .with_hint("dump with --globals, or restore without")
         })?;
@@ -155,7 +155,13 @@ impl ArchiveReader {
                 &choices,
             ),
             Self::Pipe(_) => build(entries, |_| None, &choices),
-            Self::Relay(offer) => build(entries, |id| offer.bytes.get(&id).copied(), &choices),
+            Self::Relay(offer) => {
+                let planned = build(entries, |id| offer.bytes.get(&id).copied(), &choices);
+                planned.map_err(|error| match error.kind() {
+                    Kind::Failed => error.with_hint("names are those of the source"),
+                    _ => error,
+                })
+            }
         }
     }
 }
@@ -380,6 +386,7 @@ async fn restore_some(
         wire.close().await;
         return Err(error);
     }
+    shared.sort_memory = setup.sort_memory;
     shared.takes_statistics = statistics::can_take(wire.server_version());
     statistics::warn_of_old_target(&shared, wire.server_version(), options.analyze);
     let name = wire.describe().to_owned();
@@ -910,7 +917,7 @@ impl Target<'_> {
         if !reworded.done && name != *own {
             return Err(Error::new(
                 Kind::Refused,
-                "the archive does not say how its database is made under another name",
+                "nothing says how the database is made under another name",
             )
             .with_hint("make the database yourself and restore without --create"));
         }

@@ -32,6 +32,31 @@ impl Share {
     }
 }
 
+/// What a statement that sorts keys is given, instead of what its session has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SortMemory {
+    most_kb: u64,
+}
+
+/// What sorts in the processor's caches sorts faster than what has much memory, as long as its runs can be merged
+/// at once: each takes about so much then.
+const FEWEST_KB: u64 = 16 << 10;
+const MERGED_KB: u64 = 256;
+
+impl SortMemory {
+    /// None where somebody has set the server's own memory: that is theirs to decide.
+    fn new(own_kb: u64, source: &str, share: Share) -> Option<Self> {
+        let most_kb = share.maintenance_kb(own_kb).unwrap_or(own_kb);
+        (source == "default").then_some(Self { most_kb })
+    }
+
+    /// For so many bytes of rows.
+    pub(super) fn kb_for(self, bytes: u64) -> u64 {
+        let runs = (bytes >> 10).saturating_mul(MERGED_KB).isqrt();
+        runs.max(FEWEST_KB).min(self.most_kb)
+    }
+}
+
 /// Settings that must have these values whatever role, database or server say; those a server
 /// does not know are left out.
 const FIXED: [(&str, &str); 23] = [
@@ -66,6 +91,7 @@ const FIXED: [(&str, &str); 23] = [
 #[derive(Clone, Debug)]
 pub(super) struct Setup {
     statements: Vec<String>,
+    pub(super) sort_memory: Option<SortMemory>,
 }
 
 impl Setup {
@@ -78,17 +104,18 @@ impl Setup {
     ) -> Result<Self> {
         let known = wire
             .query(
-                "SELECT lower(name), setting FROM pg_catalog.pg_settings \
+                "SELECT lower(name), setting, source FROM pg_catalog.pg_settings \
                  WHERE context = 'user' OR name = 'row_security'",
             )
             .await
             .context_with(|| "read settings")?;
-        let value_of = |name: &str| {
+        let column_of = |name: &str, column: usize| {
             known
                 .iter()
                 .find(|row| row[0].as_deref() == Some(&name.to_lowercase()))
-                .map(|row| row.get(1).cloned().flatten().unwrap_or_default())
+                .map(|row| row.get(column).cloned().flatten().unwrap_or_default())
         };
+        let value_of = |name: &str| column_of(name, 1);
         // set_config takes what SET would need in several spellings, the empty list too.
         let set = |name: &str, value: &str| {
             format!(
@@ -110,6 +137,13 @@ impl Setup {
         {
             statements.push(set("maintenance_work_mem", &format!("{kb}kB")));
         }
+        let sort_memory = match (
+            number("maintenance_work_mem"),
+            column_of("maintenance_work_mem", 2),
+        ) {
+            (Some(own_kb), Some(source)) => SortMemory::new(own_kb, &source, share),
+            _ => None,
+        };
         let workers = "max_parallel_maintenance_workers";
         if let (Some(own), Some(pool)) = (number(workers), number("max_parallel_workers"))
             && let Some(share) = share.parallel_workers(own, pool)
@@ -119,7 +153,10 @@ impl Setup {
         if let Some(role) = role {
             statements.push(format!("SET ROLE {}", ident(role)));
         }
-        Ok(Self { statements })
+        Ok(Self {
+            statements,
+            sort_memory,
+        })
     }
 
     /// Sets a session up.
@@ -229,6 +266,13 @@ mod tests {
             share(1, 4 << 20).maintenance_kb(64 * mb),
             Some(2_147_483_647)
         );
+        let sorts = SortMemory::new(64 * mb, "default", share(2, 256)).unwrap();
+        for (bytes, kb) in [(0, 16 * mb), (1 << 30, 16 * mb), (100 << 30, 128 * mb)] {
+            assert_eq!(sorts.kb_for(bytes), kb);
+        }
+        assert_eq!(sorts.kb_for(4 << 30), 32 * mb);
+        let theirs = SortMemory::new(64 * mb, "configuration file", share(2, 256));
+        assert_eq!(theirs, None);
         // Two workers for a command and eight in all are what a server has by itself.
         assert_eq!(share(4, 256).parallel_workers(2, 8), None);
         assert_eq!(share(5, 256).parallel_workers(2, 8), Some(1));

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::journal::{Fate, Journal, Unit};
 use super::options::{OnError, RestoreOptions};
 use super::serial::BATCH_STEPS;
-use super::session::Session;
+use super::session::{Session, SortMemory};
 use super::triggers::TriggerStates;
 use crate::archive::{Entry, EntryId};
 use crate::error::{Error, Result};
@@ -49,6 +49,8 @@ pub(super) struct Shared {
     pub(super) database_is_worded: bool,
     /// Whether the target takes planner statistics.
     pub(super) takes_statistics: bool,
+    /// What sorting statements are given; none leaves them what their session has.
+    pub(super) sort_memory: Option<SortMemory>,
     /// Where the run writes down what it does; none when it is one transaction, or may not.
     pub(super) journal: Option<Journal>,
 }
@@ -80,6 +82,7 @@ impl Shared {
             triggers: HashMap::new(),
             database_is_worded: false,
             takes_statistics: false,
+            sort_memory: None,
             journal: None,
         }
     }

@@ -332,17 +332,33 @@ pub(super) fn warn_of_old_target(shared: &Shared, version: ServerVersion, analyz
     );
 }
 
+/// The SQL name of the table of an entry.
+fn table_of(entry: &Entry) -> Result<String> {
+    let name = entry.relation.as_ref().unwrap_or(&entry.name);
+    let Some(schema) = &entry.schema else {
+        return Err(Error::new(Kind::Archive, "a table without a schema"));
+    };
+    Ok(qualified(schema, name))
+}
+
+/// The statement that vacuums the table of an entry, without what only tables need that rows were
+/// deleted from.
+pub(super) fn vacuum(entry: &Entry, version: ServerVersion) -> Result<String> {
+    let name = table_of(entry)?;
+    // From 18 on its children would come along.
+    let only = if version.at_least(18) { "ONLY " } else { "" };
+    Ok(format!(
+        "VACUUM (INDEX_CLEANUP off, TRUNCATE off) {only}{name}"
+    ))
+}
+
 /// The statement that analyzes the table of an entry, unless another one includes it.
 pub(super) fn analyze(
     entry: &Entry,
     analyzed: Analyzed,
     version: ServerVersion,
 ) -> Result<Option<String>> {
-    let name = entry.relation.as_ref().unwrap_or(&entry.name);
-    let Some(schema) = &entry.schema else {
-        return Err(Error::new(Kind::Archive, "a table without a schema"));
-    };
-    let name = qualified(schema, name);
+    let name = table_of(entry)?;
     // A partitioned table takes its partitions along, until it can be told not to.
     Ok(match (analyzed, version.at_least(18)) {
         (Analyzed::Table, _) | (Analyzed::Partition, true) | (Analyzed::Root, false) => {

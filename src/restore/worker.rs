@@ -40,8 +40,8 @@ pub(super) enum Job {
     Commit,
     /// Planner statistics.
     Statistics(ReadyFrame),
-    /// ANALYZE of a table.
-    Analyze(StepId),
+    /// VACUUM or ANALYZE of a table.
+    Maintain(StepId),
 }
 
 /// What came of a job.
@@ -65,7 +65,7 @@ pub(super) enum Report {
         entry: EntryId,
         outcome: Result<Applied>,
     },
-    Analyze {
+    Maintained {
         step: StepId,
         outcome: Result<()>,
         seconds: f64,
@@ -157,10 +157,16 @@ pub(super) async fn work(
                 let entry = frame.entry;
                 Report::Statistics { entry, outcome }
             }
-            Job::Analyze(step) => {
-                let outcome = analyze(&mut session, &shared, step).await;
-                pass_on_notices(&mut session.wire, &shared, &name_of(&shared, Some(&step)));
-                Report::Analyze {
+            Job::Maintain(step) => {
+                let outcome = maintain(&mut session, &shared, step).await;
+                match shared.step(step).map(|step| step.work) {
+                    // Who may not vacuum is told so, and loses time and nothing else.
+                    Some(Work::Vacuum) => drop(session.wire.take_notices()),
+                    _ => {
+                        pass_on_notices(&mut session.wire, &shared, &name_of(&shared, Some(&step)));
+                    }
+                }
+                Report::Maintained {
                     step,
                     outcome,
                     seconds: began.elapsed().as_secs_f64(),
@@ -191,15 +197,17 @@ async fn commit(wire: &mut Wire) -> Result<()> {
     Ok(())
 }
 
-async fn analyze(session: &mut Session, shared: &Shared, id: StepId) -> Result<()> {
+async fn maintain(session: &mut Session, shared: &Shared, id: StepId) -> Result<()> {
     let (Some(step), Some(entry)) = (shared.step(id), shared.entry_of_step(id)) else {
         return Ok(());
     };
-    let Work::Analyze(analyzed) = step.work else {
-        return Ok(());
-    };
     let version = session.wire.server_version();
-    let Some(statement) = statistics::analyze(entry, analyzed, version)? else {
+    let statement = match step.work {
+        Work::Analyze(analyzed) => statistics::analyze(entry, analyzed, version)?,
+        Work::Vacuum => Some(statistics::vacuum(entry, version)?),
+        _ => None,
+    };
+    let Some(statement) = statement else {
         return Ok(());
     };
     session.losses = 0;

@@ -366,7 +366,7 @@ async fn may_begin(wire: &mut Wire, shared: &Shared) -> Result<bool> {
     let is_own = |entry: &Entry| entry.kind == "SCHEMA" && entry.name == JOURNAL_SCHEMA;
     if shared.entries.iter().any(is_own) {
         shared.observer.info(
-            "the archive itself has a journal of an unfinished restore: this restore keeps none, and \
+            "there is a journal of an unfinished restore in what is restored: this one keeps none, and \
              cannot be resumed",
         );
         return Ok(false);

@@ -24,6 +24,7 @@ pub(super) enum Part {
     Statements,
     Privileges,
     Analyze,
+    Vacuum,
     /// The object is made; its owner, comments and the like are perhaps not.
     Made,
     /// A frame is loaded.
@@ -31,11 +32,12 @@ pub(super) enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Clean,
         Self::Statements,
         Self::Privileges,
         Self::Analyze,
+        Self::Vacuum,
         Self::Made,
         Self::Frame,
     ];
@@ -46,6 +48,7 @@ impl Part {
             Self::Statements => "step",
             Self::Privileges => "privileges",
             Self::Analyze => "analyze",
+            Self::Vacuum => "vacuum",
             Self::Made => "made",
             Self::Frame => "frame",
         }
@@ -88,6 +91,7 @@ impl Unit {
                 Work::Statements => Part::Statements,
                 Work::Privileges => Part::Privileges,
                 Work::Analyze(_) => Part::Analyze,
+                Work::Vacuum => Part::Vacuum,
                 Work::Rows | Work::LargeObjects | Work::Statistics | Work::Barrier(_) => {
                     return None;
                 }
