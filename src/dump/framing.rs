@@ -9,7 +9,7 @@ use crate::report::{Event, Observer};
 use super::chunk::Chunk;
 use super::entries::TableTask;
 use super::pipeline::{Buffer, ChunkDone, Parcel, Pipeline};
-use super::rows::{FRAME_BYTES, RowStream};
+use super::rows::{FRAME_BYTES, Filled, RowStream};
 use super::snapshot::{Snapshot, interrupted};
 use super::stream::CopyStream;
 
@@ -64,12 +64,17 @@ impl<'a> Copy<'a> {
         framed: &mut Framed,
         way: &mut Way<'_>,
     ) -> Result<()> {
-        let stream = self.begin(stream, framed).await?;
+        let stream = self.begin(stream, framed, way).await?;
         self.rest(stream, framed, way).await
     }
 
-    async fn begin<'s>(&self, stream: CopyStream<'s>, framed: &Framed) -> Result<RowStream<'s>> {
-        let mut stream = RowStream::new(stream, self.format);
+    async fn begin<'s>(
+        &self,
+        stream: CopyStream<'s>,
+        framed: &Framed,
+        way: &Way<'_>,
+    ) -> Result<RowStream<'s>> {
+        let mut stream = RowStream::new(stream, self.format, way.pipeline.row_use());
         if framed.frames > 0 {
             stream.skip(&framed.rows).await?;
         }
@@ -84,22 +89,22 @@ impl<'a> Copy<'a> {
     ) -> Result<()> {
         loop {
             let mut buffer = way.buffer().await?;
-            let rows = match stream.fill(&mut buffer.bytes).await {
-                Ok(0) => {
+            let filled = match stream.fill(&mut buffer.bytes).await {
+                Ok(Filled { rows: 0, .. }) => {
                     way.pipeline.give_back(buffer);
                     break;
                 }
-                Ok(rows) => rows,
+                Ok(filled) => filled,
                 Err(error) => {
                     way.pipeline.give_back(buffer);
                     return Err(error);
                 }
             };
             buffer.cover(stream.take_large());
-            self.say(rows, buffer.bytes.len(), way);
+            self.say(filled, way);
             let number = framed.add(&stream)?;
             let pipeline = way.pipeline.clone();
-            let sealing = pipeline.seal(self.entry, self.chunk, number, rows, buffer);
+            let sealing = pipeline.seal(self.entry, self.chunk, number, filled, buffer);
             way.sealing.spawn_on(sealing, way.pipeline.runtime());
         }
         let done = self.done(framed.frames, stream.finish()?);
@@ -115,12 +120,12 @@ impl<'a> Copy<'a> {
         }
     }
 
-    fn say(&self, rows: u64, bytes: usize, way: &Way<'_>) {
+    fn say(&self, filled: Filled, way: &Way<'_>) {
         if let Some(table) = self.table {
             way.observer.event(&Event::TableProgress {
                 table: table.to_owned(),
-                rows,
-                bytes: bytes as u64,
+                rows: filled.rows,
+                bytes: filled.bytes as u64,
             });
         }
     }
@@ -175,30 +180,31 @@ impl Gathered {
         framed: &mut Framed,
         way: &mut Way<'_>,
     ) -> Result<()> {
-        let mut stream = copy.begin(stream, framed).await?;
+        let mut stream = copy.begin(stream, framed, way).await?;
         let mut buffer = match self.buffer.take() {
             Some(buffer) => buffer,
             None => way.buffer().await?,
         };
         let filled = stream.fill(&mut buffer.bytes).await;
-        let (bytes, is_large) = (buffer.bytes.len(), buffer.bytes.len() > SMALL_FRAME_BYTES);
+        let is_large = buffer.bytes.len() > SMALL_FRAME_BYTES;
         let raw = match &filled {
-            Ok(1..) if is_large => Some(std::mem::take(&mut buffer.bytes)),
-            Ok(1..) => Some(buffer.bytes.clone()),
-            Ok(0) | Err(_) => None,
+            Ok(Filled { rows: 0, .. }) | Err(_) => None,
+            Ok(_) if is_large => Some(std::mem::take(&mut buffer.bytes)),
+            Ok(_) => Some(buffer.bytes.clone()),
         };
         self.buffer = Some(buffer);
-        let rows = filled?;
+        let filled = filled?;
         let frame = match raw {
             Some(raw) => {
-                copy.say(rows, bytes, way);
-                Some(RawFrame {
+                copy.say(filled, way);
+                let frame = RawFrame {
                     entry: copy.entry,
                     chunk: copy.chunk,
                     frame: framed.add(&stream)?,
-                    rows,
+                    rows: filled.rows,
                     raw,
-                })
+                };
+                Some((frame, filled.bytes))
             }
             None => None,
         };
@@ -206,7 +212,7 @@ impl Gathered {
         let done = is_done.then(|| copy.done(framed.frames, stream.so_far()));
         let large = stream.take_large();
         self.parcels.push(Parcel { frame, large, done });
-        self.bytes += bytes;
+        self.bytes += filled.bytes;
         if self.bytes >= TOGETHER_BYTES || !is_done {
             self.seal(way);
         }

@@ -18,7 +18,7 @@ use crate::task::{ByteBudget, Permit, cores};
 use super::adaptive::AdaptiveLevel;
 use super::options::Compression;
 use super::outlet::{Frame, Outlet};
-use super::rows::{FRAME_BYTES, FRAME_SLACK};
+use super::rows::{FRAME_BYTES, FRAME_SLACK, Filled, RowUse};
 
 /// What reaches the writer.
 enum Delivery {
@@ -42,7 +42,8 @@ pub(super) struct ChunkDone {
 
 /// One of several small things that are sealed and handed over together.
 pub(super) struct Parcel {
-    pub frame: Option<RawFrame>,
+    /// With the bytes that it has, or would have.
+    pub frame: Option<(RawFrame, usize)>,
     /// What its large rows have taken.
     pub large: Option<Permit>,
     /// Said after the frame is in the archive.
@@ -56,7 +57,7 @@ pub(super) enum Sealing {
     Packed(Codec),
     /// Nothing.
     AsItIs,
-    /// It is dropped: its rows were read to be counted and fingerprinted.
+    /// Rows are only counted and fingerprinted: it has none.
     Dropped,
 }
 
@@ -161,12 +162,6 @@ impl Pipeline {
             Outlet::Relay(giver) => (Sealing::AsItIs, Arc::clone(&giver.buffers)),
             Outlet::Nowhere => (Sealing::Dropped, Buffers::default()),
         };
-        // Rows that are dropped as soon as they are read come and go faster than the allocator gives memory
-        // back, and nobody waits for more of them than one frame for each worker.
-        let share = match sealing {
-            Sealing::Dropped => 2,
-            Sealing::Packed(_) | Sealing::AsItIs => 1,
-        };
         let threads = cores();
         let adaptive = match (sealing, compression) {
             (Sealing::Packed(_), Compression::ZstdAuto) => {
@@ -180,8 +175,8 @@ impl Pipeline {
         let pipeline = Self {
             sealing,
             // The last quarter is for the sockets' buffers, the compressors and all else.
-            budget: ByteBudget::new(memory_bytes / 2 / share),
-            large_rows: ByteBudget::new(memory_bytes / 4 / share),
+            budget: ByteBudget::new(memory_bytes / 2),
+            large_rows: ByteBudget::new(memory_bytes / 4),
             slots: Arc::new(Semaphore::new(threads)),
             encoders: Arc::default(),
             adaptive: adaptive.clone(),
@@ -204,6 +199,14 @@ impl Pipeline {
     /// waits for it has a frame, and whoever has it needs no other, so that nobody waits in a circle.
     pub fn large_rows(&self) -> ByteBudget {
         self.large_rows.clone()
+    }
+
+    /// What becomes of rows.
+    pub fn row_use(&self) -> RowUse {
+        match self.sealing {
+            Sealing::Packed(_) | Sealing::AsItIs => RowUse::Framed,
+            Sealing::Dropped => RowUse::Counted,
+        }
     }
 
     /// What some bytes count for while they are under way: for their compressed form as well.
@@ -257,7 +260,7 @@ impl Pipeline {
         entry: EntryId,
         chunk: u32,
         frame: u32,
-        rows: u64,
+        filled: Filled,
         buffer: Buffer,
     ) -> Result<()> {
         let Buffer { bytes, permit } = buffer;
@@ -265,7 +268,7 @@ impl Pipeline {
             entry,
             chunk,
             frame,
-            rows,
+            rows: filled.rows,
             raw: bytes,
         };
         let frame = match self.sealing {
@@ -274,7 +277,7 @@ impl Pipeline {
                 packed.pop().ok_or_else(closed)?
             }
             Sealing::AsItIs => Frame::Raw(raw),
-            Sealing::Dropped => self.drop_frame(raw),
+            Sealing::Dropped => self.drop_frame(raw, filled.bytes),
         };
         self.deliveries
             .send(Delivery::Frame { frame, permit })
@@ -292,7 +295,7 @@ impl Pipeline {
         for Parcel { frame, large, done } in parcels {
             // Each has its own share from here on, and the rest is free.
             let mut share = match &frame {
-                Some(frame) => Some(permit.split(self.weight(frame.raw.len()))?),
+                Some((frame, _)) => Some(permit.split(self.weight(frame.raw.len()))?),
                 None => None,
             };
             if let (Some(share), Some(large)) = (&mut share, large) {
@@ -303,9 +306,15 @@ impl Pipeline {
         }
         drop(permit);
         let frames: Vec<Frame> = match self.sealing {
-            Sealing::Packed(codec) => self.pack(codec, frames).await?,
-            Sealing::AsItIs => frames.into_iter().map(Frame::Raw).collect(),
-            Sealing::Dropped => frames.into_iter().map(|raw| self.drop_frame(raw)).collect(),
+            Sealing::Packed(codec) => {
+                let raw = frames.into_iter().map(|(raw, _)| raw).collect();
+                self.pack(codec, raw).await?
+            }
+            Sealing::AsItIs => frames.into_iter().map(|(raw, _)| Frame::Raw(raw)).collect(),
+            Sealing::Dropped => frames
+                .into_iter()
+                .map(|(raw, bytes)| self.drop_frame(raw, bytes))
+                .collect(),
         };
         let mut frames = frames.into_iter();
         let parcels = rest
@@ -318,10 +327,12 @@ impl Pipeline {
             .map_err(|_| closed())
     }
 
-    fn drop_frame(&self, frame: RawFrame) -> Frame {
-        let (entry, raw_bytes) = (frame.entry, frame.raw.len() as u64);
+    fn drop_frame(&self, frame: RawFrame, bytes: usize) -> Frame {
         self.keep(frame.raw);
-        Frame::Gone { entry, raw_bytes }
+        Frame::Gone {
+            entry: frame.entry,
+            raw_bytes: bytes as u64,
+        }
     }
 
     /// Compresses and hashes frames on the pool.

@@ -16,6 +16,23 @@ pub(super) const FRAME_BYTES: usize = 4 << 20;
 /// Room above [`FRAME_BYTES`] for the row that crosses the boundary, unless that brings memory of its own.
 pub(super) const FRAME_SLACK: usize = LARGE_ROW;
 
+/// What becomes of the rows of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RowUse {
+    /// They are put into frames.
+    Framed,
+    /// They are counted and fingerprinted where they lie.
+    Counted,
+}
+
+/// How much a frame has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Filled {
+    pub rows: u64,
+    /// Of a complete COPY stream of them.
+    pub bytes: usize,
+}
+
 /// One chunk's COPY stream on its way into frames.
 ///
 /// The server sends exactly one row per CopyData message (PostgreSQL documentation, "Message
@@ -23,32 +40,55 @@ pub(super) const FRAME_SLACK: usize = LARGE_ROW;
 pub(super) struct RowStream<'a> {
     copy: CopyStream<'a>,
     format: CopyFormat,
+    row_use: RowUse,
     header_seen: bool,
     fingerprint: Fingerprint,
     done: bool,
 }
 
 impl<'a> RowStream<'a> {
-    pub fn new(copy: impl Into<CopyStream<'a>>, format: CopyFormat) -> Self {
+    pub fn new(copy: impl Into<CopyStream<'a>>, format: CopyFormat, row_use: RowUse) -> Self {
         Self {
             copy: copy.into(),
             format,
+            row_use,
             header_seen: format == CopyFormat::Text,
             fingerprint: Fingerprint::new(),
             done: false,
         }
     }
 
-    /// Fills `frame` (empty, to be overwritten) with a complete COPY stream of the next rows and
-    /// returns how many. Zero means that the stream is at its end and `frame` holds nothing.
-    pub async fn fill(&mut self, frame: &mut Vec<u8>) -> Result<u64> {
-        let rows = self.walk(frame, |frame| full(frame)).await?;
+    /// Fills `frame` (to be overwritten) with a complete COPY stream of the next rows, unless they are only
+    /// counted. No rows means that the stream is at its end and `frame` holds nothing.
+    pub async fn fill(&mut self, frame: &mut Vec<u8>) -> Result<Filled> {
+        frame.clear();
+        let (header, trailer) = match self.format {
+            CopyFormat::Text => (&[][..], &[][..]),
+            CopyFormat::Binary => (&BINARY_HEADER[..], &BINARY_TRAILER[..]),
+        };
+        let is_framed = self.row_use == RowUse::Framed;
+        if is_framed {
+            frame.extend_from_slice(header);
+        }
+        let mut bytes = header.len();
+        let rows = self
+            .walk(|row| {
+                if is_framed {
+                    append(frame, row);
+                }
+                bytes += row.len();
+                full(bytes)
+            })
+            .await?;
         if rows == 0 {
             frame.clear();
-        } else if self.format == CopyFormat::Binary {
-            frame.extend_from_slice(BINARY_TRAILER);
+            return Ok(Filled { rows, bytes: 0 });
         }
-        Ok(rows)
+        if is_framed {
+            frame.extend_from_slice(trailer);
+        }
+        bytes += trailer.len();
+        Ok(Filled { rows, bytes })
     }
 
     /// Passes over the rows that were framed before the connection was lost: the same statement
@@ -58,10 +98,8 @@ impl<'a> RowStream<'a> {
     /// When these are other rows: what was framed and what would be does not make one table.
     pub async fn skip(&mut self, framed: &Fingerprint) -> Result<()> {
         let mut left = framed.rows();
-        let mut scratch = Vec::new();
         while left > 0 {
-            let end = |frame: &mut Vec<u8>| {
-                frame.clear();
+            let end = |_: &[u8]| {
                 left -= 1;
                 if left == 0 {
                     ControlFlow::Break(())
@@ -69,7 +107,7 @@ impl<'a> RowStream<'a> {
                     ControlFlow::Continue(())
                 }
             };
-            if self.walk(&mut scratch, end).await? == 0 {
+            if self.walk(end).await? == 0 {
                 break;
             }
         }
@@ -80,20 +118,12 @@ impl<'a> RowStream<'a> {
         Err(Error::new(Kind::Failed, what))
     }
 
-    /// Puts rows into `frame` until `full` says that it is.
-    async fn walk(
-        &mut self,
-        frame: &mut Vec<u8>,
-        mut full: impl FnMut(&mut Vec<u8>) -> ControlFlow<()> + Send,
-    ) -> Result<u64> {
-        frame.clear();
+    /// Fingerprints rows and hands them to `take`, until that says that it has enough; how many there were.
+    async fn walk(&mut self, mut take: impl FnMut(&[u8]) -> ControlFlow<()> + Send) -> Result<u64> {
         // Nobody wanted to keep it.
         drop(self.take_large());
         if self.done {
             return Ok(0);
-        }
-        if self.format == CopyFormat::Binary {
-            frame.extend_from_slice(BINARY_HEADER);
         }
         let mut rows = 0_u64;
         let mut malformed = false;
@@ -112,9 +142,8 @@ impl<'a> RowStream<'a> {
                         return ControlFlow::Break(());
                     };
                     fingerprint.add_row(line);
-                    append(frame, payload);
                     rows += 1;
-                    full(frame)
+                    take(payload)
                 })
                 .await?
             }
@@ -133,9 +162,8 @@ impl<'a> RowStream<'a> {
                         return ControlFlow::Continue(());
                     }
                     fingerprint.add_row(tuple);
-                    append(frame, tuple);
                     rows += 1;
-                    full(frame)
+                    take(tuple)
                 })
                 .await?
             }
@@ -194,8 +222,8 @@ fn append(frame: &mut Vec<u8>, row: &[u8]) {
     frame.extend_from_slice(row);
 }
 
-fn full(frame: &[u8]) -> ControlFlow<()> {
-    if frame.len() >= FRAME_BYTES {
+fn full(bytes: usize) -> ControlFlow<()> {
+    if bytes >= FRAME_BYTES {
         ControlFlow::Break(())
     } else {
         ControlFlow::Continue(())

@@ -18,7 +18,7 @@ use super::large_objects;
 use super::lead::Refused;
 use super::line::Line;
 use super::pipeline::{ChunkDone, Pipeline, sealed, settle};
-use super::rows::FRAME_BYTES;
+use super::rows::{FRAME_BYTES, Filled};
 use super::snapshot::{Snapshot, interrupted, is_locked_out, leader_lost, may_pass};
 use super::statistics::{self, Kept};
 use super::work::{Next, ObjectsPart, Piece, Work};
@@ -371,9 +371,11 @@ impl Worker {
                 buffer.bytes.extend_from_slice(&line);
                 rows += 1;
             }
+            let bytes = buffer.bytes.len();
+            let filled = Filled { rows, bytes };
             let sealing = pipeline
                 .clone()
-                .seal(kept.entry, chunk, frames, rows, buffer);
+                .seal(kept.entry, chunk, frames, filled, buffer);
             self.sealing.spawn_on(sealing, pipeline.runtime());
             frames += 1;
         }
