@@ -125,15 +125,21 @@ impl Shape {
             bound,
             looks,
             steps: plan.steps.len() as u64,
+            frames: self
+                .bytes
+                .values()
+                .map(|&bytes| frames(bytes).count() as u64)
+                .sum(),
         };
         // For docs/performance.md; only shown when asked for.
         eprintln!(
-            "{sessions} sessions: bound {}, in pieces {:.3}, at once {:.3}; {} steps, {:.2} looks each",
+            "{sessions} sessions: bound {}, in pieces {:.3}, at once {:.3}; {} steps and {} frames, {} looks",
             figures.bound,
             figures.over(figures.took),
             figures.over(figures.at_once),
             figures.steps,
-            figures.looks as f64 / figures.steps as f64,
+            figures.frames,
+            figures.looks,
         );
         figures
     }
@@ -156,6 +162,7 @@ struct Figures {
     bound: u64,
     looks: u64,
     steps: u64,
+    frames: u64,
 }
 
 impl Figures {
@@ -240,7 +247,7 @@ struct Restore<'p> {
     jobs: HashMap<u64, Job>,
     number: u64,
     loaders: usize,
-    /// Rows that may be loaded, those with the most left first.
+    /// Rows that may be loaded, those with the most work first: left of them and behind them.
     rows: BTreeSet<(Reverse<u64>, StepId)>,
     /// Frames of them that are being loaded, and bytes that are not.
     under_way: HashMap<StepId, (u64, u64)>,
@@ -277,7 +284,8 @@ impl<'p> Restore<'p> {
     fn run(mut self) -> (u64, u64) {
         while !self.schedule.is_done() {
             while let Some(step) = self.schedule.take(|work| work == Work::Rows) {
-                self.rows.insert((Reverse(step.cost), step.id));
+                let urgency = step.urgency(step.cost, self.sessions);
+                self.rows.insert((Reverse(urgency), step.id));
                 self.under_way.insert(step.id, (0, step.cost));
                 self.hold(step);
             }
@@ -319,12 +327,15 @@ impl<'p> Restore<'p> {
         }
     }
 
-    /// Rows while nobody loads any, then statements, then rows.
+    /// Rows while nobody loads any or they are the longest work, then statements, then rows.
     fn begin(&mut self) -> bool {
-        if self.loaders == 0 && self.begin_frame() {
+        let is_statements = |work| work == Work::Statements;
+        let step = self.schedule.next_priority(is_statements);
+        let rows = self.rows.first().map(|(Reverse(urgency), _)| *urgency);
+        if (self.loaders == 0 || rows > step) && self.begin_frame() {
             return true;
         }
-        let step = self.schedule.take(|work| work == Work::Statements);
+        let step = self.schedule.take(is_statements);
         if let Some(step) = step {
             self.hold(step);
             self.start(Job::Statements(step.id), duration(step));
@@ -342,7 +353,8 @@ impl<'p> Restore<'p> {
         *frames += 1;
         *left -= frame;
         if *left > 0 {
-            self.rows.insert((Reverse(*left), step));
+            let urgency = self.plan.steps[step as usize].urgency(*left, self.sessions);
+            self.rows.insert((Reverse(urgency), step));
         }
         self.loaders += 1;
         self.start(Job::Frame(step), load(frame));
@@ -420,22 +432,41 @@ fn star() -> Shape {
     shape
 }
 
+/// A hundred thousand tables of a few MiB, each with a key and a foreign key to another one.
+fn many() -> Shape {
+    let mut shape = Shape::default();
+    let sizes: Vec<u64> = (0..100_000).map(|n| (1 + n % 7) * MIB / 2).collect();
+    let tables = shape.tables(&sizes);
+    let keys: Vec<EntryId> = tables.iter().map(|&table| shape.key(table)).collect();
+    for at in 1..tables.len() {
+        shape.foreign_key(tables[at], tables[at / 2], keys[at / 2]);
+    }
+    shape
+}
+
+#[test]
+fn a_hundred_thousand_tables_are_played_through() {
+    let figures = many().run(4);
+    assert!(figures.over(figures.took) < 1.01);
+    assert!(figures.looks < 8 * figures.steps + figures.frames);
+}
+
 /// With as many sessions as cores of a small server a restore is near its bound. With more, what the
 /// locks of one table leave to do is what takes the time. The limits are a little above what came out when
 /// they were written: they guard against getting worse, and show no goal reached.
 #[test]
 fn a_large_restore_is_not_far_from_its_bound() {
     let limits: [(Shape, &[(usize, f64)]); 3] = [
-        (tpch(), &[(2, 1.16)]),
-        (terabyte(), &[(2, 1.01), (4, 1.33)]),
-        (star(), &[(2, 1.01), (4, 1.01), (8, 1.35)]),
+        (tpch(), &[(2, 1.12)]),
+        (terabyte(), &[(2, 1.01), (4, 1.09)]),
+        (star(), &[(2, 1.01), (4, 1.01), (8, 1.34)]),
     ];
     for (shape, limits) in limits {
         for &(sessions, limit) in limits {
             let figures = shape.run(sessions);
             assert!(figures.over(figures.took) < limit);
-            assert!(figures.took <= figures.at_once + figures.at_once / 100);
-            assert!(figures.looks < 8 * figures.steps);
+            assert!(figures.took <= figures.at_once + figures.at_once / 20);
+            assert!(figures.looks < 8 * figures.steps + figures.frames);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::try_join;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
@@ -59,11 +60,13 @@ pub async fn read(
     observer: &dyn Observer,
 ) -> Result<Database> {
     let (client, version) = (session.client(), session.server_version());
-    let snapshot = stability::snapshot(client).await?;
     let phase = |name| observer.event(&Event::Phase { name, steps: None });
     phase("catalog");
-    let roles = Roles::load(client).await?;
-    let (in_recovery, name) = server(client).await?;
+    let (snapshot, roles, (in_recovery, name)) = try_join!(
+        asked(stability::snapshot(client)),
+        asked(Roles::load(client)),
+        asked(server(client)),
+    )?;
     let reader = Reader {
         client,
         version,
@@ -75,9 +78,12 @@ pub async fn read(
     };
 
     let locked = async {
-        let mut extensions = extensions::read(&reader).await?;
-        let members = extensions::members(&reader).await?;
-        let mut schemas = schemas::read(&reader).await?;
+        let (mut extensions, members, mut schemas, mut relations) = try_join!(
+            asked(extensions::read(&reader)),
+            asked(extensions::members(&reader)),
+            asked(schemas::read(&reader)),
+            asked(relations::list(&reader, &request.selection)),
+        )?;
         let selected = Selected::resolve(
             &reader,
             &request.selection,
@@ -87,7 +93,6 @@ pub async fn read(
             &mut schemas,
         )
         .await?;
-        let mut relations = relations::list(&reader, &request.selection).await?;
         selected
             .mark_relations(&reader, &mut relations, &extensions)
             .await?;
@@ -112,7 +117,7 @@ pub async fn read(
             None => Ok(None),
         }
     };
-    let (locked, general) = futures::try_join!(locked, general)?;
+    let (locked, general) = try_join!(locked, general)?;
     let (extensions, schemas, selected, relations) = locked;
     // Where the second session waited in vain, its transaction is over.
     let back = back.filter(|_| general.is_some()).unwrap_or(reader);
@@ -132,7 +137,7 @@ pub async fn read(
         }
     };
     // With one session the server answers one after the other all the same.
-    let (mut database, beside) = futures::try_join!(front, back)?;
+    let (mut database, beside) = try_join!(front, back)?;
     checks::fill(&mut database.relations, beside.checks)?;
     database.indexes = indexes::read(&reader, beside.indexes, &database.relations).await?;
     database.foreign_keys =
@@ -153,7 +158,21 @@ pub async fn read(
     Ok(database)
 }
 
-/// Everything but what [`beside_them`] reads.
+/// One family among several that are asked for at once. The server answers in order, so that what has failed
+/// because another one had is not the first to say so.
+async fn asked<T>(family: impl Future<Output = Result<T>>) -> Result<T> {
+    // Many of them side by side are not to lie on the stack.
+    let read = Box::pin(family).await;
+    let has_followed =
+        |error: &Error| error.sqlstate() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION);
+    if read.as_ref().is_err_and(has_followed) {
+        tokio::task::yield_now().await;
+    }
+    read
+}
+
+/// Everything but what [`of_tables`] and [`general`] read. No family waits for another one's answers: over a
+/// network each would take a way there and back.
 async fn objects(
     reader: &Reader<'_>,
     selected: &Selected,
@@ -161,31 +180,83 @@ async fn objects(
     extensions: Vec<Extension>,
     relations: Vec<Relation>,
 ) -> Result<Database> {
-    let (operator_families, operator_classes) = operator_classes::read(reader, selected).await?;
-    let foreign_servers = foreign::servers(reader, selected).await?;
+    let foreign = async {
+        let servers = foreign::servers(reader, selected).await?;
+        let mappings = foreign::mappings(reader, selected, &servers).await?;
+        Ok((servers, mappings))
+    };
+    let (
+        properties,
+        languages,
+        collations,
+        types,
+        functions,
+        casts,
+        aggregates,
+        operators,
+        (operator_families, operator_classes),
+        access_methods,
+        conversions,
+        transforms,
+        text_search_parsers,
+        text_search_templates,
+        text_search_dictionaries,
+        text_search_configurations,
+        foreign_data_wrappers,
+        (foreign_servers, user_mappings),
+        publications,
+        subscriptions,
+        event_triggers,
+        default_acls,
+        large_objects,
+    ) = try_join!(
+        asked(database::read(reader, selected)),
+        asked(languages::read(reader, selected)),
+        asked(collations::read(reader, selected)),
+        asked(types::read(reader, selected)),
+        asked(functions::read(reader, selected)),
+        asked(casts::read(reader, selected)),
+        asked(aggregates::read(reader, selected)),
+        asked(operators::read(reader, selected)),
+        asked(operator_classes::read(reader, selected)),
+        asked(access_methods::read(reader, selected)),
+        asked(conversions::read(reader, selected)),
+        asked(transforms::read(reader, selected)),
+        asked(text_search::parsers(reader, selected)),
+        asked(text_search::templates(reader, selected)),
+        asked(text_search::dictionaries(reader, selected)),
+        asked(text_search::configurations(reader, selected)),
+        asked(foreign::wrappers(reader, selected)),
+        asked(foreign),
+        asked(publications::read(reader, selected)),
+        asked(subscriptions::read(reader, selected)),
+        asked(event_triggers::read(reader, selected)),
+        asked(default_acls::read(reader, selected)),
+        asked(large_objects::read(reader, selected)),
+    )?;
     let mut database = Database {
         version: reader.version,
-        properties: database::read(reader, selected).await?,
+        properties,
         schemas,
         extensions,
-        languages: languages::read(reader, selected).await?,
-        collations: collations::read(reader, selected).await?,
-        types: types::read(reader, selected).await?,
-        functions: functions::read(reader, selected).await?,
-        casts: casts::read(reader, selected).await?,
-        aggregates: aggregates::read(reader, selected).await?,
-        operators: operators::read(reader, selected).await?,
+        languages,
+        collations,
+        types,
+        functions,
+        casts,
+        aggregates,
+        operators,
         operator_families,
         operator_classes,
-        access_methods: access_methods::read(reader, selected).await?,
-        conversions: conversions::read(reader, selected).await?,
-        transforms: transforms::read(reader, selected).await?,
-        text_search_parsers: text_search::parsers(reader, selected).await?,
-        text_search_templates: text_search::templates(reader, selected).await?,
-        text_search_dictionaries: text_search::dictionaries(reader, selected).await?,
-        text_search_configurations: text_search::configurations(reader, selected).await?,
-        foreign_data_wrappers: foreign::wrappers(reader, selected).await?,
-        user_mappings: foreign::mappings(reader, selected, &foreign_servers).await?,
+        access_methods,
+        conversions,
+        transforms,
+        text_search_parsers,
+        text_search_templates,
+        text_search_dictionaries,
+        text_search_configurations,
+        foreign_data_wrappers,
+        user_mappings,
         foreign_servers,
         relations,
         indexes: Vec::new(),
@@ -195,17 +266,26 @@ async fn objects(
         rules: Vec::new(),
         triggers: Vec::new(),
         policies: Vec::new(),
-        publications: publications::read(reader, selected).await?,
+        publications,
         publication_tables: Vec::new(),
         publication_schemas: Vec::new(),
-        subscriptions: subscriptions::read(reader, selected).await?,
-        event_triggers: event_triggers::read(reader, selected).await?,
+        subscriptions,
+        event_triggers,
         remarks: Vec::new(),
-        default_acls: default_acls::read(reader, selected).await?,
-        large_objects: large_objects::read(reader, selected).await?,
+        default_acls,
+        large_objects,
         dependencies: Vec::new(),
     };
-    detail::read(reader, &mut database).await?;
+    detail::complete(reader, &mut database.relations).await?;
+    let of = &database.relations;
+    let (triggers, rules, policies, statistics) = try_join!(
+        asked(triggers::read(reader, of)),
+        asked(rules::read(reader, of)),
+        asked(policies::read(reader, of)),
+        asked(statistics::read(reader, &database.schemas, of)),
+    )?;
+    (database.triggers, database.rules) = (triggers, rules);
+    (database.policies, database.statistics) = (policies, statistics);
     Ok(database)
 }
 
@@ -216,13 +296,20 @@ struct General {
 }
 
 async fn general(reader: &Reader<'_>) -> Result<General> {
+    let (dependencies, comments, labels, extensions) = try_join!(
+        asked(dependencies::read(reader)),
+        asked(comments::read(reader)),
+        asked(labels::read(reader)),
+        asked(extensions::depends(reader)),
+    )?;
+    let notes = headers::Notes {
+        comments,
+        labels,
+        extensions,
+    };
     Ok(General {
-        dependencies: dependencies::read(reader).await?,
-        notes: headers::Notes {
-            comments: comments::read(reader).await?,
-            labels: labels::read(reader).await?,
-            extensions: extensions::depends(reader).await?,
-        },
+        dependencies,
+        notes,
     })
 }
 
@@ -253,10 +340,15 @@ struct Beside {
 /// Long lists for which the server only takes locks that the dump has. The second session does not have
 /// them: behind somebody who waits for the leader it would wait, and gives up soon.
 async fn of_tables(reader: &Reader<'_>, tables: &Tables) -> Result<Beside> {
+    let (checks, indexes, foreign_keys) = try_join!(
+        asked(checks::rows(reader, &tables.checked)),
+        asked(indexes::rows(reader, &tables.indexed)),
+        asked(foreign_keys::rows(reader, &tables.referring)),
+    )?;
     Ok(Beside {
-        checks: checks::rows(reader, &tables.checked).await?,
-        indexes: indexes::rows(reader, &tables.indexed).await?,
-        foreign_keys: foreign_keys::rows(reader, &tables.referring).await?,
+        indexes,
+        foreign_keys,
+        checks,
     })
 }
 

@@ -590,13 +590,13 @@ impl<'a> Dump<'a> {
     }
 }
 
-/// Where in the write-ahead log the snapshot stands, about: read just after it was taken. It is
-/// for people to know; a server that denies its WAL functions to the role gives none.
 /// Whether somebody has made this: a new database has the schema `public` and nothing else.
 fn is_made(entry: &Entry) -> bool {
     entry.kind != "SCHEMA" || entry.name != "public"
 }
 
+/// Where in the write-ahead log the snapshot stands, about: read just after it was taken. It is
+/// for people to know; a server that denies its WAL functions to the role gives none.
 async fn current_lsn(leader: &Session) -> Result<Option<String>> {
     let context = || "read the position in the write-ahead log";
     let row = leader

@@ -190,7 +190,9 @@ fn unwrap(stanzas: &[Stanza], keys: &Keys) -> Result<[u8; FILE_KEY]> {
         (_, given) => no_key(format!(
             "none of the {given} private key(s) given is of its {tried} recipient(s)"
         ))
-        .with_hint(LOST),
+        .with_hint(format!(
+            "give another one with --identity or --identity-command; {LOST}"
+        )),
     })
 }
 

@@ -122,15 +122,25 @@ impl<'p> Schedule<'p> {
         fits: impl FnOnce(&Step) -> bool,
     ) -> Option<&'p Step> {
         let plan = self.plan;
-        let sorts = (0..SORTS.len()).filter(|&sort| wanted(SORTS[sort]));
-        let firsts: Vec<Place> = sorts.filter_map(|sort| self.first_free(sort)).collect();
-        let (_, id) = firsts.into_iter().min()?;
+        let (_, id) = self.first_wanted(wanted)?;
         let step = &plan.steps[id as usize];
         if !fits(step) {
             return None;
         }
         self.start(step);
         Some(step)
+    }
+
+    /// The priority of the step that [`Schedule::take`] would give.
+    pub fn next_priority(&mut self, wanted: impl Fn(Work) -> bool) -> Option<u64> {
+        self.first_wanted(wanted)
+            .map(|(Reverse(priority), _)| priority)
+    }
+
+    fn first_wanted(&mut self, wanted: impl Fn(Work) -> bool) -> Option<Place> {
+        let sorts = (0..SORTS.len()).filter(|&sort| wanted(SORTS[sort]));
+        let firsts: Vec<Place> = sorts.filter_map(|sort| self.first_free(sort)).collect();
+        firsts.into_iter().min()
     }
 
     /// The most urgent step of a sort that is free. One that would keep a more urgent step waiting that

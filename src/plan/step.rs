@@ -97,6 +97,19 @@ pub struct Step {
     pub locks: Vec<Lock>,
 }
 
+/// A COPY takes about so many times as long as an index build that looks at the same rows (TPC-H).
+const LOADING: u64 = 3;
+
+impl Step {
+    /// With the work that waits for it, when `left` bytes of its rows are not loaded and so many sessions load
+    /// them: to be compared with the priorities of steps that load none.
+    pub fn urgency(&self, left: u64, sessions: usize) -> u64 {
+        let behind = self.priority.saturating_sub(self.cost);
+        let loading = left.saturating_mul(LOADING) / sessions.max(1) as u64;
+        loading.saturating_add(behind)
+    }
+}
+
 /// Why an entry is left out, as far as a program may want to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -441,7 +441,8 @@ impl Repository {
             return Err(Error::new(
                 Kind::Refused,
                 format!("backup {id} is {}: there is nothing to read", backup.status),
-            ));
+            )
+            .with_hint("pgstow backups --status completed lists those that can be read"));
         };
         let damaged = |why: String| Err(Error::new(Kind::Archive, format!("backup {id}: {why}")));
         if self.store.head(&archive.key).await?.is_none() {
@@ -555,7 +556,8 @@ impl Repository {
             Status::Running => Err(Error::new(
                 Kind::Refused,
                 format!("backup {id} is being made"),
-            )),
+            )
+            .with_hint("wait for its end; what a killed run has left prune removes, 15 minutes later at the latest")),
             Status::Completed | Status::Failed if backup.pinned => {
                 let error = Error::new(Kind::Refused, format!("backup {id} is pinned"));
                 Err(error.with_hint(format!("pgstow unpin {id}")))

@@ -79,6 +79,11 @@ fn has_frames(work: Work) -> bool {
     matches!(work, Work::Rows | Work::LargeObjects | Work::Statistics)
 }
 
+/// Whether what is done is made of complete tables.
+fn is_of_tables(work: Work) -> bool {
+    matches!(work, Work::Statements | Work::Vacuum)
+}
+
 /// Whether a frame may be loaded together with others.
 fn is_small(frame: &ReadyFrame) -> bool {
     matches!(frame.payload, Payload::Copy(_)) && frame.raw_bytes() <= SMALL_BYTES
@@ -247,7 +252,7 @@ impl<'s> Coordinator<'s> {
                 continue;
             }
             let expected = match &mut self.feed {
-                Feed::File(feed) => Some(feed.begin(entry)?),
+                Feed::File(feed) => Some(feed.begin(entry, step.id)?),
                 Feed::Pipe(_) => self.announced.remove(&entry),
             };
             self.steps_of_rows.insert(entry, (step.id, step.work));
@@ -394,11 +399,13 @@ impl<'s> Coordinator<'s> {
         Ok(())
     }
 
-    /// Rows first while nobody loads any; then what is made of complete tables, which is long work
-    /// that others wait for; then rows again.
+    /// Rows first while nobody loads any, or while they and what waits for them are the longest work;
+    /// then what is made of complete tables; then rows again.
     fn next_job(&mut self) -> Option<(Job, Busy)> {
         let nobody_loads = self.workers.iter().all(|w| w.busy != Busy::Frame);
-        if nobody_loads && let Some(frame) = self.next_frame() {
+        if (nobody_loads || self.rows_are_longest())
+            && let Some(frame) = self.next_frame()
+        {
             return Some((self.job_of(frame), Busy::Frame));
         }
         if !self.batch_running
@@ -407,8 +414,7 @@ impl<'s> Coordinator<'s> {
             self.batch_running = true;
             return Some((batch, Busy::Statements));
         }
-        let is_wanted = |work| matches!(work, Work::Statements | Work::Vacuum);
-        while let Some(step) = self.schedule.take(is_wanted) {
+        while let Some(step) = self.schedule.take(is_of_tables) {
             if step.work == Work::Vacuum {
                 if !self.outcome.was_done(&self.shared, step.id) && self.has_table(step) {
                     return Some((Job::Maintain(step.id), Busy::Statements));
@@ -436,6 +442,22 @@ impl<'s> Coordinator<'s> {
             self.schedule.finish(step.id);
         }
         None
+    }
+
+    /// Whether rows that are ready, with what waits for them, are longer work than any step that could
+    /// start. What a pipe will bring is not known.
+    fn rows_are_longest(&mut self) -> bool {
+        let Feed::File(feed) = &self.feed else {
+            return false;
+        };
+        let next = self.next_ready().and_then(|at| self.ready.get(at));
+        let Some(frame) = next else { return false };
+        let Some(&(step, _)) = self.steps_of_rows.get(&frame.entry) else {
+            return false;
+        };
+        let rows = feed.urgency(frame.entry, step);
+        let step = self.schedule.next_priority(is_of_tables);
+        step.is_none_or(|step| rows > step)
     }
 
     /// What is done with a frame.
@@ -520,13 +542,18 @@ impl<'s> Coordinator<'s> {
         self.outcome.was_done(&self.shared, step) || self.outcome.skips(&self.shared, step)
     }
 
-    /// The next frame whose table takes another session.
-    fn next_frame(&mut self) -> Option<ReadyFrame> {
-        let at = self.ready.iter().position(|frame| {
+    /// Where the next frame is whose table takes another session.
+    fn next_ready(&self) -> Option<usize> {
+        self.ready.iter().position(|frame| {
             self.loading
                 .get(&frame.entry)
                 .is_some_and(|progress| self.takes_another(frame.entry, progress))
-        })?;
+        })
+    }
+
+    /// The next frame whose table takes another session.
+    fn next_frame(&mut self) -> Option<ReadyFrame> {
+        let at = self.next_ready()?;
         let frame = self.ready.remove(at)?;
         let progress = self.loading.get_mut(&frame.entry)?;
         progress.under_way += 1;

@@ -16,6 +16,7 @@ use crate::archive::{
     Archive, EntryId, FrameIndex, RawFrame, StoredFrame, StreamItem, StreamReader,
 };
 use crate::error::{Error, Kind, Result};
+use crate::plan::StepId;
 use crate::relay::{Item, Taker};
 use crate::task::{ByteBudget, Permit};
 
@@ -126,35 +127,41 @@ impl Conveyor {
     }
 }
 
-/// Frames of a seekable archive: those of the table with the most left are read first, a few
-/// ahead of the sessions.
+/// Frames of a seekable archive: those of the table with the most work left, loading it and what waits
+/// for that, are read first, a few ahead of the sessions.
 pub(super) struct FileFeed {
     archive: Arc<Archive>,
     conveyor: Conveyor,
     tasks: JoinSet<()>,
-    /// Frames read or waiting for a session at once.
-    ahead: usize,
-    open: BTreeMap<EntryId, VecDeque<FrameIndex>>,
-    by_size: BTreeSet<(Reverse<u64>, EntryId)>,
-    left: BTreeMap<EntryId, u64>,
+    sessions: usize,
+    open: BTreeMap<EntryId, Open>,
+    by_urgency: BTreeSet<(Reverse<u64>, EntryId)>,
+}
+
+/// Rows that may be loaded and are not read yet.
+struct Open {
+    frames: VecDeque<FrameIndex>,
+    /// Their bytes.
+    left: u64,
+    /// The step that loads them.
+    step: StepId,
 }
 
 impl FileFeed {
-    pub(super) fn new(archive: Arc<Archive>, conveyor: Conveyor, ahead: usize) -> Self {
+    pub(super) fn new(archive: Arc<Archive>, conveyor: Conveyor, sessions: usize) -> Self {
         Self {
             archive,
             conveyor,
             tasks: JoinSet::new(),
-            ahead,
+            sessions,
             open: BTreeMap::new(),
-            by_size: BTreeSet::new(),
-            left: BTreeMap::new(),
+            by_urgency: BTreeSet::new(),
         }
     }
 
-    /// The rows of an entry may be loaded; how many frames there are, with those that are loaded
-    /// already.
-    pub(super) fn begin(&mut self, entry: EntryId) -> Result<u64> {
+    /// The rows of an entry may be loaded, for a step; how many frames there are, with those that are
+    /// loaded already.
+    pub(super) fn begin(&mut self, entry: EntryId, step: StepId) -> Result<u64> {
         let table = self.archive.table(entry).ok_or_else(|| {
             Error::new(
                 Kind::Archive,
@@ -166,34 +173,51 @@ impl FileFeed {
             !self.conveyor.has_loaded(unit)
         };
         let frames: VecDeque<FrameIndex> = table.frames.iter().filter(is_left).cloned().collect();
+        let all = table.frames.len() as u64;
         if !frames.is_empty() {
             let left = frames.iter().map(|frame| frame.raw_bytes).sum();
-            self.by_size.insert((Reverse(left), entry));
-            self.left.insert(entry, left);
-            self.open.insert(entry, frames);
+            self.put(entry, Open { frames, left, step });
         }
-        Ok(table.frames.len() as u64)
+        Ok(all)
+    }
+
+    /// How much work there is with the rows that a step loads, as far as they are not read yet, and with what
+    /// waits for them.
+    pub(super) fn urgency(&self, entry: EntryId, step: StepId) -> u64 {
+        let left = self.open.get(&entry).map_or(0, |open| open.left);
+        self.urgency_of(step, left)
+    }
+
+    fn urgency_of(&self, step: StepId, left: u64) -> u64 {
+        let step = self.conveyor.shared.step(step);
+        step.map_or(left, |step| step.urgency(left, self.sessions))
+    }
+
+    fn put(&mut self, entry: EntryId, open: Open) {
+        self.by_urgency
+            .insert((Reverse(self.urgency_of(open.step, open.left)), entry));
+        self.open.insert(entry, open);
+    }
+
+    fn take(&mut self, entry: EntryId) -> Option<Open> {
+        let open = self.open.remove(&entry)?;
+        self.by_urgency
+            .remove(&(Reverse(self.urgency_of(open.step, open.left)), entry));
+        Some(open)
     }
 
     /// No more frames of an entry are wanted.
     pub(super) fn give_up(&mut self, entry: EntryId) {
-        if let Some(left) = self.left.remove(&entry) {
-            self.by_size.remove(&(Reverse(left), entry));
-        }
-        self.open.remove(&entry);
+        self.take(entry);
     }
 
     fn next(&mut self) -> Option<FrameIndex> {
-        let (Reverse(left), entry) = self.by_size.pop_first()?;
-        let frames = self.open.get_mut(&entry)?;
-        let frame = frames.pop_front()?;
-        if frames.is_empty() {
-            self.open.remove(&entry);
-            self.left.remove(&entry);
-        } else {
-            let left = left.saturating_sub(frame.raw_bytes);
-            self.left.insert(entry, left);
-            self.by_size.insert((Reverse(left), entry));
+        let &(_, entry) = self.by_urgency.first()?;
+        let mut open = self.take(entry)?;
+        let frame = open.frames.pop_front()?;
+        if !open.frames.is_empty() {
+            open.left = open.left.saturating_sub(frame.raw_bytes);
+            self.put(entry, open);
         }
         Some(frame)
     }
@@ -207,8 +231,10 @@ impl FileFeed {
         }
         while group.len() < SMALL_FRAMES {
             // What is left of the next table is at least its next frame.
-            match self.by_size.first() {
-                Some((Reverse(left), _)) if *left <= SMALL_BYTES => group.extend(self.next()),
+            let next = self.by_urgency.first();
+            let next = next.and_then(|(_, entry)| self.open.get(entry));
+            match next {
+                Some(open) if open.left <= SMALL_BYTES => group.extend(self.next()),
                 _ => break,
             }
         }
@@ -218,7 +244,8 @@ impl FileFeed {
     /// Reads on as long as there is little under way; `waiting` groups of frames are ready.
     pub(super) fn pump(&mut self, waiting: usize) {
         while self.tasks.try_join_next().is_some() {}
-        while self.tasks.len() + waiting < self.ahead {
+        // As many as sessions load, as many more for when these are done, and one.
+        while self.tasks.len() + waiting < 2 * self.sessions + 1 {
             let group = self.next_group();
             if group.is_empty() {
                 return;

@@ -465,7 +465,7 @@ async fn load(
         happenings: sender.clone(),
     };
     let feed = match archive {
-        ArchiveReader::File(archive) => Feed::File(FileFeed::new(archive, conveyor, 2 * jobs + 1)),
+        ArchiveReader::File(archive) => Feed::File(FileFeed::new(archive, conveyor, jobs)),
         ArchiveReader::Pipe(reader) => {
             Feed::Pipe(PipeFeed::new(*reader, conveyor, wanted_data(shared)))
         }

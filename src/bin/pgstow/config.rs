@@ -78,7 +78,9 @@ pub async fn init(args: Init, output: &Output) -> Result<Outcome<'static>> {
             Kind::Refused,
             format!("{file} is there already, and is not replaced"),
         )
-        .with_hint("pgstow config check says what is in it"));
+        .with_hint(
+            "change it, or name another one with --config; pgstow config check says what is in it",
+        ));
     }
     // What the variables say holds for the new file as well: it is read without one.
     let config = Config::load(Some(Path::new("/dev/null")), &ProcessEnv)?;

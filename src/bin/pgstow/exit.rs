@@ -22,7 +22,10 @@ pub const TABLE: [(u8, &str); 9] = [
         "done in part: something was left undone, with --continue or of --all-databases",
     ),
     (4, "cannot connect or log in, or no such database"),
-    (5, "the archive is damaged, unfinished, or not an archive"),
+    (
+        5,
+        "the archive is damaged, unfinished, no archive, or of a format that needs a newer pgstow",
+    ),
     (
         6,
         "refused: target not empty, a confirmation missing, locked",

@@ -110,7 +110,8 @@ pub async fn typed_name(name: &str, cancel: &CancellationToken) -> Result<()> {
         true => Ok(()),
         false => Err(refused(
             "what was typed is not the name of the database; nothing was changed".to_owned(),
-        )),
+        )
+        .with_hint("type it exactly as the plan shows it; --yes does without")),
     }
 }
 

@@ -146,6 +146,7 @@ impl Journal {
                     Kind::Refused,
                     "the journal was written by another version of pgstow",
                 )
+                .with_hint("go on with the pgstow that began it; or begin anew, in a new database or with --clean")
             })?;
             if unit.part == Part::Frame {
                 *self.frames.entry(unit.entry).or_default() += 1;
@@ -229,7 +230,8 @@ impl Journal {
             Some([Some(token), _]) if *token != self.token => Err(Error::new(
                 Kind::Refused,
                 "another run with --resume has taken this restore over",
-            )),
+            )
+            .with_hint("let that run end; if it fails, --resume goes on")),
             Some([Some(_), Some(alive)]) if alive == "1" => Ok(()),
             _ => Err(crashed()),
         }
