@@ -14,8 +14,9 @@ use super::{
     access_methods, aggregates, casts, checks, collations, comments, conversions, database,
     default_acls, dependencies, detail, event_triggers, extensions, foreign, foreign_keys,
     functions, globals, headers, indexes, labels, languages, large_objects, locks, losses,
-    operator_classes, operators, planner_statistics, publications, relations, remarks, roles,
-    schemas, select, stability, subscriptions, text_search, transforms, types,
+    operator_classes, operators, planner_statistics, policies, publications, relations, remarks,
+    roles, rules, schemas, select, stability, statistics, subscriptions, text_search, transforms,
+    triggers, types,
 };
 use crate::connect::Session;
 use crate::error::{Error, Kind, Result};

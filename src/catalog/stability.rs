@@ -14,28 +14,25 @@ use crate::model::{Components, Database, Header};
 use crate::sql::ServerVersion;
 
 /// Users' objects that deparsed text can speak of: class, OID, and what another version of the same
-/// object would have otherwise. What belongs to a relation counts as the relation, and by content: a refresh, a grant, a
-/// trigger that is switched write a row anew, too. What is not locked and can be renamed may be called as before
-/// again; so there the transaction that wrote the row counts as well, with the rights that it may have written.
-/// Not so functions: programs replace them by themselves at any time.
+/// object would have otherwise. By content: a refresh, a grant, a trigger that is switched write a row
+/// anew, too. What belongs to a relation counts as the relation. What no grant writes, and hardly
+/// anything but a new name, counts by the row's own age: it may be called as before again. (Functions are replaced by
+/// themselves, and types and schemas granted again, by programs at any time.)
 const OBJECTS: &str = "\
 SELECT 'pg_catalog.pg_class'::regclass::oid AS class, c.oid AS object,
-       concat_ws(' ', 'relation', c.relnamespace, c.relkind, c.relname) AS version,
-       NULL::xid AS written, NULL::aclitem[] AS rights
+       concat_ws(' ', 'relation', c.relnamespace, c.relkind, c.relname) AS version
   FROM pg_catalog.pg_class c
  WHERE c.oid >= 16384 AND c.relpersistence <> 't' AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
 UNION ALL
 SELECT 'pg_catalog.pg_class'::regclass, a.attrelid,
-       concat_ws(' ', 'column', a.attnum, a.atttypid, a.atttypmod, a.attname),
-       NULL, NULL
+       concat_ws(' ', 'column', a.attnum, a.atttypid, a.atttypmod, a.attname)
   FROM pg_catalog.pg_attribute a
   JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
  WHERE c.oid >= 16384 AND c.relpersistence <> 't' AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
    AND a.attnum > 0
 UNION ALL
 SELECT 'pg_catalog.pg_class'::regclass, r.ev_class,
-       concat_ws(' ', 'rule', r.rulename, r.ev_qual, r.ev_action),
-       NULL, NULL
+       concat_ws(' ', 'rule', r.rulename, r.ev_qual, r.ev_action)
   FROM pg_catalog.pg_rewrite r
   JOIN pg_catalog.pg_class c ON c.oid = r.ev_class AND c.relpersistence <> 't'
  WHERE r.oid >= 16384
@@ -43,60 +40,48 @@ UNION ALL
 SELECT CASE WHEN k.conrelid = 0 THEN 'pg_catalog.pg_type' ELSE 'pg_catalog.pg_class' END::regclass,
        CASE WHEN k.conrelid = 0 THEN k.contypid ELSE k.conrelid END,
        concat_ws(' ', 'constraint', k.conname, k.convalidated, k.condeferrable, k.condeferred,
-                 k.conbin),
-       NULL, NULL
+                 k.conbin)
   FROM pg_catalog.pg_constraint k
   LEFT JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
  WHERE k.oid >= 16384 AND c.relpersistence IS DISTINCT FROM 't'
 UNION ALL
 SELECT 'pg_catalog.pg_class'::regclass, t.tgrelid,
        concat_ws(' ', 'trigger', t.tgname, t.tgfoid, t.tgtype, t.tgattr, t.tgargs, t.tgdeferrable,
-                 t.tginitdeferred, t.tgoldtable, t.tgnewtable, t.tgqual),
-       NULL, NULL
+                 t.tginitdeferred, t.tgoldtable, t.tgnewtable, t.tgqual)
   FROM pg_catalog.pg_trigger t
   JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid AND c.relpersistence <> 't'
  WHERE t.oid >= 16384 AND NOT t.tgisinternal
 UNION ALL
 SELECT 'pg_catalog.pg_class'::regclass, p.polrelid,
-       concat_ws(' ', 'policy', p.polname, p.polqual, p.polwithcheck),
-       NULL, NULL
+       concat_ws(' ', 'policy', p.polname, p.polqual, p.polwithcheck)
   FROM pg_catalog.pg_policy p
 UNION ALL
 SELECT 'pg_catalog.pg_proc'::regclass, p.oid,
-       (pg_catalog.to_jsonb(p) - 'proacl' - 'proowner')::text,
-       NULL, NULL
+       (pg_catalog.to_jsonb(p) - 'proacl' - 'proowner')::text
   FROM pg_catalog.pg_proc p WHERE p.oid >= 16384
 UNION ALL
-SELECT 'pg_catalog.pg_type'::regclass, t.oid, concat_ws(' ', t.typnamespace, t.typname),
-       t.xmin, t.typacl
+SELECT 'pg_catalog.pg_type'::regclass, t.oid, concat_ws(' ', t.typnamespace, t.typname)
   FROM pg_catalog.pg_type t WHERE t.oid >= 16384 AND t.typrelid = 0
 UNION ALL
-SELECT 'pg_catalog.pg_operator'::regclass, o.oid, concat_ws(' ', o.oprnamespace, o.oprname),
-       o.xmin, NULL
+SELECT 'pg_catalog.pg_operator'::regclass, o.oid, concat_ws(' ', o.oprnamespace, o.oprname, o.xmin)
   FROM pg_catalog.pg_operator o WHERE o.oid >= 16384
 UNION ALL
-SELECT 'pg_catalog.pg_enum'::regclass, e.oid, e.enumlabel::text,
-       e.xmin, NULL
+SELECT 'pg_catalog.pg_enum'::regclass, e.oid, concat_ws(' ', e.enumlabel, e.xmin)
   FROM pg_catalog.pg_enum e WHERE e.oid >= 16384
 UNION ALL
-SELECT 'pg_catalog.pg_collation'::regclass, o.oid, concat_ws(' ', o.collnamespace, o.collname),
-       o.xmin, NULL
+SELECT 'pg_catalog.pg_collation'::regclass, o.oid, concat_ws(' ', o.collnamespace, o.collname, o.xmin)
   FROM pg_catalog.pg_collation o WHERE o.oid >= 16384
 UNION ALL
-SELECT 'pg_catalog.pg_opclass'::regclass, o.oid, concat_ws(' ', o.opcnamespace, o.opcname),
-       o.xmin, NULL
+SELECT 'pg_catalog.pg_opclass'::regclass, o.oid, concat_ws(' ', o.opcnamespace, o.opcname, o.xmin)
   FROM pg_catalog.pg_opclass o WHERE o.oid >= 16384
 UNION ALL
-SELECT 'pg_catalog.pg_ts_config'::regclass, o.oid, concat_ws(' ', o.cfgnamespace, o.cfgname),
-       o.xmin, NULL
+SELECT 'pg_catalog.pg_ts_config'::regclass, o.oid, concat_ws(' ', o.cfgnamespace, o.cfgname, o.xmin)
   FROM pg_catalog.pg_ts_config o WHERE o.oid >= 16384
 UNION ALL
-SELECT 'pg_catalog.pg_ts_dict'::regclass, o.oid, concat_ws(' ', o.dictnamespace, o.dictname),
-       o.xmin, NULL
+SELECT 'pg_catalog.pg_ts_dict'::regclass, o.oid, concat_ws(' ', o.dictnamespace, o.dictname, o.xmin)
   FROM pg_catalog.pg_ts_dict o WHERE o.oid >= 16384
 UNION ALL
-SELECT 'pg_catalog.pg_namespace'::regclass, n.oid, n.nspname::text,
-       n.xmin, n.nspacl
+SELECT 'pg_catalog.pg_namespace'::regclass, n.oid, n.nspname::text
   FROM pg_catalog.pg_namespace n WHERE n.oid >= 16384";
 
 /// `pg_enum`.
@@ -153,7 +138,7 @@ fn touched() -> String {
 fn sum() -> String {
     format!(
         "SELECT count(*), coalesce(sum(pg_catalog.hashtextextended(\
-         concat_ws(' ', class, object, version, written), 0)), 0)::text FROM ({OBJECTS}) o"
+         concat_ws(' ', class, object, version), 0)), 0)::text FROM ({OBJECTS}) o"
     )
 }
 
@@ -164,8 +149,7 @@ fn list() -> String {
          CASE class WHEN 'pg_catalog.pg_enum'::regclass \
          THEN coalesce((SELECT 'a label of type ' || pg_catalog.format_type(e.enumtypid, NULL) \
          FROM pg_catalog.pg_enum e WHERE e.oid = object), '') \
-         ELSE coalesce((pg_catalog.pg_identify_object(class, object, 0)).identity, '') END, \
-         pg_catalog.max(written::text), pg_catalog.max(rights::text) \
+         ELSE coalesce((pg_catalog.pg_identify_object(class, object, 0)).identity, '') END \
          FROM ({OBJECTS}) o GROUP BY class, object"
     )
 }
@@ -207,46 +191,23 @@ pub(crate) async fn check(
     let (then, since) = futures::try_join!(reader.client.query(&list, &[]), now.query(&list, &[]))
         .context_with(|| WHAT)?;
     let wanted = wanted(database);
-    let mut before: HashMap<(u32, u32), Version> = HashMap::with_capacity(then.len());
+    let mut before: HashMap<(u32, u32), String> = HashMap::with_capacity(then.len());
     for row in &then {
-        before.insert((row.try_get(0)?, row.try_get(1)?), Version::of(row)?);
+        before.insert((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?);
     }
     for row in &since {
-        let version = Version::of(row)?;
+        let version: &str = row.try_get(2)?;
         let address = (row.try_get(0)?, row.try_get(1)?);
         // Labels have no header of their own.
         let is_wanted = address.0 == ENUM_LABELS || wanted.contains(&address);
         let known = before.get(&address).filter(|_| is_wanted);
-        if known.is_some_and(|known| known.is_other_than(&version)) {
+        if known.is_some_and(|known| known != version) {
             let name: &str = row.try_get(3)?;
             let what = format!("{} has been changed", one_line(name));
             return Err(changed(Error::new(Kind::Stale, what)));
         }
     }
     Ok(())
-}
-
-/// What is compared of an object.
-#[derive(Debug, PartialEq, Eq)]
-struct Version<'a> {
-    content: &'a str,
-    written: Option<&'a str>,
-    rights: Option<&'a str>,
-}
-
-impl<'a> Version<'a> {
-    fn of(row: &'a tokio_postgres::Row) -> Result<Self> {
-        Ok(Self {
-            content: row.try_get(2)?,
-            written: row.try_get(4)?,
-            rights: row.try_get(5)?,
-        })
-    }
-
-    /// A row that was written with other rights was written for these: a grant changes no definition.
-    fn is_other_than(&self, now: &Self) -> bool {
-        self.content != now.content || (self.written != now.written && self.rights == now.rights)
-    }
 }
 
 /// The oldest transaction that ran when a snapshot was taken, as the catalogs' rows number them.

@@ -58,6 +58,8 @@ pub(super) struct Snapshot {
     pub large_rows: ByteBudget,
     /// Each worker has a thread of its own.
     pub has_threads: bool,
+    /// They leave their sockets alone for moments.
+    pub lingers: bool,
 }
 
 impl Snapshot {
@@ -79,7 +81,7 @@ impl Snapshot {
                 .unwrap_or_else(|| Err(interrupted()))?;
             self.cancellers.add(wire.canceller());
             wire.bound_large_rows(self.large_rows.clone());
-            if self.has_threads {
+            if self.lingers {
                 wire.linger_over_rows();
             }
             session::begin_worker(&mut wire, &self.id, &self.options).await?;

@@ -296,6 +296,7 @@ impl Builder<'_> {
             pass,
             cost: 0,
             is_quick: false,
+            is_served: false,
             priority: 0,
             depends_on,
             locks: Vec::new(),
@@ -353,6 +354,14 @@ impl Builder<'_> {
             return;
         }
         let is_foreign_key = |entry: &&&Entry| entry.kind == "FK CONSTRAINT";
+        let mut indexes: HashMap<EntryId, Vec<&Entry>> = HashMap::new();
+        for index in restored.iter().filter(|entry| is_index(entry)) {
+            if let Some(table) = self.relations.relation_of(index) {
+                indexes.entry(table).or_default().push(index);
+            }
+        }
+        let by_id: HashMap<EntryId, &Entry> =
+            restored.iter().map(|&entry| (entry.id, entry)).collect();
         let mut vacuums: BTreeMap<EntryId, StepId> = BTreeMap::new();
         for key in restored.iter().filter(is_foreign_key) {
             let Some(table) = self.relations.relation_of(key) else {
@@ -364,18 +373,16 @@ impl Builder<'_> {
             let Some(columns) = columns_of_foreign_key(key) else {
                 continue;
             };
-            let index = restored.iter().find(|entry| {
-                is_index(entry)
-                    && self.relations.relation_of(entry) == Some(table)
-                    && serves(entry, &columns)
-            });
-            let Some(index) = index else { continue };
+            let mut of_table = indexes.get(&table).into_iter().flatten();
+            let Some(index) = of_table.find(|index| serves(index, &columns)) else {
+                continue;
+            };
             let mut waits_for = Vec::new();
             for relation in self.relations.touched(key) {
                 let Some((rows, bytes)) = self.large_rows(relation) else {
                     continue;
                 };
-                let of_rows = restored.iter().find(|entry| entry.id == rows);
+                let of_rows = by_id.get(&rows);
                 let (Some(of_rows), Some(&loaded)) = (of_rows, self.last_step.get(&rows)) else {
                     continue;
                 };
@@ -510,6 +517,7 @@ impl Builder<'_> {
             },
             cost,
             is_quick: false,
+            is_served: self.served.contains_key(&entry.id),
             priority: 0,
             depends_on,
             locks,

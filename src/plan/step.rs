@@ -87,6 +87,9 @@ pub struct Step {
     /// Whether it is known to look at few rows, or none: such steps may share a transaction.
     #[serde(skip)]
     pub is_quick: bool,
+    /// With a foreign key: whether an index serves its check, behind a VACUUM of what it looks at.
+    #[serde(skip)]
+    pub is_served: bool,
     /// Its cost and that of the longest chain of steps that wait for it, or that its locks keep
     /// from running beside it.
     pub priority: u64,

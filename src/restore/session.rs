@@ -35,25 +35,26 @@ impl Share {
 /// What a statement that sorts keys is given, instead of what its session has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SortMemory {
+    own_kb: u64,
     most_kb: u64,
 }
 
 /// What sorts in the processor's caches sorts faster than what has much memory, as long as its runs can be merged
 /// at once: each takes about so much then.
-const FEWEST_KB: u64 = 16 << 10;
 const MERGED_KB: u64 = 256;
 
 impl SortMemory {
     /// None where somebody has set the server's own memory: that is theirs to decide.
     fn new(own_kb: u64, source: &str, share: Share) -> Option<Self> {
         let most_kb = share.maintenance_kb(own_kb).unwrap_or(own_kb);
-        (source == "default").then_some(Self { most_kb })
+        (source == "default").then_some(Self { own_kb, most_kb })
     }
 
-    /// For so many bytes of rows.
+    /// For so many bytes of rows. Not less than the server would give: an index is built by as many processes as
+    /// have 32 MB each, and by one process it takes longer wherever a core is free.
     pub(super) fn kb_for(self, bytes: u64) -> u64 {
         let runs = (bytes >> 10).saturating_mul(MERGED_KB).isqrt();
-        runs.max(FEWEST_KB).min(self.most_kb)
+        runs.clamp(self.own_kb, self.most_kb)
     }
 }
 
@@ -267,10 +268,10 @@ mod tests {
             Some(2_147_483_647)
         );
         let sorts = SortMemory::new(64 * mb, "default", share(2, 256)).unwrap();
-        for (bytes, kb) in [(0, 16 * mb), (1 << 30, 16 * mb), (100 << 30, 128 * mb)] {
+        for (bytes, kb) in [(0, 64 * mb), (1 << 30, 64 * mb), (100 << 30, 128 * mb)] {
             assert_eq!(sorts.kb_for(bytes), kb);
         }
-        assert_eq!(sorts.kb_for(4 << 30), 32 * mb);
+        assert_eq!(sorts.kb_for(25 << 30), 80 * mb);
         let theirs = SortMemory::new(64 * mb, "configuration file", share(2, 256));
         assert_eq!(theirs, None);
         // Two workers for a command and eight in all are what a server has by itself.

@@ -87,7 +87,7 @@ fn is_ours(shared: &Shared, entry: &Entry) -> bool {
 }
 
 /// What a long statement is given for its transaction, where that makes it faster.
-fn settings(shared: &Shared, id: StepId, entry: &Entry, make: &[&str]) -> Vec<String> {
+fn settings(shared: &Shared, id: StepId, make: &[&str]) -> Vec<String> {
     let step = shared.step(id).filter(|step| {
         // It would stay for all that follows.
         shared.transactions != Transactions::One && !step.is_quick && step.cost > 0
@@ -99,16 +99,16 @@ fn settings(shared: &Shared, id: StepId, entry: &Entry, make: &[&str]) -> Vec<St
         let words = [" USING btree (", " PRIMARY KEY (", " UNIQUE ("];
         words.iter().any(|word| statement.contains(word))
     };
-    let is_foreign_key = entry.kind == "FK CONSTRAINT";
     let mut settings = Vec::new();
-    if is_foreign_key || make.iter().any(is_tree) {
+    if step.is_served || make.iter().any(is_tree) {
         let kb = memory.kb_for(step.cost);
         settings.push(format!(
             "SELECT pg_catalog.set_config('maintenance_work_mem', '{kb}kB', true)"
         ));
     }
-    if is_foreign_key {
-        // An index just built lies in its own order: it is read from one end to the other.
+    if step.is_served {
+        // An index just built lies in its own order: it is read from one end to the other, and the rows, which were
+        // vacuumed, need not be looked at.
         settings.push(
             "SELECT pg_catalog.set_config('random_page_cost', \
              pg_catalog.current_setting('seq_page_cost'), true)"
@@ -146,7 +146,7 @@ impl<'a> Script<'a> {
             self.statements.push((step, set.into()));
             self.access_method = Some(method);
         }
-        for setting in settings(shared, step, entry, make) {
+        for setting in settings(shared, step, make) {
             self.statements.push((step, setting.into()));
         }
         self.add(step, make);
