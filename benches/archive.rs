@@ -189,6 +189,7 @@ fn entry() -> Result<Entry> {
     let data = DataSpec::Table {
         format: CopyFormat::Text,
         columns: vec!["a".to_owned()],
+        types: Vec::new(),
         copy_out: String::new(),
         copy_in: String::new(),
     };

@@ -210,7 +210,7 @@ async fn columns_are_read_whole() {
         let safe: Vec<_> = t
             .columns
             .iter()
-            .filter(|c| c.binary_safe)
+            .filter(|c| c.sent_as.is_some())
             .map(|c| &*c.name)
             .collect();
         assert_eq!(

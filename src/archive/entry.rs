@@ -81,6 +81,11 @@ pub enum DataSpec {
         format: CopyFormat,
         /// Column names in the order of the stream.
         columns: Vec<String>,
+        /// With binary frames: the types that the values are sent as, in the same order, as the source
+        /// names them under an empty `search_path`. No modifiers, and the base types of domains. Archives
+        /// of earlier versions do not say.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        types: Vec<String>,
         /// The statement that reads the rows again from a live database: `COPY … TO STDOUT …`.
         copy_out: String,
         /// The statement that loads a frame: `COPY … FROM STDIN …`.

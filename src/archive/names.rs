@@ -187,6 +187,7 @@ mod tests {
             data: Some(DataSpec::Table {
                 format: CopyFormat::Text,
                 columns: vec!["a".to_owned()],
+                types: Vec::new(),
                 copy_out: String::new(),
                 copy_in: String::new(),
             }),

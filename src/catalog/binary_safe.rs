@@ -4,13 +4,16 @@
 //! it holds OIDs, which differ between databases: arrays and composites name the types of their
 //! elements, `reg*` types are OIDs. It is not possible at all for types without send and receive
 //! functions, or whose receive function refuses. `xml` has them, but its receiver obeys encoding
-//! declarations and `xmloption`: it travels as text.
+//! declarations and `xmloption`: it travels as text. So does `interval` from 17 on: infinity, which is
+//! new there, is sent as the least or greatest value of each part, and a server before 17 takes that
+//! for an interval of 178 million years. As text it is refused.
 
 use super::context::{Fields, Reader};
 use crate::error::Result;
 use crate::model::{Oid, Relation};
 use crate::sql::ServerVersion;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 /// OIDs below this one are assigned by PostgreSQL itself and are the same on every server.
 const FIRST_UNPINNED: Oid = 12_000;
@@ -31,7 +34,8 @@ SELECT t.oid, t.typname::text, n.nspname = 'pg_catalog', t.typtype::text,
        t.typsend <> 0 AND t.typreceive <> 0,
        CASE WHEN t.typlen = -1 AND t.typoutput = 'pg_catalog.array_out'::regproc
             THEN t.typelem ELSE 0::oid END,
-       t.typbasetype, COALESCE(r.rngsubtype, 0::oid), e.extname::text
+       t.typbasetype, COALESCE(r.rngsubtype, 0::oid), e.extname::text,
+       pg_catalog.format_type(t.oid, NULL)
   FROM used
   JOIN pg_catalog.pg_type t ON t.oid = used.oid
   JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
@@ -101,9 +105,17 @@ struct TypeFacts {
     /// For ranges.
     subtype: Oid,
     extension: Option<String>,
+    /// Its name as SQL.
+    sql: Arc<str>,
 }
 
-/// Sets [`Column::binary_safe`](crate::model::Column::binary_safe) of every column.
+/// The types of a source.
+struct Types {
+    facts: HashMap<Oid, TypeFacts>,
+    version: ServerVersion,
+}
+
+/// Sets [`Column::sent_as`](crate::model::Column::sent_as) of every column.
 ///
 /// # Errors
 /// The server's.
@@ -117,7 +129,10 @@ pub(crate) async fn mark(reader: &Reader<'_>, relations: &mut [Relation]) -> Res
         return Ok(());
     }
     let used: Vec<Oid> = used.into_iter().collect();
-    let mut types = HashMap::new();
+    let mut types = Types {
+        facts: HashMap::new(),
+        version: reader.version,
+    };
     for row in reader.rows("types of columns", TYPES, &[&used]).await? {
         let mut fields = Fields::of(&row);
         let oid: Oid = fields.next()?;
@@ -130,47 +145,68 @@ pub(crate) async fn mark(reader: &Reader<'_>, relations: &mut [Relation]) -> Res
             base: fields.next()?,
             subtype: fields.next()?,
             extension: fields.next()?,
+            sql: fields.next::<&str>()?.into(),
         };
-        types.insert(oid, facts);
+        types.facts.insert(oid, facts);
     }
     for column in relations.iter_mut().flat_map(|r| &mut r.columns) {
-        column.binary_safe = is_safe(column.type_oid, &types, 0);
+        column.sent_as = types.sent_as(column.type_oid);
     }
     Ok(())
 }
 
-/// `depth` bounds the walk through domains over domains.
-fn is_safe(oid: Oid, types: &HashMap<Oid, TypeFacts>, depth: u32) -> bool {
-    let Some(facts) = types.get(&oid).filter(|_| depth < 64) else {
-        return false;
-    };
-    if !facts.has_binary_io {
-        return false;
+/// Domains over domains that are walked through, and what else types are made of.
+const DEPTH: u32 = 64;
+
+impl Types {
+    /// The type that binary COPY sends for this one, if it carries it faithfully.
+    fn sent_as(&self, oid: Oid) -> Option<Arc<str>> {
+        if !self.is_safe(oid, 0) {
+            return None;
+        }
+        let mut facts = self.facts.get(&oid)?;
+        // What is safe has an end.
+        while facts.sort == 'd' {
+            facts = self.facts.get(&facts.base)?;
+        }
+        Some(Arc::clone(&facts.sql))
     }
-    let built_in = |oid: Oid, facts: &TypeFacts| oid < FIRST_UNPINNED && facts.in_pg_catalog;
-    match facts.sort {
-        // Sent as their labels.
-        'e' => true,
-        'd' => is_safe(facts.base, types, depth + 1),
-        'b' if facts.element != 0 => {
-            // The element's OID travels along.
-            built_in(oid, facts)
-                && types.get(&facts.element).is_some_and(|element| {
-                    built_in(facts.element, element)
-                        && matches!(element.sort, 'b' | 'r' | 'm')
-                        && is_safe(facts.element, types, depth + 1)
-                })
+
+    /// `depth` bounds the walk through domains over domains.
+    fn is_safe(&self, oid: Oid, depth: u32) -> bool {
+        let Some(facts) = self.facts.get(&oid).filter(|_| depth < DEPTH) else {
+            return false;
+        };
+        if !facts.has_binary_io {
+            return false;
         }
-        'b' if built_in(oid, facts) => {
-            facts.name != "xml" && UNSAFE_BUILT_IN.binary_search(&facts.name.as_str()).is_err()
+        let built_in = |oid: Oid, facts: &TypeFacts| oid < FIRST_UNPINNED && facts.in_pg_catalog;
+        match facts.sort {
+            // Sent as their labels.
+            'e' => true,
+            'd' => self.is_safe(facts.base, depth + 1),
+            'b' if facts.element != 0 => {
+                // The element's OID travels along.
+                built_in(oid, facts)
+                    && self.facts.get(&facts.element).is_some_and(|element| {
+                        built_in(facts.element, element)
+                            && matches!(element.sort, 'b' | 'r' | 'm')
+                            && self.is_safe(facts.element, depth + 1)
+                    })
+            }
+            'b' if built_in(oid, facts) => {
+                let may_be_infinite = facts.name == "interval" && self.version.at_least(17);
+                facts.name != "xml"
+                    && !may_be_infinite
+                    && UNSAFE_BUILT_IN.binary_search(&facts.name.as_str()).is_err()
+            }
+            'b' => facts.extension.as_deref().is_some_and(|extension| {
+                SAFE_BY_EXTENSION.contains(&(extension, facts.name.as_str()))
+            }),
+            'r' => built_in(oid, facts) && self.is_safe(facts.subtype, depth + 1),
+            'm' => built_in(oid, facts),
+            _ => false,
         }
-        'b' => facts
-            .extension
-            .as_deref()
-            .is_some_and(|extension| SAFE_BY_EXTENSION.contains(&(extension, facts.name.as_str()))),
-        'r' => built_in(oid, facts) && is_safe(facts.subtype, types, depth + 1),
-        'm' => built_in(oid, facts),
-        _ => false,
     }
 }
 
@@ -183,18 +219,48 @@ mod tests {
         assert!(UNSAFE_BUILT_IN.is_sorted());
     }
 
-    #[test]
-    fn a_domain_over_itself_ends() {
-        let facts = TypeFacts {
-            name: "d".into(),
-            in_pg_catalog: false,
-            sort: 'd',
+    fn built_in(name: &str, sort: char) -> TypeFacts {
+        TypeFacts {
+            name: name.into(),
+            in_pg_catalog: true,
+            sort,
             has_binary_io: true,
             element: 0,
-            base: 20_000,
+            base: 0,
             subtype: 0,
             extension: None,
+            sql: name.into(),
+        }
+    }
+
+    #[test]
+    fn a_domain_is_sent_as_its_base_and_one_over_itself_ends() {
+        let domain = |base| TypeFacts {
+            base,
+            ..built_in("d", 'd')
         };
-        assert!(!is_safe(20_000, &HashMap::from([(20_000, facts)]), 0));
+        let facts = [
+            (20_000, domain(20_000)),
+            (20_001, domain(20_002)),
+            (20_002, domain(1186)),
+            (1186, built_in("interval", 'b')),
+            (
+                1187,
+                TypeFacts {
+                    element: 1186,
+                    ..built_in("_interval", 'b')
+                },
+            ),
+        ];
+        let types = |major: u32| Types {
+            facts: HashMap::from(facts.clone()),
+            version: ServerVersion::from_num(major * 10_000),
+        };
+        assert_eq!(types(16).sent_as(20_000), None);
+        assert_eq!(types(16).sent_as(20_001).as_deref(), Some("interval"));
+        assert_eq!(types(16).sent_as(1187).as_deref(), Some("_interval"));
+        for oid in [20_001, 1186, 1187] {
+            assert_eq!(types(17).sent_as(oid), None);
+        }
     }
 }

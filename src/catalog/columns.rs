@@ -237,7 +237,7 @@ fn column(reader: &Reader<'_>, fields: &mut Fields<'_>, relation: &Relation) -> 
         options: column_options,
         foreign_options,
         acl,
-        binary_safe: false,
+        sent_as: None,
     })
 }
 

@@ -1,7 +1,7 @@
 //! Configuration settings and storage parameters as SQL.
 
 use super::target::Target;
-use crate::sql::{ServerVersion, ident, literal};
+use crate::sql::{ServerVersion, ident, literal, unquote};
 
 /// Settings that came after the oldest major, each with the major that brought it, as far as
 /// they can be set for a function, a role or a database.
@@ -139,23 +139,6 @@ fn split(value: &str) -> Option<Vec<String>> {
             return Some(elements);
         }
         rest = after.strip_prefix(',')?.trim_ascii_start();
-    }
-}
-
-/// What stands before the closing double quote, and what comes after it.
-fn unquote(quoted: &str) -> Option<(String, &str)> {
-    let mut element = String::new();
-    let mut rest = quoted;
-    loop {
-        let (before, after) = rest.split_once('"')?;
-        element.push_str(before);
-        match after.strip_prefix('"') {
-            Some(more) => {
-                element.push('"');
-                rest = more;
-            }
-            None => return Some((element, after)),
-        }
     }
 }
 

@@ -13,6 +13,8 @@ use super::format::{Rows, binary_pays};
 pub(super) struct TableCopy {
     pub format: CopyFormat,
     pub columns: Vec<String>,
+    /// What the columns are sent as; nothing for text.
+    pub types: Vec<String>,
     pub copy_in: String,
     source: String,
     column_list: String,
@@ -48,7 +50,7 @@ impl TableCopy {
             .iter()
             .filter(|column| column.generated.is_none())
             .collect();
-        let unsafe_column = columns.iter().find(|column| !column.binary_safe);
+        let unsafe_column = columns.iter().find(|column| column.sent_as.is_none());
         let utf8 = encoding == "UTF8";
         let rows = match choice {
             CopyFormatChoice::Direct => Rows::Copied,
@@ -85,6 +87,13 @@ impl TableCopy {
             }
         };
         let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+        let types = match format {
+            CopyFormat::Binary => columns
+                .iter()
+                .filter_map(|column| column.sent_as.as_deref().map(str::to_owned))
+                .collect(),
+            CopyFormat::Text => Vec::new(),
+        };
         let column_list = names
             .iter()
             .map(|name| ident(name))
@@ -104,6 +113,7 @@ impl TableCopy {
             format,
             copy_in: format!("COPY {loaded_into}{list} FROM STDIN{options}"),
             columns: names,
+            types,
             source: relation.header.sql_name(),
             column_list,
             condition: relation

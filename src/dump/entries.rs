@@ -144,6 +144,7 @@ impl<'a> Listing<'a> {
                 let spec = DataSpec::Table {
                     format: task.copy.format,
                     columns: task.copy.columns.clone(),
+                    types: task.copy.types.clone(),
                     copy_out: task.copy.copy_out(),
                     copy_in: task.copy.copy_in.clone(),
                 };

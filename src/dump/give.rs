@@ -19,7 +19,7 @@ use super::entries::{Contents, LargeObjectTask, TableTask};
 use super::outlet::Outlet;
 use super::pipeline::Written;
 use super::work::Work;
-use super::{CopyFormatChoice, DumpOptions, session};
+use super::{DumpOptions, session};
 
 /// What was read of a source.
 pub(crate) struct Given {
@@ -89,11 +89,7 @@ pub(crate) async fn give(
     cancel: &CancellationToken,
     offered: oneshot::Sender<Offer>,
 ) -> Result<Option<Given>> {
-    let mut options = options.clone();
-    if options.copy_format == CopyFormatChoice::Auto {
-        options.copy_format = CopyFormatChoice::Direct;
-    }
-    let dump = Dump::new("copy", config, &options, observer);
+    let dump = Dump::new("copy", config, options, observer);
     dump.unless(cancel, dump.give(offered)).await
 }
 

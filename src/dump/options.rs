@@ -59,7 +59,7 @@ pub enum CopyFormatChoice {
     #[default]
     Auto,
     /// As `Auto`, for rows that go into another database at once: neither compression nor size counts.
-    /// A copy takes it for `Auto`.
+    /// A copy that makes the tables takes it for `Auto`.
     Direct,
     /// Text for every table, so that `pgstow sql` and psql can read it.
     Text,

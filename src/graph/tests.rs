@@ -241,7 +241,7 @@ impl Model {
             options: Vec::new(),
             foreign_options: Vec::new(),
             acl: Acl::default(),
-            binary_safe: true,
+            sent_as: Some("integer".into()),
         });
         self.depend_as(
             (Class::Default, oid),

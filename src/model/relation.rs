@@ -1,6 +1,8 @@
 //! Relations: tables, views, materialized views, sequences, foreign tables; their columns and
 //! the constraints that are part of a table's definition.
 
+use std::sync::Arc;
+
 use super::{Header, Oid, Sequence};
 
 /// `pg_class.relkind`.
@@ -160,8 +162,9 @@ pub struct Column {
     pub foreign_options: Vec<(String, String)>,
     /// Column privileges.
     pub acl: super::Acl,
-    /// Whether binary COPY carries the type faithfully between servers.
-    pub binary_safe: bool,
+    /// The type that binary COPY sends: without modifier, and the base type of a domain. None where
+    /// binary COPY does not carry it faithfully between servers.
+    pub sent_as: Option<Arc<str>>,
 }
 
 /// A column's default, or what a generated column is computed from.

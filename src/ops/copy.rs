@@ -11,7 +11,9 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::same_database::Identity;
-use super::{DumpOptions, PhaseTime, RestoreOptions, RestoreReport, TableComparison};
+use super::{
+    CopyFormatChoice, DumpOptions, PhaseTime, RestoreOptions, RestoreReport, TableComparison,
+};
 use crate::archive::{EntryId, Fingerprint};
 use crate::connect::Config;
 use crate::dump::{Again, Given, give, read_again};
@@ -163,7 +165,7 @@ pub async fn copy_plan(
     let reader: Arc<dyn Observer> = Arc::new(SourceSide { observer });
     let (offered, offer) = oneshot::channel();
     let giving = async {
-        let given = give(source, &options.source, reader, &cancel, offered).await;
+        let given = give(source, &reading(options), reader, &cancel, offered).await;
         given.map_err(|error| error.context("source"))
     };
     let planning = async {
@@ -177,6 +179,22 @@ pub async fn copy_plan(
     let (given, plan): (_, Result<_>) = tokio::join!(giving, planning);
     given?;
     plan?.ok_or_else(|| Error::new(Kind::Failed, "the source has offered nothing"))
+}
+
+/// How the source is read. Only tables that the copy makes are certain to have the same types, so that
+/// binary is taken for being faster alone; into others text goes more often than not, which their
+/// server converts.
+fn reading(options: &CopyOptions) -> DumpOptions {
+    let CopyOptions { source, target, .. } = options;
+    let makes_tables = target.content.definitions() && target.sections.pre_data;
+    let copy_format = match source.copy_format {
+        CopyFormatChoice::Auto if makes_tables => CopyFormatChoice::Direct,
+        chosen => chosen,
+    };
+    DumpOptions {
+        copy_format,
+        ..source.clone()
+    }
 }
 
 /// The name of the database that is to be made, if one is.
@@ -215,7 +233,7 @@ async fn both_ends(
     let (offered, offer) = oneshot::channel::<Offer>();
     let source_failed_first = Cell::new(false);
     let giving = async {
-        let given = give(source, &options.source, reader, &stop_source, offered).await;
+        let given = give(source, &reading(options), reader, &stop_source, offered).await;
         if given.is_err() {
             source_failed_first.set(!stop_source.is_cancelled());
             stop_target.cancel();

@@ -30,6 +30,7 @@ fn rows(id: EntryId, table: &str, on: EntryId) -> Entry {
         data: Some(DataSpec::Table {
             format: CopyFormat::Text,
             columns: vec!["a".to_owned()],
+            types: Vec::new(),
             copy_out: format!("COPY public.{table} (a) TO STDOUT"),
             copy_in: format!("COPY public.{table} (a) FROM STDIN"),
         }),

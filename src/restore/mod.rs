@@ -14,6 +14,7 @@
 //! the format (`archive`), asking and printing (`ops` and the binary).
 
 mod cascade;
+mod column_types;
 mod coordinator;
 mod database;
 mod definitions;

@@ -8,7 +8,7 @@ use super::outcome::Outcome;
 use super::run::{ArchiveReader, Known};
 use super::session::{self, Setup, Share};
 use super::shared::Shared;
-use super::{extensions, globals, journal, target, versions};
+use super::{column_types, extensions, globals, journal, target, versions};
 use crate::connect::{Config, Wire};
 use crate::error::{Kind, Result};
 use crate::plan::{Plan, adapt};
@@ -34,7 +34,7 @@ pub struct Survey {
     pub place: String,
     /// What would be done.
     pub plan: Plan,
-    /// What was looked at: `server`, `objects`, `extensions`, `roles`, `empty`.
+    /// What was looked at: `server`, `objects`, `extensions`, `roles`, `types`, `empty`.
     pub checks: Vec<Check>,
 }
 
@@ -115,6 +115,10 @@ async fn ask(
     checks.push(heard.judge("roles", done, fine)?);
 
     if place == Place::Existing {
+        let done = column_types::check(wire, &shared).await;
+        let fine = "no table that is there has other types than its rows";
+        checks.push(heard.judge("types", done, fine)?);
+
         let must_be_empty = options.target == TargetState::Empty
             && !options.clean
             && options.globals != Globals::Alone

@@ -21,7 +21,8 @@ use super::session::{self, Session, Setup, Share};
 use super::shared::{Shared, Transactions};
 use super::triggers::Switcher;
 use super::{
-    cascade, database, extensions, globals, present, statistics, target, triggers, versions,
+    cascade, column_types, database, extensions, globals, present, statistics, target, triggers,
+    versions,
 };
 use crate::archive::{Archive, ArchiveId, Entry, EntryId, Manifest, StreamReader};
 use crate::connect::{Config, Wire};
@@ -796,8 +797,12 @@ impl Target<'_> {
             .warnings
             .fetch_add(warnings, std::sync::atomic::Ordering::Relaxed);
         let (mut wire, setup) = self.set_up(wire).await?;
+        // What is made anew has no tables yet.
         if !self.options.create {
             self.refuse_unless_empty(&mut wire, shared).await?;
+            let canceller = wire.canceller();
+            let comparing = column_types::check(&mut wire, shared);
+            unless_cancelled(canceller, self.cancel, comparing).await??;
         }
         let canceller = wire.canceller();
         let asking = globals::Found::ask(&mut wire);

@@ -12,6 +12,8 @@ mod version;
 
 pub use if_exists::without_if_exists;
 pub use lock_mode::LockMode;
-pub use quote::{Quoting, after_copy_of, dollar_quoted, ident, literal, qualified};
+pub use quote::{
+    Quoting, after_copy_of, dollar_quoted, ident, literal, name_parts, qualified, unquote,
+};
 pub use role::{RESET_ROLE, back_to};
 pub use version::ServerVersion;

@@ -67,6 +67,48 @@ pub fn qualified(schema: &str, name: &str) -> String {
     format!("{}.{}", ident(schema), ident(name))
 }
 
+/// The text of a quoted identifier, whose opening double quote is gone, and what comes after its closing one.
+pub fn unquote(quoted: &str) -> Option<(String, &str)> {
+    let mut name = String::new();
+    let mut rest = quoted;
+    loop {
+        let (before, after) = rest.split_once('"')?;
+        name.push_str(before);
+        match after.strip_prefix('"') {
+            Some(more) => {
+                name.push('"');
+                rest = more;
+            }
+            None => return Some((name, after)),
+        }
+    }
+}
+
+/// The parts of the name that SQL text begins with, without quotes, and the text behind it. Words without
+/// quotes are taken as they are written.
+pub fn name_parts(sql: &str) -> Option<(Vec<String>, &str)> {
+    let mut parts = Vec::new();
+    let mut rest = sql;
+    loop {
+        let (part, after) = if let Some(quoted) = rest.strip_prefix('"') {
+            unquote(quoted)?
+        } else {
+            let is_bare = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+            let end = rest.find(|c| !is_bare(c)).unwrap_or(rest.len());
+            let (part, after) = rest.split_at(end);
+            if part.is_empty() {
+                return None;
+            }
+            (part.to_owned(), after)
+        };
+        parts.push(part);
+        match after.strip_prefix('.') {
+            Some(next) => rest = next,
+            None => return Some((parts, after)),
+        }
+    }
+}
+
 /// The rest of a statement after `COPY` and the name of a table, if it is this table's, however the
 /// statement quotes it.
 pub fn after_copy_of<'a>(statement: &'a str, schema: Option<&str>, name: &str) -> Option<&'a str> {
@@ -147,6 +189,20 @@ mod tests {
         assert_eq!(after("COPY s.tt FROM STDIN"), None);
         assert_eq!(after("COPY \"s\".\"root\" FROM STDIN"), None);
         assert_eq!(after_copy_of("COPY t x", None, "t"), Some("x"));
+    }
+
+    #[test]
+    fn names_are_taken_apart() {
+        let parts = |sql| name_parts(sql);
+        let named = |parts: &[&str]| parts.iter().map(|&part| part.to_owned()).collect();
+        let schema_and_name = named(&["My s.", "a(\"b\")"]);
+        let sql = r#""My s."."a(""b"")" (x) FROM STDIN"#;
+        assert_eq!(parts(sql), Some((schema_and_name, " (x) FROM STDIN")));
+        assert_eq!(parts("a.b[]"), Some((named(&["a", "b"]), "[]")));
+        assert_eq!(parts("\"text\""), Some((named(&["text"]), "")));
+        for bad in ["", "\"a", "a.", "(a)"] {
+            assert_eq!(parts(bad), None, "{bad}");
+        }
     }
 
     fn parse_ident(text: &str) -> String {

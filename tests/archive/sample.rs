@@ -86,6 +86,7 @@ pub fn table_data(id: EntryId, schema: &str, name: &str, format: CopyFormat) -> 
     entry.data = Some(DataSpec::Table {
         format,
         columns: vec!["a".to_owned(), "b".to_owned()],
+        types: Vec::new(),
         copy_out: format!("COPY {schema}.{name} (a, b) TO STDOUT"),
         copy_in: format!("COPY {schema}.{name} (a, b) FROM STDIN"),
     });

@@ -376,3 +376,83 @@ fn clean_takes_nothing_along_that_the_archive_does_not_have() {
         assert_eq!(target.query_one("SELECT p FROM pairs"), "7");
     }
 }
+
+/// Binary rows say nothing of types: a column of another one would take them for other values.
+#[test]
+fn binary_rows_only_go_into_columns_of_their_types() {
+    let server = Server::start(18);
+    let source = server.create_db("types");
+    source.psql(
+        "CREATE SCHEMA \"S.x\"; CREATE EXTENSION citext SCHEMA \"S.x\"; CREATE DOMAIN whole AS int;
+         CREATE TABLE \"S.x\".\"T(1)\" (at timestamp(3), u uuid, n whole, name varchar(20), c \"S.x\".citext);
+         INSERT INTO \"S.x\".\"T(1)\" SELECT '2024-01-01', gen_random_uuid(), i, 'x' || i, 'C' FROM generate_series(1, 100) i;
+         CREATE TABLE part (u uuid, at timestamp) PARTITION BY RANGE (at);
+         CREATE TABLE part_0 PARTITION OF part DEFAULT;
+         INSERT INTO part SELECT gen_random_uuid(), '2024-01-01' FROM generate_series(1, 100)",
+    );
+    let (dir, binary) = dumped(&source, &["--quote-all-identifiers"]);
+    let text = dir.path().join("text");
+    let url = source.url();
+    run(pgstow()
+        .args(["dump", "--quiet", "--copy-format=text", &url, "-f"])
+        .arg(&text))
+    .success();
+    let made = |at: &str, n: &str| {
+        let target = server.create_db("other");
+        target.psql(&format!(
+            "CREATE SCHEMA \"S.x\"; CREATE EXTENSION citext; CREATE DOMAIN longer AS bigint;
+             CREATE TABLE \"S.x\".\"T(1)\" (c citext, name text, n {n}, u uuid, at {at});
+             CREATE TABLE part (at {at}, u uuid) PARTITION BY RANGE (at);
+             CREATE TABLE part_0 PARTITION OF part DEFAULT;"
+        ));
+        target
+    };
+    let rows =
+        "SELECT (SELECT count(*) FROM \"S.x\".\"T(1)\") || ' ' || (SELECT count(*) FROM part)";
+    let target = made("timestamptz", "longer");
+    let before = target.query_one(OBJECTS);
+    for (options, part) in [
+        (&["-a"][..], "public.part_0"),
+        (&["--section=data", "--continue"], "public.part_0"),
+        (&["-a", "--load-via-partition-root"], "public.part"),
+    ] {
+        let said = restored(&target, &binary, options).expect_code(6).stderr;
+        let at = "column at: timestamp without time zone is to become timestamp with time zone";
+        for line in [
+            &format!("S.x.T(1), {at}"),
+            &format!("{part}, {at}"),
+            "S.x.T(1), column n: integer is to become bigint",
+            "--copy-format=text",
+        ] {
+            assert!(said.contains(line), "no \"{line}\" in\n{said}");
+        }
+        assert!(
+            !said.contains("column name") && !said.contains("column c:"),
+            "{said}"
+        );
+        assert_eq!(target.query_one(OBJECTS), before);
+        assert_eq!(target.query_one(rows), "0 0");
+    }
+    let copied = |options: &[&str]| {
+        let mut command = pgstow();
+        run(command
+            .args(["copy", &url, &target.url(), "-a"])
+            .args(options))
+    };
+    let said = copied(&["--copy-format=binary"]).expect_code(6).stderr;
+    assert!(said.contains("integer is to become bigint"), "{said}");
+    assert_eq!(target.query_one(rows), "0 0");
+
+    // What is text is converted.
+    let sum = "SELECT sum(n) || ' ' || min(at AT TIME ZONE current_setting('timezone')) FROM \"S.x\".\"T(1)\"";
+    restored(&target, &text, &["-a"]).success();
+    assert_eq!(target.query_one(sum), "5050 2024-01-01 00:00:00");
+    assert_eq!(target.query_one(rows), "100 100");
+
+    // Characters are characters, a domain is its base type, an extension's type is its own in any schema.
+    let target = made("timestamp", "int");
+    restored(&target, &binary, &["-a"]).success();
+    assert_eq!(target.query_one(rows), "100 100");
+    let names = "SELECT string_agg(name || c || n || u, ' ' ORDER BY n) FROM \"S.x\".\"T(1)\"";
+    assert_eq!(target.query_one(names), source.query_one(names));
+}

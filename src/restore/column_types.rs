@@ -1,0 +1,255 @@
+//! Whether rows in binary format fit tables that were there before.
+//!
+//! Binary COPY says nothing of types. Where a column has another one than the rows were written
+//! with, the server finds the length wrong at best; at worst it takes the bytes for another value
+//! of the same width (a `timestamp` for a `timestamptz`), and gives back the same bytes when they
+//! are compared.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use super::shared::Shared;
+use crate::archive::{CopyFormat, DataSpec};
+use crate::connect::Wire;
+use crate::error::{Context, Error, Kind, Result};
+use crate::plan::Work;
+use crate::sql::{literal, name_parts};
+
+/// Most columns that are told one by one.
+const TOLD: usize = 10;
+
+/// Tables that are asked for at once.
+const ASKED_AT_ONCE: usize = 1000;
+
+/// Sent alike: as characters.
+const CHARACTERS: [&str; 5] = ["text", "character varying", "character", "bpchar", "name"];
+
+/// A table by schema and name.
+type Table = (String, String);
+
+/// A column and the type of its values, as the source names it.
+type Sent<'a> = (&'a str, &'a str);
+
+/// What a column of the target is.
+struct Found {
+    /// Without modifier, the base type of a domain; as SQL under an empty `search_path`.
+    sql: String,
+    /// Its bare name, when an extension made it: those may lie in another schema there.
+    of_extension: Option<String>,
+}
+
+impl Found {
+    /// Whether it takes what was sent as `sent`.
+    fn takes(&self, sent: &str) -> bool {
+        let is_character = |sql: &str| CHARACTERS.contains(&sql.trim_matches('"'));
+        let (found, wanted) = (name_parts(&self.sql), name_parts(sent));
+        // However both quote.
+        if sent == self.sql || wanted.is_some() && found == wanted {
+            return true;
+        }
+        if is_character(sent) && is_character(&self.sql) {
+            return true;
+        }
+        let bare = match &wanted {
+            Some((parts, "")) => parts.last(),
+            _ => None,
+        };
+        bare.is_some() && bare == self.of_extension.as_ref()
+    }
+}
+
+/// Compares the columns of tables that the plan does not make with the binary rows that it loads into
+/// them.
+///
+/// # Errors
+/// [`Kind::Refused`] names columns whose type is another one.
+pub(super) async fn check(wire: &mut Wire, shared: &Shared) -> Result<()> {
+    let loaded = loaded(shared);
+    let tables: Vec<&Table> = loaded.keys().collect();
+    let mut unlike = Vec::new();
+    for group in tables.chunks(ASKED_AT_ONCE) {
+        let found = ask(wire, group).await?;
+        for table in group {
+            let columns = loaded.get(*table).into_iter().flatten();
+            for &(column, sent) in columns {
+                // What is not there is for the server to say.
+                let Some(there) = found.get(&((*table).clone(), column.to_owned())) else {
+                    continue;
+                };
+                if !there.takes(sent) {
+                    let (schema, name) = table;
+                    unlike.push(format!(
+                        "{schema}.{name}, column {column}: {sent} is to become {}",
+                        there.sql
+                    ));
+                }
+            }
+        }
+    }
+    refuse(unlike)
+}
+
+fn refuse(mut unlike: Vec<String>) -> Result<()> {
+    if unlike.is_empty() {
+        return Ok(());
+    }
+    let more = unlike.len().saturating_sub(TOLD);
+    unlike.truncate(TOLD);
+    if more > 0 {
+        unlike.push(format!("and {more} others"));
+    }
+    Err(Error::new(
+        Kind::Refused,
+        format!(
+            "the rows are in binary format, which no server converts, and columns of the target have \
+             other types: {}",
+            unlike.join("; ")
+        ),
+    )
+    .with_hint(
+        "dump or copy with --copy-format=text, or restore the tables with their definitions elsewhere \
+         and convert them there",
+    ))
+}
+
+/// Tables that the plan does not make with the columns of binary rows that go into them.
+fn loaded(shared: &Shared) -> BTreeMap<Table, BTreeSet<Sent<'_>>> {
+    let made: HashSet<(Option<&str>, &str)> = shared
+        .plan
+        .steps_of(Work::Statements)
+        .filter_map(|(_, id)| shared.entry(id))
+        .filter(|entry| matches!(entry.kind.as_str(), "TABLE" | "FOREIGN TABLE"))
+        .map(|entry| (entry.schema.as_deref(), entry.name.as_str()))
+        .collect();
+    let mut loaded: BTreeMap<Table, BTreeSet<Sent>> = BTreeMap::new();
+    for (_, id) in shared.plan.steps_of(Work::Rows) {
+        let Some(DataSpec::Table {
+            format: CopyFormat::Binary,
+            columns,
+            types,
+            copy_in,
+            ..
+        }) = shared.entry(id).and_then(|entry| entry.data.as_ref())
+        else {
+            continue;
+        };
+        // Rows of a partition may go into the root of its tree.
+        let into = copy_in.strip_prefix("COPY ").and_then(name_parts);
+        let Some((parts, _)) = into else {
+            continue;
+        };
+        let Ok([schema, name]) = <[String; 2]>::try_from(parts) else {
+            continue;
+        };
+        if types.is_empty() || made.contains(&(Some(&schema), &name)) {
+            continue;
+        }
+        let sent = columns.iter().map(String::as_str);
+        let sent = sent.zip(types.iter().map(String::as_str));
+        loaded.entry((schema, name)).or_default().extend(sent);
+    }
+    loaded
+}
+
+/// The columns of these tables, as far as they are there.
+async fn ask(wire: &mut Wire, tables: &[&Table]) -> Result<BTreeMap<(Table, String), Found>> {
+    let values: Vec<String> = tables
+        .iter()
+        .map(|(schema, name)| format!("({}, {})", literal(schema), literal(name)))
+        .collect();
+    let query = format!(
+        "SELECT w.schema, w.name, a.attname::text, pg_catalog.format_type(t.oid, NULL), \
+         CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 1247 \
+         AND d.objid = t.oid AND d.refclassid = 3079 AND d.deptype = 'e') THEN t.typname::text END \
+         FROM (VALUES {}) AS w (schema, name) \
+         JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema \
+         JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = w.name \
+         JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
+         CROSS JOIN LATERAL (\
+         WITH RECURSIVE made (oid, base) AS (\
+         SELECT o.oid, o.typbasetype FROM pg_catalog.pg_type o WHERE o.oid = a.atttypid \
+         UNION ALL \
+         SELECT o.oid, o.typbasetype FROM made m JOIN pg_catalog.pg_type o ON o.oid = m.base) \
+         SELECT m.oid FROM made m WHERE m.base = 0) b \
+         JOIN pg_catalog.pg_type t ON t.oid = b.oid",
+        values.join(", ")
+    );
+    let rows = wire
+        .query(&query)
+        .await
+        .context_with(|| "read the types of columns")?;
+    let mut found = BTreeMap::new();
+    for row in rows {
+        let Ok(
+            [
+                Some(schema),
+                Some(name),
+                Some(column),
+                Some(sql),
+                of_extension,
+            ],
+        ) = <[Option<String>; 5]>::try_from(row)
+        else {
+            return Err(Error::new(Kind::Failed, "a column without a type"));
+        };
+        let one = Found { sql, of_extension };
+        found.insert(((schema, name), column), one);
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_the_same_however_they_are_written() {
+        let takes = |target: &str, sent: &str| {
+            let found = Found {
+                sql: target.to_owned(),
+                of_extension: None,
+            };
+            found.takes(sent)
+        };
+        for (target, sent) in [
+            ("integer", "integer"),
+            ("text", "character varying"),
+            ("character", "\"name\""),
+            ("text[]", "\"text\"[]"),
+            ("timestamp with time zone", "timestamp with time zone"),
+            ("public.mood", "\"public\".\"mood\""),
+        ] {
+            assert!(takes(target, sent), "{sent} into {target}");
+        }
+        for (target, sent) in [
+            ("bigint", "integer"),
+            ("timestamp with time zone", "timestamp without time zone"),
+            ("text[]", "character varying[]"),
+            ("integer[]", "integer"),
+            ("other.mood", "public.mood"),
+            ("\"char\"", "text"),
+            ("other.text", "text"),
+        ] {
+            assert!(!takes(target, sent), "{sent} into {target}");
+        }
+    }
+
+    #[test]
+    fn an_extensions_type_may_lie_in_another_schema() {
+        let found = Found {
+            sql: "extensions.citext".to_owned(),
+            of_extension: Some("citext".to_owned()),
+        };
+        assert!(found.takes("public.citext") && found.takes("\"public\".\"citext\""));
+        assert!(!found.takes("public.citext[]") && !found.takes("public.hstore"));
+    }
+
+    #[test]
+    fn many_columns_are_counted() {
+        let columns = (0..12).map(|n| format!("s.t, column c{n}: a is to become b"));
+        let error = refuse(columns.collect()).unwrap_err();
+        assert_eq!(error.kind(), Kind::Refused);
+        assert!(error.message().contains("column c9:") && !error.message().contains("column c10:"));
+        assert!(error.message().ends_with("and 2 others"));
+        assert!(refuse(Vec::new()).is_ok());
+    }
+}
