@@ -57,6 +57,7 @@ impl Shape {
             rows.data = Some(DataSpec::Table {
                 format: CopyFormat::Binary,
                 columns: Vec::new(),
+                types: Vec::new(),
                 copy_out: format!("COPY public.{name} TO STDOUT"),
                 copy_in: format!("COPY public.{name} FROM STDIN"),
             });

@@ -77,6 +77,7 @@ impl Build {
         entry.data = Some(DataSpec::Table {
             format: CopyFormat::Text,
             columns: columns.split(", ").map(str::to_owned).collect(),
+            types: Vec::new(),
             copy_out: format!("COPY public.{table} ({columns}) TO STDOUT"),
             copy_in: format!("COPY public.{table} ({columns}) FROM STDIN"),
         });
