@@ -548,7 +548,7 @@ mod tests {
             br#"{"format":"pgstow archive","format_version":9,"min_reader_version":2,"tool":"pgstow 7"}"#,
         )
         .unwrap_err();
-        assert_eq!(error.kind(), Kind::Archive);
+        assert_eq!(error.kind(), Kind::NewerFormat);
         assert!(error.message().contains("format version 2"), "{error}");
         assert!(error.message().contains("pgstow 7"), "{error}");
         for bytes in [
