@@ -46,7 +46,7 @@ async fn a_pipe_that_ends_early_is_damage_and_says_what_the_target_is() {
         let error = restore(&db, stream, &jobs(2)).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Archive, "{error}");
         assert!(
-            error.hint().unwrap().contains("a part of the archive"),
+            error.hint().unwrap().contains("holds a part of it"),
             "{error:?}"
         );
         // What waits for all rows was not made.
