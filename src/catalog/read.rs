@@ -118,7 +118,7 @@ pub async fn read(
             None => Ok(None),
         }
     };
-    let (locked, general) = try_join!(locked, general)?;
+    let (locked, general) = try_join!(asked(locked), asked(general))?;
     let (extensions, schemas, selected, relations) = locked;
     // Where the second session waited in vain, its transaction is over.
     let back = back.filter(|_| general.is_some()).unwrap_or(reader);
@@ -129,7 +129,7 @@ pub async fn read(
 
     phase("catalog");
     let tables = Tables::of(&relations);
-    let front = objects(&reader, &selected, schemas, extensions, relations);
+    let front = asked(objects(&reader, &selected, schemas, extensions, relations));
     let back = async {
         match unless_locked(of_tables(&back, &tables).await)? {
             Some(read) => Ok(read),
@@ -138,7 +138,7 @@ pub async fn read(
         }
     };
     // With one session the server answers one after the other all the same.
-    let (mut database, beside) = try_join!(front, back)?;
+    let (mut database, beside) = try_join!(front, asked(back))?;
     checks::fill(&mut database.relations, beside.checks)?;
     database.indexes = indexes::read(&reader, beside.indexes, &database.relations).await?;
     database.foreign_keys =
@@ -161,15 +161,18 @@ pub async fn read(
 
 /// One family among several that are asked for at once. The server answers in order, so that what has failed
 /// because another one had is not the first to say so.
-async fn asked<T>(family: impl Future<Output = Result<T>>) -> Result<T> {
+fn asked<T>(family: impl Future<Output = Result<T>>) -> impl Future<Output = Result<T>> {
     // Many of them side by side are not to lie on the stack.
-    let read = Box::pin(family).await;
-    let has_followed =
-        |error: &Error| error.sqlstate() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION);
-    if read.as_ref().is_err_and(has_followed) {
-        tokio::task::yield_now().await;
+    let family = Box::pin(family);
+    async {
+        let read = family.await;
+        let has_followed =
+            |error: &Error| error.sqlstate() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION);
+        if read.as_ref().is_err_and(has_followed) {
+            tokio::task::yield_now().await;
+        }
+        read
     }
-    read
 }
 
 /// Everything but what [`of_tables`] and [`general`] read. No family waits for another one's answers: over a
