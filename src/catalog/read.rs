@@ -64,9 +64,9 @@ pub async fn read(
     let phase = |name| observer.event(&Event::Phase { name, steps: None });
     phase("catalog");
     let (snapshot, roles, (in_recovery, name)) = try_join!(
-        asked(stability::snapshot(client)),
-        asked(Roles::load(client)),
-        asked(server(client)),
+        asked(|| stability::snapshot(client)),
+        asked(|| Roles::load(client)),
+        asked(|| server(client)),
     )?;
     let reader = Reader {
         client,
@@ -80,10 +80,10 @@ pub async fn read(
 
     let locked = async {
         let (mut extensions, members, mut schemas, mut relations) = try_join!(
-            asked(extensions::read(&reader)),
-            asked(extensions::members(&reader)),
-            asked(schemas::read(&reader)),
-            asked(relations::list(&reader, &request.selection)),
+            asked(|| extensions::read(&reader)),
+            asked(|| extensions::members(&reader)),
+            asked(|| schemas::read(&reader)),
+            asked(|| relations::list(&reader, &request.selection)),
         )?;
         let selected = Selected::resolve(
             &reader,
@@ -118,7 +118,7 @@ pub async fn read(
             None => Ok(None),
         }
     };
-    let (locked, general) = try_join!(asked(locked), asked(general))?;
+    let (locked, general) = try_join!(asked(|| locked), asked(|| general))?;
     let (extensions, schemas, selected, relations) = locked;
     // Where the second session waited in vain, its transaction is over.
     let back = back.filter(|_| general.is_some()).unwrap_or(reader);
@@ -129,7 +129,7 @@ pub async fn read(
 
     phase("catalog");
     let tables = Tables::of(&relations);
-    let front = asked(objects(&reader, &selected, schemas, extensions, relations));
+    let front = asked(|| objects(&reader, &selected, schemas, extensions, relations));
     let back = async {
         match unless_locked(of_tables(&back, &tables).await)? {
             Some(read) => Ok(read),
@@ -138,7 +138,7 @@ pub async fn read(
         }
     };
     // With one session the server answers one after the other all the same.
-    let (mut database, beside) = try_join!(front, asked(back))?;
+    let (mut database, beside) = try_join!(front, asked(|| back))?;
     checks::fill(&mut database.relations, beside.checks)?;
     database.indexes = indexes::read(&reader, beside.indexes, &database.relations).await?;
     database.foreign_keys =
@@ -161,9 +161,11 @@ pub async fn read(
 
 /// One family among several that are asked for at once. The server answers in order, so that what has failed
 /// because another one had is not the first to say so.
-fn asked<T>(family: impl Future<Output = Result<T>>) -> impl Future<Output = Result<T>> {
-    // Many of them side by side are not to lie on the stack.
-    let family = Box::pin(family);
+fn asked<T, F: Future<Output = Result<T>>>(
+    family: impl FnOnce() -> F,
+) -> impl Future<Output = Result<T>> {
+    // Many of them side by side are not to lie on the stack, not even while they are made.
+    let family = Box::pin(family());
     async {
         let read = family.await;
         let has_followed =
@@ -214,29 +216,29 @@ async fn objects(
         default_acls,
         large_objects,
     ) = try_join!(
-        asked(database::read(reader, selected)),
-        asked(languages::read(reader, selected)),
-        asked(collations::read(reader, selected)),
-        asked(types::read(reader, selected)),
-        asked(functions::read(reader, selected)),
-        asked(casts::read(reader, selected)),
-        asked(aggregates::read(reader, selected)),
-        asked(operators::read(reader, selected)),
-        asked(operator_classes::read(reader, selected)),
-        asked(access_methods::read(reader, selected)),
-        asked(conversions::read(reader, selected)),
-        asked(transforms::read(reader, selected)),
-        asked(text_search::parsers(reader, selected)),
-        asked(text_search::templates(reader, selected)),
-        asked(text_search::dictionaries(reader, selected)),
-        asked(text_search::configurations(reader, selected)),
-        asked(foreign::wrappers(reader, selected)),
-        asked(foreign),
-        asked(publications::read(reader, selected)),
-        asked(subscriptions::read(reader, selected)),
-        asked(event_triggers::read(reader, selected)),
-        asked(default_acls::read(reader, selected)),
-        asked(large_objects::read(reader, selected)),
+        asked(|| database::read(reader, selected)),
+        asked(|| languages::read(reader, selected)),
+        asked(|| collations::read(reader, selected)),
+        asked(|| types::read(reader, selected)),
+        asked(|| functions::read(reader, selected)),
+        asked(|| casts::read(reader, selected)),
+        asked(|| aggregates::read(reader, selected)),
+        asked(|| operators::read(reader, selected)),
+        asked(|| operator_classes::read(reader, selected)),
+        asked(|| access_methods::read(reader, selected)),
+        asked(|| conversions::read(reader, selected)),
+        asked(|| transforms::read(reader, selected)),
+        asked(|| text_search::parsers(reader, selected)),
+        asked(|| text_search::templates(reader, selected)),
+        asked(|| text_search::dictionaries(reader, selected)),
+        asked(|| text_search::configurations(reader, selected)),
+        asked(|| foreign::wrappers(reader, selected)),
+        asked(|| foreign),
+        asked(|| publications::read(reader, selected)),
+        asked(|| subscriptions::read(reader, selected)),
+        asked(|| event_triggers::read(reader, selected)),
+        asked(|| default_acls::read(reader, selected)),
+        asked(|| large_objects::read(reader, selected)),
     )?;
     let mut database = Database {
         version: reader.version,
@@ -283,10 +285,10 @@ async fn objects(
     detail::complete(reader, &mut database.relations).await?;
     let of = &database.relations;
     let (triggers, rules, policies, statistics) = try_join!(
-        asked(triggers::read(reader, of)),
-        asked(rules::read(reader, of)),
-        asked(policies::read(reader, of)),
-        asked(statistics::read(reader, &database.schemas, of)),
+        asked(|| triggers::read(reader, of)),
+        asked(|| rules::read(reader, of)),
+        asked(|| policies::read(reader, of)),
+        asked(|| statistics::read(reader, &database.schemas, of)),
     )?;
     (database.triggers, database.rules) = (triggers, rules);
     (database.policies, database.statistics) = (policies, statistics);
@@ -301,10 +303,10 @@ struct General {
 
 async fn general(reader: &Reader<'_>) -> Result<General> {
     let (dependencies, comments, labels, extensions) = try_join!(
-        asked(dependencies::read(reader)),
-        asked(comments::read(reader)),
-        asked(labels::read(reader)),
-        asked(extensions::depends(reader)),
+        asked(|| dependencies::read(reader)),
+        asked(|| comments::read(reader)),
+        asked(|| labels::read(reader)),
+        asked(|| extensions::depends(reader)),
     )?;
     let notes = headers::Notes {
         comments,
@@ -345,9 +347,9 @@ struct Beside {
 /// them: behind somebody who waits for the leader it would wait, and gives up soon.
 async fn of_tables(reader: &Reader<'_>, tables: &Tables) -> Result<Beside> {
     let (checks, indexes, foreign_keys) = try_join!(
-        asked(checks::rows(reader, &tables.checked)),
-        asked(indexes::rows(reader, &tables.indexed)),
-        asked(foreign_keys::rows(reader, &tables.referring)),
+        asked(|| checks::rows(reader, &tables.checked)),
+        asked(|| indexes::rows(reader, &tables.indexed)),
+        asked(|| foreign_keys::rows(reader, &tables.referring)),
     )?;
     Ok(Beside {
         indexes,
