@@ -214,16 +214,6 @@ fn adaptive_level_of_zstd() {
     assert_eq!(fingerprints(&adaptive), fingerprints(&fixed));
 }
 
-/// On the majors whose servers here are built with ICU.
-#[test]
-fn collations_of_icu() {
-    for major in [13, 15] {
-        let source = Server::start(major).create_db("icu");
-        source.load_fixture("collations-icu");
-        round_trip(&source, &[], &[]);
-    }
-}
-
 /// An event trigger that forbids every command lets the restore finish: it comes after all that
 /// it would fire on, refreshes too.
 #[test]
@@ -506,6 +496,7 @@ fn members_that_the_copy_of_an_extension_lacks() {
     let source = Server::start(18).create_db("members");
     source.psql(
         "create extension hstore;
+         comment on extension hstore is null;
          create table added (a int);
          create function added(int) returns int language sql as 'select 1';
          alter extension hstore add table added;
@@ -532,7 +523,9 @@ fn members_that_the_copy_of_an_extension_lacks() {
         assert!(said.contains("FUNCTION public.added(integer)"), "{said}");
         assert!(said.contains("TABLE public.added"), "{said}");
         let granted = "select has_table_privilege('public', 'plain', 'select')
-                           and not has_function_privilege('public', 'akeys(hstore)', 'execute')";
+                           and not has_function_privilege('public', 'akeys(hstore)', 'execute')
+                           and (select obj_description(oid, 'pg_extension') is null
+                                  from pg_extension where extname = 'hstore')";
         assert_eq!(target.query_one(granted), "t");
     }
 }

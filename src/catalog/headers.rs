@@ -22,7 +22,8 @@ pub(crate) struct Notes {
 const STOCK_COMMENT: &str = "standard public schema";
 
 /// Gives every object its comments, labels and extensions. The comment of `public` is what differs
-/// from a new database: none for the usual text, an empty one where it was removed.
+/// from a new database: none for the usual text, an empty one where it was removed. A new extension has
+/// the comment of its control file, so that one without any gets an empty one.
 pub(crate) fn annotate(database: &mut Database, mut notes: Notes) {
     for header in all(database) {
         annotate_one(header, &mut notes);
@@ -34,6 +35,9 @@ pub(crate) fn annotate(database: &mut Database, mut notes: Notes) {
             Some(text) => Some(text),
             None => Some(String::new()),
         };
+    }
+    for extension in &mut database.extensions {
+        extension.header.comment.get_or_insert_default();
     }
     for r#type in &mut database.types {
         match &mut r#type.definition {

@@ -14,9 +14,23 @@ use super::settings::assignment;
 use super::target::Target;
 use super::{comment, label, privileges};
 
+/// The first major that can give a database its locale provider and that provider's locale; 0 for
+/// the operating system's.
+pub fn locale_provider_since(database: &DatabaseProperties) -> u32 {
+    match (
+        database.locale_provider.as_str(),
+        database.locale.as_deref(),
+    ) {
+        ("icu", _) => 15,
+        ("builtin", Some("PG_UNICODE_FAST")) => 18,
+        ("builtin", _) => 17,
+        _ => 0,
+    }
+}
+
 /// `CREATE DATABASE`, worded for a target of this version. A clause that the target does not
 /// know is left out: below 15 the locale provider, below 16 ICU rules, below 17 the builtin
-/// provider.
+/// provider, below 18 with its locale `PG_UNICODE_FAST`.
 pub fn create(database: &DatabaseProperties, name: &str, target: ServerVersion) -> Vec<String> {
     let mut text = format!(
         "CREATE DATABASE {} WITH TEMPLATE = template0 ENCODING = {}",
@@ -24,10 +38,7 @@ pub fn create(database: &DatabaseProperties, name: &str, target: ServerVersion) 
         literal(&database.encoding)
     );
     let provider = database.locale_provider.as_str();
-    let knows_provider = match provider {
-        "builtin" => target.at_least(17),
-        _ => target.at_least(15),
-    };
+    let knows_provider = target.at_least(locale_provider_since(database).max(15));
     if knows_provider {
         text.push_str(&format!(" LOCALE_PROVIDER = {}", ident(provider)));
     }
@@ -173,6 +184,9 @@ mod tests {
                 "{start} LOCALE_PROVIDER = builtin LOCALE = 'C.UTF-8' BUILTIN_LOCALE = 'C.UTF-8'"
             )
         );
+        let fast = database("builtin", Some("PG_UNICODE_FAST"));
+        assert_eq!(created(&fast, 17), created(&libc, 14));
+        assert!(created(&fast, 18).ends_with(" BUILTIN_LOCALE = 'PG_UNICODE_FAST'"));
         let mut icu = database("icu", Some("de"));
         icu.ctype = String::from("C");
         icu.icu_rules = Some(String::from("& V << w"));

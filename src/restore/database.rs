@@ -140,10 +140,14 @@ pub(super) async fn unlike(wire: &mut Wire, manifest: &Manifest) -> Result<Vec<S
         15 | 16 => "daticulocale",
         _ => "datlocale",
     };
+    let rules = match version.at_least(16) {
+        true => "daticurules",
+        false => "NULL",
+    };
     let rows = wire
         .query(&format!(
             "SELECT pg_catalog.pg_encoding_to_char(encoding), datcollate, datctype, {provider}, \
-             {locale}, datname FROM pg_catalog.pg_database \
+             {locale}, {rules}, datname FROM pg_catalog.pg_database \
              WHERE datname = pg_catalog.current_database()"
         ))
         .await
@@ -158,11 +162,12 @@ pub(super) async fn unlike(wire: &mut Wire, manifest: &Manifest) -> Result<Vec<S
         ("LC_CTYPE", &manifest.ctype),
         ("locale provider", &manifest.locale_provider),
         ("locale", &manifest.locale),
+        ("ICU rules", &manifest.icu_rules),
     ];
     let differs = |(at, (what, archived)): (usize, (&str, &Option<String>))| {
         let archived = archived.as_deref();
         // A manifest from before 15 has no word for a provider.
-        if archived == here(at) || archived.is_none() && at >= 3 {
+        if archived == here(at) || archived.is_none() && (at == 3 || at == 4) {
             return None;
         }
         let name = |value: Option<&str>| value.map_or("none".to_owned(), literal);
@@ -182,24 +187,20 @@ pub(super) async fn unlike(wire: &mut Wire, manifest: &Manifest) -> Result<Vec<S
     }
     Ok(vec![format!(
         "database {} stands already, with {}: texts may sort in another order, or not fit",
-        ident(here(5).unwrap_or_default()),
+        ident(here(6).unwrap_or_default()),
         unlike.join(", ")
     )])
 }
 
 fn losses(properties: &DatabaseProperties, target: ServerVersion) -> Vec<String> {
     let mut losses = Vec::new();
-    let provider = properties.locale_provider.as_str();
-    let first = match provider {
-        "icu" => 15,
-        "builtin" => 17,
-        _ => 0,
-    };
-    if !target.at_least(first) {
+    if !target.at_least(database::locale_provider_since(properties)) {
+        let locale = properties.locale.iter();
+        let locale: String = locale.map(|locale| format!(" with {locale}")).collect();
         losses.push(format!(
-            "PostgreSQL {target} has no locale provider {provider}: the database gets the locale \
+            "PostgreSQL {target} has no locale provider {}{locale}: the database gets the locale \
              {} of the operating system, and may sort in another order",
-            properties.collate
+            properties.locale_provider, properties.collate
         ));
     }
     if properties.icu_rules.is_some() && !target.at_least(16) {

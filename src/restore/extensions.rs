@@ -36,7 +36,7 @@ async fn ask(
     let rows = wire
         .query(&format!(
             "SELECT x.name, x.default_version, x.installed_version, \
-             coalesce(d.description, x.comment), v.version \
+             CASE WHEN e.oid IS NULL THEN x.comment ELSE d.description END, v.version \
              FROM pg_catalog.pg_available_extensions x \
              LEFT JOIN pg_catalog.pg_available_extension_versions v ON v.name = x.name \
              LEFT JOIN pg_catalog.pg_extension e ON e.extname = x.name \
@@ -73,12 +73,14 @@ pub(super) async fn unavailable(
             unavailable.insert(entry.id);
             continue;
         };
-        if let Some(comment) = &offer.comment {
-            let set = format!(" IS {}", literal(comment));
-            entry
-                .comments
-                .retain(|statement| !statement.ends_with(&set));
-        }
+        // Without a comment it is as if an empty one were set.
+        let set = format!(
+            " IS {}",
+            literal(offer.comment.as_deref().unwrap_or_default())
+        );
+        entry
+            .comments
+            .retain(|statement| !statement.ends_with(&set));
     }
     Ok(unavailable)
 }

@@ -33,19 +33,48 @@ logging_collector = off
 timezone = 'UTC'
 ";
 
+/// Which programs a server is of.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Build {
+    major: u32,
+    /// Sought for its ICU. The builds of 13 and 15 have it anyway; those of the other majors come
+    /// without client programs, so that only servers are of them.
+    icu: bool,
+}
+
+impl Build {
+    /// The name of its directory.
+    fn name(self) -> String {
+        match (self.major, self.icu) {
+            (13 | 15, _) | (_, false) => self.major.to_string(),
+            (major, true) => format!("{major}-icu"),
+        }
+    }
+
+    #[track_caller]
+    fn bin(self) -> PathBuf {
+        build_bin(&self.name())
+    }
+}
+
 /// The directory with the programs of this major. Panics with what to do when it is not there.
 #[track_caller]
 pub fn server_bin(major: u32) -> PathBuf {
+    build_bin(&major.to_string())
+}
+
+#[track_caller]
+fn build_bin(build: &str) -> PathBuf {
     let root = match std::env::var_os("PGSTOW_SERVERS") {
         Some(dir) if !dir.is_empty() => PathBuf::from(dir),
         _ if is_root() => PathBuf::from("/var/cache/pgstow/servers"),
         _ => PathBuf::from(std::env::var_os("HOME").expect("HOME is set"))
             .join(".cache/pgstow/servers"),
     };
-    let bin = root.join(major.to_string()).join("bin");
+    let bin = root.join(build).join("bin");
     assert!(
         bin.join("postgres").exists(),
-        "no PostgreSQL {major} in {}: run scripts/fetch-servers {major}",
+        "no PostgreSQL {build} in {}: run scripts/fetch-servers {build}",
         root.display()
     );
     bin
@@ -67,8 +96,8 @@ fn program(major: u32, name: &str) -> Command {
 }
 
 /// A server program, run as the user the server runs as: PostgreSQL refuses to be root.
-fn server_program(major: u32, name: &str) -> Command {
-    let bin = server_bin(major);
+fn server_program(build: Build, name: &str) -> Command {
+    let bin = build.bin();
     let path = bin.join(name);
     let mut command = if is_root() {
         let mut command = Command::new("runuser");
@@ -100,7 +129,7 @@ fn give_to_postgres(path: &Path) {
 
 /// A running server. Its superuser is `postgres`.
 pub struct Server {
-    major: u32,
+    build: Build,
     /// Directory of the Unix socket; `None` for a server in a container.
     socket_dir: Option<PathBuf>,
     port: u16,
@@ -120,19 +149,34 @@ impl Server {
     /// [`Server::builder`].
     #[track_caller]
     pub fn start(major: u32) -> Arc<Self> {
-        static SHARED: Mutex<BTreeMap<u32, Arc<OnceLock<Arc<Server>>>>> =
+        Self::shared(Build { major, icu: false })
+    }
+
+    /// As [`Server::start`], of a build with ICU: the same server where that has it.
+    #[track_caller]
+    pub fn with_icu(major: u32) -> Arc<Self> {
+        let icu = !matches!(major, 13 | 15);
+        Self::shared(Build { major, icu })
+    }
+
+    #[track_caller]
+    fn shared(build: Build) -> Arc<Self> {
+        static SHARED: Mutex<BTreeMap<Build, Arc<OnceLock<Arc<Server>>>>> =
             Mutex::new(BTreeMap::new());
         let cell = SHARED
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .entry(major)
+            .entry(build)
             .or_default()
             .clone();
         cell.get_or_init(|| {
+            // Those of the services are all built with ICU.
             if std::env::var_os("PGSTOW_TEST_DOCKER").is_some_and(|v| v == "1") {
-                Arc::new(Self::in_docker(major))
+                Arc::new(Self::in_docker(build))
             } else {
-                Self::builder(major).start()
+                let mut builder = Self::builder(build.major);
+                builder.build = build;
+                builder.start()
             }
         })
         .clone()
@@ -141,7 +185,7 @@ impl Server {
     /// A server of one's own, with other settings than the shared one's.
     pub fn builder(major: u32) -> ServerBuilder {
         ServerBuilder {
-            major,
+            build: Build { major, icu: false },
             options: Vec::new(),
             hba: Vec::new(),
             tls: false,
@@ -152,13 +196,14 @@ impl Server {
     }
 
     /// The services of docker-compose.yml listen on port 54000 + major.
-    fn in_docker(major: u32) -> Self {
+    fn in_docker(build: Build) -> Self {
+        let major = build.major;
         assert!(
             (14..=18).contains(&major),
             "docker-compose.yml has no PostgreSQL {major}"
         );
         let server = Self {
-            major,
+            build,
             socket_dir: None,
             port: 54_000 + u16::try_from(major).expect("a small number"),
             password: Some("pgstow".to_owned()),
@@ -181,7 +226,7 @@ impl Server {
     }
 
     pub fn major(&self) -> u32 {
-        self.major
+        self.build.major
     }
 
     /// TCP port on 127.0.0.1; also the number in the socket's name.
@@ -235,7 +280,7 @@ impl Server {
 
     /// As [`Server::tool`], of the server's own major (13 has none).
     pub fn own_tool(&self, name: &str) -> Command {
-        let mut command = program(self.major, name);
+        let mut command = program(self.major(), name);
         self.point_at(&mut command);
         command
     }
@@ -308,15 +353,15 @@ impl Server {
             let mut command = Command::new("runuser");
             command
                 .args(["-u", "postgres", "--"])
-                .arg(server_bin(self.major).join("pg_basebackup"));
+                .arg(server_bin(self.major()).join("pg_basebackup"));
             command
         } else {
-            Command::new(server_bin(self.major).join("pg_basebackup"))
+            Command::new(server_bin(self.major()).join("pg_basebackup"))
         };
         without_pg_variables(&mut backup);
         self.point_at(&mut backup);
         backup
-            .env("LD_LIBRARY_PATH", server_bin(self.major).join("../lib"))
+            .env("LD_LIBRARY_PATH", server_bin(self.major()).join("../lib"))
             .current_dir("/")
             .args([
                 "--checkpoint=fast",
@@ -327,7 +372,7 @@ impl Server {
             ])
             .arg(&data);
         run(&mut backup).success();
-        launch(home, self.major, self.password.clone(), None)
+        launch(home, self.build, self.password.clone(), None)
     }
 
     /// Waits until this standby has replayed all that `primary` has written so far.
@@ -356,7 +401,7 @@ impl Server {
     /// Stops the server at once, as a crash would, and leaves it down. For tests of lost servers.
     #[track_caller]
     pub fn crash(&self) {
-        let mut stop = server_program(self.major, "pg_ctl");
+        let mut stop = server_program(self.build, "pg_ctl");
         stop.args(["-D"])
             .arg(self.data_dir())
             .args(["-m", "immediate", "-w", "stop"]);
@@ -366,7 +411,7 @@ impl Server {
     /// Stops the server at once, as a crash would, and starts it again where it was.
     #[track_caller]
     pub fn crash_and_return(&self) {
-        let mut restart = server_program(self.major, "pg_ctl");
+        let mut restart = server_program(self.build, "pg_ctl");
         restart
             .arg("-D")
             .arg(self.data_dir())
@@ -389,7 +434,7 @@ impl Drop for Server {
 
 /// Settings of a server of one's own. See [`Server::builder`].
 pub struct ServerBuilder {
-    major: u32,
+    build: Build,
     options: Vec<(String, String)>,
     hba: Vec<String>,
     tls: bool,
@@ -441,7 +486,7 @@ impl ServerBuilder {
     pub fn start(self) -> Arc<Server> {
         let home = Home::new();
         let data = home.path("data");
-        let mut initdb = server_program(self.major, "initdb");
+        let mut initdb = server_program(self.build, "initdb");
         initdb
             .arg("-D")
             .arg(&data)
@@ -466,7 +511,7 @@ impl ServerBuilder {
             conf.push_str("ssl = on\nssl_ca_file = 'root.crt'\n");
             pki
         });
-        if self.major >= 18 {
+        if self.build.major >= 18 {
             let extensions = home.path("fixtures");
             copy_extensions(&extensions.join("extension"));
             let _ = writeln!(
@@ -487,7 +532,7 @@ impl ServerBuilder {
             }
             std::fs::write(data.join("pg_hba.conf"), hba).unwrap();
         }
-        let server = launch(home, self.major, self.password.clone(), pki);
+        let server = launch(home, self.build, self.password.clone(), pki);
         if let Some(password) = &self.password {
             server.psql(&format!(
                 "ALTER ROLE postgres PASSWORD '{}';",
@@ -546,7 +591,7 @@ impl Home {
 }
 
 #[track_caller]
-fn launch(home: Home, major: u32, password: Option<String>, pki: Option<Pki>) -> Arc<Server> {
+fn launch(home: Home, build: Build, password: Option<String>, pki: Option<Pki>) -> Arc<Server> {
     let data = home.path("data");
     let log = home.path("log");
     let mut last = String::new();
@@ -557,7 +602,7 @@ fn launch(home: Home, major: u32, password: Option<String>, pki: Option<Pki>) ->
             .local_addr()
             .unwrap()
             .port();
-        let mut start = server_program(major, "pg_ctl");
+        let mut start = server_program(build, "pg_ctl");
         start
             .arg("-D")
             .arg(&data)
@@ -571,9 +616,9 @@ fn launch(home: Home, major: u32, password: Option<String>, pki: Option<Pki>) ->
         start.arg("start");
         let started = run(&mut start);
         if started.code == Some(0) {
-            let watchdog = watch(major, home.dir.path());
+            let watchdog = watch(build, home.dir.path());
             return Arc::new(Server {
-                major,
+                build,
                 socket_dir: Some(home.dir.keep()),
                 port,
                 password,
@@ -590,12 +635,12 @@ fn launch(home: Home, major: u32, password: Option<String>, pki: Option<Pki>) ->
             std::fs::read_to_string(&log).unwrap_or_default()
         );
     }
-    panic!("PostgreSQL {major} does not start:\n{last}");
+    panic!("PostgreSQL {} does not start:\n{last}", build.name());
 }
 
 /// Starts the shell that outlives us. It is in a process group of its own, so that an interrupt
 /// typed at the terminal reaches the tests but not the one who cleans up after them.
-fn watch(major: u32, home: &Path) -> Child {
+fn watch(build: Build, home: &Path) -> Child {
     let become_user = if is_root() {
         "runuser -u postgres --"
     } else {
@@ -608,9 +653,9 @@ fn watch(major: u32, home: &Path) -> Child {
     without_pg_variables(&mut command);
     command
         .args(["-c", &script, "watchdog"])
-        .arg(server_bin(major).join("pg_ctl"))
+        .arg(build.bin().join("pg_ctl"))
         .arg(home)
-        .env("LD_LIBRARY_PATH", server_bin(major).join("../lib"))
+        .env("LD_LIBRARY_PATH", build.bin().join("../lib"))
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
