@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use support::{Db, Server, pgstow, run};
+use support::{Db, Output, Server, pgstow, run};
 
 /// One round of a session that changes the schema. What belongs together is changed in one
 /// transaction: a pair of tables with ten rows each, and their count.
@@ -85,6 +85,23 @@ fn change_without_end(db: &Db, session: u32, stop: &AtomicBool) {
     }
 }
 
+/// The dump failed, and says that it was for what others did meanwhile.
+#[track_caller]
+fn assert_ended_by_change(dump: &Output) {
+    assert_eq!(dump.code, Some(1), "{}", dump.stderr);
+    assert!(
+        [
+            "schema changed while it was being read",
+            "dropped since the dump began",
+            "another session waits for an exclusive lock",
+        ]
+        .iter()
+        .any(|reason| dump.stderr.contains(reason)),
+        "{}",
+        dump.stderr
+    );
+}
+
 /// Dumps while others change the schema.
 const CHANGING: u32 = 8;
 
@@ -124,18 +141,7 @@ fn a_schema_that_never_stands_still() {
             .args(["dump", "-j2", &source.url(), "-f"])
             .arg(&file));
         if dump.code != Some(0) && attempt < CHANGING {
-            assert_eq!(dump.code, Some(1), "{}", dump.stderr);
-            assert!(
-                [
-                    "schema changed while it was being read",
-                    "dropped since the dump began",
-                    "another session waits for an exclusive lock",
-                ]
-                .iter()
-                .any(|reason| dump.stderr.contains(reason)),
-                "{}",
-                dump.stderr
-            );
+            assert_ended_by_change(&dump);
             assert!(!file.exists(), "a failed dump leaves no archive");
             refused += 1;
             continue;
@@ -161,6 +167,101 @@ fn a_schema_that_never_stands_still() {
                 and relname ~ '^[ab]_'",
         );
         assert_eq!(rows, "10", "every table of a pair has its ten rows");
+    }
+    println!("{whole} dumps were whole, {refused} ended with an error");
+}
+
+/// One round of a session that alters an extension: to another version and back, a table taken in and
+/// given up, another column of a table with the user's rows. What it says of itself is written in
+/// the same transactions.
+fn extension_round(n: u32) -> String {
+    let note = |version: &str, later: u32| {
+        format!("update public.told set version = '{version}', later = {later};")
+    };
+    let wait = "select pg_sleep(random() * 0.2);";
+    format!(
+        "begin; alter extension pgstow_settings update to '1.1';
+         insert into fx_settings.later select i, 'v' from generate_series(1, {n}) i;
+         update fx_settings.users_rows set since = {n}; {} commit; {wait}
+         begin; alter extension pgstow_settings add table public.now_and_then;
+         update public.told set member = true; commit; {wait}
+         begin; delete from fx_settings.later; {} commit;
+         begin; alter extension pgstow_settings drop table public.now_and_then;
+         update public.told set member = false; commit; {wait}
+         begin; alter extension pgstow_settings update to '1.0';
+         select setval('fx_settings.numbers', {n}); {} commit; {wait}",
+        note("1.1", n),
+        note("1.1", 0),
+        note("1.0", 0),
+    )
+}
+
+/// Dumps while an extension is altered.
+const ALTERING: u32 = 5;
+
+/// What the archive has of an extension is of one moment: its version, the rows of its tables, what
+/// belonged to it.
+#[test]
+fn an_extension_that_never_stands_still() {
+    let server = Server::start(18);
+    let source = Arc::new(server.create_db("altered"));
+    source.psql(
+        "create schema fx_settings; create extension pgstow_settings;
+         insert into fx_settings.users_rows (id, v) select n, 'v' from generate_series(2, 6) n;
+         create table public.told (version text, later int, member bool);
+         insert into public.told values ('1.0', 0, false);
+         create table public.now_and_then as select 1 as i;",
+    );
+    let stop = Arc::new(AtomicBool::new(false));
+    let session = {
+        let (db, stop) = (Arc::clone(&source), Arc::clone(&stop));
+        thread::spawn(move || {
+            let mut n = 1;
+            while !stop.load(Ordering::Relaxed) {
+                db.psql(&extension_round(n));
+                n += 1;
+            }
+        })
+    };
+    let mut session = Some(session);
+
+    let dir = tempfile::tempdir().unwrap();
+    let (mut whole, mut refused) = (0, 0);
+    for attempt in 0..=ALTERING {
+        // The last one is left alone, and must succeed.
+        if attempt == ALTERING {
+            stop.store(true, Ordering::Relaxed);
+            session.take().unwrap().join().unwrap();
+        }
+        let file = dir.path().join(format!("{attempt}"));
+        let dump = run(pgstow()
+            .args(["dump", "-j2", "--extension-versions", &source.url(), "-f"])
+            .arg(&file));
+        if dump.code != Some(0) && attempt < ALTERING {
+            assert_ended_by_change(&dump);
+            assert!(!file.exists(), "a failed dump leaves no archive");
+            refused += 1;
+            continue;
+        }
+        dump.success();
+        whole += 1;
+        let target = server.create_db("altered");
+        run(pgstow().args(["restore", "-d", &target.url()]).arg(&file)).success();
+        let told = target.query_rows("select version, later::text, member::text from public.told");
+        let later = match target.query_one("select to_regclass('fx_settings.later') is null") == "t"
+        {
+            true => String::from("0"),
+            false => target.query_one("select count(*) from fx_settings.later"),
+        };
+        let found = target.query_rows(&format!(
+            "select extversion, '{later}', (to_regclass('public.now_and_then') is null)::text
+               from pg_extension where extname = 'pgstow_settings'"
+        ));
+        assert_eq!(found, told);
+        assert_eq!(
+            target.query_one("select count(*) from fx_settings.users_rows"),
+            "6"
+        );
     }
     println!("{whole} dumps were whole, {refused} ended with an error");
 }

@@ -3,7 +3,7 @@
 //! A sequence is not transactional: what is read is its value of now, which is never behind what
 //! the snapshot's rows took from it.
 
-use super::context::{Fields, Reader};
+use super::context::{Fields, Reader, vanished};
 use super::relations::by_oid;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Components, Oid, Relation, RelationKind};
@@ -100,13 +100,8 @@ pub(crate) async fn read(reader: &Reader<'_>, relations: &mut [Relation]) -> Res
             .as_ref()
             .is_none_or(|s| s.value.is_none())
         {
-            return Err(Error::new(
-                Kind::Failed,
-                format!(
-                    "sequence {}: the server gives no value",
-                    name(relations, oid)
-                ),
-            ));
+            // It may be read: so it is not there any more, or another one has its name.
+            return Err(vanished(&format!("sequence {}", name(relations, oid))));
         }
     }
     Ok(())
@@ -125,8 +120,7 @@ fn one_by_one<'a>(
         let header = &relations[at].header;
         write!(
             sql,
-            "SELECT {}::oid, last_value, is_called FROM {}",
-            header.address.oid,
+            "SELECT tableoid, last_value, is_called FROM {}",
             header.sql_name()
         )
         .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
