@@ -693,6 +693,8 @@ impl Repository {
             .into_iter()
             .filter(|it| it.modified < old)
             .map(|it| it.key)
+            // A bucket may have uploads of other programs below this prefix.
+            .filter(|key| layout::is_ours(key))
             .filter(|key| {
                 let folders = [layout::ARCHIVES, layout::DRAFTS];
                 let mut of = folders.iter().filter_map(|it| layout::id_of(key, it));

@@ -32,6 +32,9 @@ pub(super) const HEADS: &str = "audit-heads.json";
 /// Who works on something that only one may work on.
 pub(super) const LOCKS: &str = "locks";
 
+/// What a self-test writes, and takes away again: below this.
+pub const PROBES: &str = "doctor";
+
 /// The lock for whoever deletes something.
 pub const DELETION: &str = "deletion";
 
@@ -67,6 +70,18 @@ pub(super) fn id_of(key: &str, folder: &str) -> Option<BackupId> {
     name.parse().ok()
 }
 
+/// Whether an object under this key would be one of a repository's, by the key alone.
+pub(super) fn is_ours(key: &str) -> bool {
+    let named = [ARCHIVES, DRAFTS, RECORDS, NOTES];
+    let folders = [AUDIT, LOCKS, PROBES];
+    named.iter().any(|folder| id_of(key, folder).is_some())
+        || folders.iter().any(|folder| {
+            key.strip_prefix(folder)
+                .is_some_and(|rest| rest.starts_with('/'))
+        })
+        || [MARKER, INDEX, HEADS].contains(&key)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 mod tests {
@@ -83,5 +98,11 @@ mod tests {
         assert_eq!(id_of(&note, NOTES), Some(id.clone()));
         assert_eq!(id_of("backups/readme.json", RECORDS), None);
         assert_eq!(id_of(&record(&id), DRAFTS), None);
+        for ours in [&record(&id), &archive(&id), &note, INDEX, "audit/1.json"] {
+            assert!(is_ours(ours), "{ours}");
+        }
+        for foreign in ["archives/films.tar", "audits/1.json", "films.tar", "locks"] {
+            assert!(!is_ours(foreign), "{foreign}");
+        }
     }
 }

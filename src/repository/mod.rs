@@ -29,7 +29,7 @@ pub use audit::{Action, AuditLog, AuditRecord, Verdict};
 pub use catalogue::{
     Backup, Draft, Leftover, Listing, Pending, Repository, Status, Survey, TOOL, decide,
 };
-pub use layout::{DELETION, lock_of};
+pub use layout::{DELETION, PROBES, lock_of};
 pub use lease::LEASE_SECONDS;
 pub use listed::ListedBackup;
 pub use lock::Lock;

@@ -8,6 +8,7 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
 };
 use object_store::{ClientConfigKey, ClientOptions};
+use reqwest::Client;
 
 use super::settings::StoreSettings;
 use crate::error::{Kind, Result};
@@ -15,6 +16,9 @@ use crate::trust;
 
 /// Longest time without a byte of an answer.
 const SILENCE: Duration = Duration::from_secs(60);
+
+/// How long a server may take to take a connection.
+pub(super) const CONNECT: Duration = Duration::from_secs(10);
 
 /// What a request may take besides the time for its body.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -40,6 +44,21 @@ impl Connector {
         let tls = trust::client(authorities)?;
         Ok(Self { tls })
     }
+
+    /// A client; one that is `encrypted` speaks to no server in the clear.
+    pub(super) fn client(&self, encrypted: bool, connect: Duration) -> reqwest::Result<Client> {
+        Client::builder()
+            .tls_backend_preconfigured(self.tls.clone())
+            .user_agent(concat!("pgstow/", env!("CARGO_PKG_VERSION")))
+            .https_only(encrypted)
+            .http1_only()
+            .connect_timeout(connect)
+            .read_timeout(SILENCE)
+            .tcp_keepalive(Duration::from_secs(30))
+            // A redirect would carry the signature to another host.
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+    }
 }
 
 impl HttpConnector for Connector {
@@ -52,19 +71,10 @@ impl HttpConnector for Connector {
         // Shorter for the machine's own metadata service, which is near or not there.
         let connect = match options.get_config_value(&ClientConfigKey::ConnectTimeout) {
             Some(short) if short.starts_with("1 second") => Duration::from_secs(1),
-            _ => Duration::from_secs(10),
+            _ => CONNECT,
         };
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(self.tls.clone())
-            .user_agent(concat!("pgstow/", env!("CARGO_PKG_VERSION")))
-            .https_only(!is(ClientConfigKey::AllowHttp))
-            .http1_only()
-            .connect_timeout(connect)
-            .read_timeout(SILENCE)
-            .tcp_keepalive(Duration::from_secs(30))
-            // A redirect would carry the signature to another host.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
+        let client = self
+            .client(!is(ClientConfigKey::AllowHttp), connect)
             .map_err(|error| object_store::Error::Generic {
                 store: "http",
                 source: Box::new(error),
@@ -75,7 +85,7 @@ impl HttpConnector for Connector {
 
 /// Gives a request up when it stands still.
 #[derive(Debug)]
-struct Patient(reqwest::Client);
+struct Patient(Client);
 
 impl HttpService for Patient {
     fn call<'life, 'result>(

@@ -18,14 +18,15 @@ use object_store::{
     ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, RetryConfig,
 };
 
-use super::client::Connector;
+use super::client::{CONNECT, Connector};
 use super::location::{ObjectLocation, Service, check_key};
 use super::part_size::PartSizes;
-use super::refusal::{Refusal, explain, sort};
+use super::refusal::{Refusal, explain, is_told, sort};
 use super::settings::StoreSettings;
+use super::unfinished::{Begun, Uploads};
 use super::upload::UploadSink;
 use super::{ObjectInfo, Overwrite, Put, Sink, Source, Store};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context as _, Error, Kind, Result};
 
 /// What this room needs of the library's stores.
 pub(super) trait Backend: ObjectStore + MultipartStore {}
@@ -42,6 +43,8 @@ pub(super) struct Bucket {
     steady: Arc<dyn Backend>,
     /// Completes an upload only if there is no such object yet, where the protocol has that.
     creating: Option<Arc<dyn Backend>>,
+    /// Lists uploads that were begun, where the protocol has that.
+    uploads: Option<Uploads>,
     pub(super) part_sizes: PartSizes,
     /// Whether it is known that the bucket is there.
     known: AtomicBool,
@@ -82,9 +85,10 @@ impl Bucket {
         let connector = Connector::new(settings)?;
         let chosen = settings.get("PGSTOW_PART_SIZE").map(PartSizes::parse);
         let mut part_sizes = PartSizes::Growing;
+        let mut uploads = None;
         let (hasty, steady, creating): (Arc<dyn Backend>, Arc<dyn Backend>, _) = match service {
             Service::S3 => {
-                let set_up = s3(name, settings, connector)?;
+                let set_up = s3(name, settings, connector.clone())?;
                 if set_up.uniform_parts {
                     part_sizes = PartSizes::Fixed(64 << 20);
                 }
@@ -97,9 +101,18 @@ impl Bucket {
                 };
                 let mut absent = HeaderMap::new();
                 absent.insert("if-none-match", HeaderValue::from_static("*"));
+                let steady_one = build(steady(), HeaderMap::new())?;
+                // Without credentials nothing can be signed.
+                if !settings.flag("AWS_SKIP_SIGNATURE") {
+                    let client = connector.client(!set_up.allow_http, CONNECT);
+                    let client = client.map_err(|error| {
+                        Error::new(Kind::Storage, "make an HTTP client").with_source(error)
+                    })?;
+                    uploads = Some(Uploads::new(steady_one.clone(), client));
+                }
                 (
                     Arc::new(build(hasty(), HeaderMap::new())?),
-                    Arc::new(build(steady(), HeaderMap::new())?),
+                    Arc::new(steady_one),
                     Some(Arc::new(build(steady(), absent)?) as Arc<dyn Backend>),
                 )
             }
@@ -120,6 +133,7 @@ impl Bucket {
             hasty,
             steady,
             creating,
+            uploads,
             part_sizes: chosen.transpose()?.unwrap_or(part_sizes),
             known: AtomicBool::new(false),
         })
@@ -182,9 +196,18 @@ impl Bucket {
                 Ok(None)
             }
             // Nothing more was learnt than from the first answer.
-            Err(error) if sort(&error) == Refusal::Other => Err(by_head),
+            Err(error) if sort(&error) == Refusal::Other && !is_told(&error) => Err(by_head),
             Err(error) => Err(error),
         }
+    }
+
+    /// Uploads that were begun, whose path begins so.
+    async fn begun(&self, prefix: &str) -> Result<Vec<Begun>> {
+        let Some(uploads) = &self.uploads else {
+            return Ok(Vec::new());
+        };
+        let context = || format!("list unfinished uploads in {self:?}");
+        uploads.beginning(prefix).await.context_with(context)
     }
 
     /// Writes a small object.
@@ -406,10 +429,15 @@ impl CloudStore {
         Ok(path)
     }
 
+    /// The key that stands for this path.
+    fn key(&self, path: &Path) -> Option<String> {
+        let key = path.as_ref().strip_prefix(self.prefix.as_str())?;
+        Some(key.strip_prefix('/').unwrap_or(key).to_owned())
+    }
+
     fn info(&self, meta: &ObjectMeta) -> Option<ObjectInfo> {
-        let key = meta.location.as_ref().strip_prefix(self.prefix.as_str())?;
         Some(ObjectInfo {
-            key: key.strip_prefix('/').unwrap_or(key).to_owned(),
+            key: self.key(&meta.location)?,
             bytes: meta.size,
             modified: meta.last_modified.timestamp(),
         })
@@ -467,6 +495,49 @@ impl Store for CloudStore {
                 Err(error) if sort(&error) == Refusal::NoObject => Ok(()),
                 Err(error) => Err(self.bucket.explain(error, "delete", &path)),
             }
+        })
+    }
+
+    fn sweep<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let path = self.object(key)?;
+            for upload in self.bucket.begun(path.as_ref()).await? {
+                if upload.path != path {
+                    continue;
+                }
+                let aborted = self.bucket.steady.abort_multipart(&path, &upload.id).await;
+                match aborted {
+                    Ok(()) => {}
+                    Err(error) if matches!(sort(&error), Refusal::NoUpload | Refusal::NoObject) => {
+                    }
+                    Err(error) => {
+                        return Err(self.bucket.explain(error, "remove parts of", &path));
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn unfinished<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<ObjectInfo>>> {
+        Box::pin(async move {
+            let path = self.path(prefix)?;
+            let below = match path.as_ref() {
+                "" => String::new(),
+                path => format!("{path}/"),
+            };
+            let begun = self.bucket.begun(&below).await?.into_iter();
+            let mut found: Vec<ObjectInfo> = begun
+                .filter_map(|upload| {
+                    Some(ObjectInfo {
+                        key: self.key(&upload.path)?,
+                        bytes: 0,
+                        modified: upload.since?,
+                    })
+                })
+                .collect();
+            found.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+            Ok(found)
         })
     }
 

@@ -22,6 +22,7 @@ mod pipe;
 mod refusal;
 mod settings;
 mod store;
+mod unfinished;
 mod upload;
 
 pub use cloud::CloudStore;

@@ -61,6 +61,10 @@ pub(super) fn sort(error: &object_store::Error) -> Refusal {
             | "RequestExpired"
             | "InvalidToken" => return Refusal::Expired,
             "RequestTimeTooSkewed" => return Refusal::Clock,
+            // Garage has no code of its own for it.
+            "InvalidRequest" if service_message(&text).is_some_and(is_about_time) => {
+                return Refusal::Clock;
+            }
             "AccessDenied"
             | "AllAccessDisabled"
             | "AccountProblem"
@@ -160,6 +164,16 @@ fn service_message(text: &str) -> Option<&str> {
     message.lines().next()
 }
 
+/// Whether a service says so that the time of the request is not right.
+fn is_about_time(message: &str) -> bool {
+    message.contains("Date is too old") || message.contains("Date is too far in the future")
+}
+
+/// Whether an answer had a body in which the service says what is wrong; those to HEAD have none.
+pub(super) fn is_told(error: &object_store::Error) -> bool {
+    service_code(&chain(error)).is_some()
+}
+
 /// The innermost cause in words; no URL, which may carry a token.
 fn innermost(error: &object_store::Error) -> String {
     let mut words = String::new();
@@ -227,10 +241,16 @@ pub(super) fn explain(
             Some(clock.to_owned()),
         ),
         Refusal::NoRight => (
-            "permission denied".to_owned(),
+            // Some say by this that the key or the secret is wrong.
+            match service_message(&text) {
+                Some(message) if !message.eq_ignore_ascii_case("access denied") => {
+                    format!("permission denied: {message}")
+                }
+                _ => "permission denied".to_owned(),
+            },
             Some(
-                "the credentials need the rights to read, write, list and delete objects here; see \
-                 docs/storage.md"
+                "the credentials must be right, and need the rights to read, write, list and delete \
+                 objects here; see docs/storage.md"
                     .to_owned(),
             ),
         ),
@@ -292,6 +312,17 @@ mod tests {
             "write s3://b/k: this machine's clock and the store's differ too much (RequestTimeTooSkewed)"
         );
         assert!(error.hint().unwrap().contains("clock"));
+    }
+
+    #[test]
+    fn what_stands_in_the_words_alone_is_understood_and_told() {
+        let body = "400: <Error><Code>InvalidRequest</Code><Message>Bad request: Date is too old</Message></Error>";
+        assert_eq!(sort(&answer(body)), Refusal::Clock);
+        let body = "403: <Error><Code>AccessDenied</Code><Message>No such key: K</Message></Error>";
+        let error = explain(answer(body), "read s3://b/k", Service::S3, "b");
+        let told = "read s3://b/k: permission denied: No such key: K (AccessDenied)";
+        assert_eq!(error.message(), told);
+        assert!(is_told(&answer(body)) && !is_told(&answer("400 Bad Request")));
     }
 
     #[test]

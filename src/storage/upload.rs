@@ -138,12 +138,12 @@ impl UploadSink {
         };
         match upload.running.join_next().await {
             None => Ok(false),
-            Some(Ok((part, bytes, put))) => {
-                let id = put.map_err(|error| self.bucket.explain(error, "write", &self.path))?;
+            Some(Ok((part, bytes, Ok(id)))) => {
                 upload.in_flight -= bytes;
                 upload.parts[part] = Some(id);
                 Ok(true)
             }
+            Some(Ok((_, _, Err(error)))) => Err(self.refused(error).await),
             Some(Err(error)) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(_) => Err(Error::new(
@@ -152,6 +152,18 @@ impl UploadSink {
                 )),
             },
         }
+    }
+
+    /// What it means that a part was refused.
+    async fn refused(&self, error: object_store::Error) -> Error {
+        // Garage forgets an upload when somebody else writes the object.
+        if self.overwrite == Overwrite::Refuse
+            && sort(&error) == Refusal::NoUpload
+            && let Ok(Some(_)) = self.bucket.look(self.bucket.steady(), &self.path).await
+        {
+            return exists(&self.bucket, &self.path);
+        }
+        self.explain(error)
     }
 
     async fn append(&mut self, mut bytes: Bytes) -> Result<()> {
@@ -235,7 +247,8 @@ impl UploadSink {
         if is_new && found.size == self.written && self.tail_is_there().await? {
             return Ok(());
         }
-        if self.overwrite == Overwrite::Refuse && sort(&error) == Refusal::Condition {
+        let by_another = matches!(sort(&error), Refusal::Condition | Refusal::NoUpload);
+        if self.overwrite == Overwrite::Refuse && by_another {
             return Err(exists(&self.bucket, &self.path));
         }
         Err(self.explain(error))

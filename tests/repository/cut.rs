@@ -1,12 +1,15 @@
-//! A network that cuts answers in their middle while a backup is verified and restored: it is ridden out, and
+//! A network that cuts answers in their middle while a backup is made, verified and restored: it is ridden out, and
 //! what is not ridden out is no damage.
 
-use std::process::Command;
+use std::sync::Arc;
+
+use pgstow::repository::Status;
+use pgstow::storage::Store;
 
 use crate::network::{Harm, Network};
-use crate::scene::{assert_whole, shop};
+use crate::scene::{assert_whole, back_up, behind, shop};
 use crate::servers::{Seaweed, opened};
-use crate::support::{assert_same_data, pgstow, run};
+use crate::support::{assert_same_data, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_are_cut_while_a_backup_is_read() {
@@ -15,13 +18,7 @@ async fn answers_are_cut_while_a_backup_is_read() {
     let url = format!("s3://{bucket}/nightly");
     let read = format!("GET /{bucket}/nightly/archives/");
     let network = Network::new(server.port);
-    let command = |arguments: &[&str]| -> Command {
-        let mut command = pgstow();
-        command.envs(server.variables());
-        command.env("AWS_S3_ENDPOINT", network.url());
-        command.args(arguments).args(["--store", &url]);
-        command
-    };
+    let command = |arguments: &[&str]| behind(&network, &url, arguments);
     let database = shop().url();
     run(&mut command(&["backup", "-d", &database, "-j1"])).success();
     let harm = |number, harm| network.harm_one_of(&read, number, harm);
@@ -70,4 +67,50 @@ async fn answers_are_cut_while_a_backup_is_read() {
         shown["damage"].is_null() && shown["verified_at"].is_string(),
         "{shown}"
     );
+}
+
+/// Every request of a backup in turn has its answer cut, or lost, or is refused for the moment: the backup is
+/// made all the same, and once. A few at a time, each in a place of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_answer_of_a_backup_is_cut() {
+    const AT_ONCE: usize = 4;
+    let server = Seaweed::get();
+    let bucket = server.bucket();
+    let mut tasks = tokio::task::JoinSet::new();
+    for first in 1..=AT_ONCE {
+        let url = format!("s3://{bucket}/{first}");
+        tasks.spawn(async move {
+            let network = Network::new(server.port);
+            let settings = server.settings();
+            let direct = opened(&url, &settings);
+            let harmed: Arc<dyn Store> =
+                opened(&url, &settings.with("AWS_S3_ENDPOINT", network.url()));
+            network.harm(usize::MAX, Harm::Late);
+            back_up(&harmed).await.unwrap();
+            let mut made = 1;
+            for number in (first..).step_by(AT_ONCE) {
+                let harm = [Harm::AnswerCut, Harm::DoneAndRefused(503), Harm::AnswerLost];
+                let harm = harm[number % harm.len()];
+                network.harm(number, harm);
+                let done = back_up(&harmed).await;
+                made += 1;
+                let seen = network.seen();
+                let what = format!("{harm:?} at {number} of {seen:?}");
+                assert!(done.is_ok(), "{what}: {done:?}");
+                if seen.len() < number {
+                    assert!(number > 15, "{what}");
+                    break;
+                }
+            }
+            let left = assert_whole(&direct, "cut").await;
+            assert_eq!(left.len(), made);
+            assert!(left.iter().all(|it| it.1 == Status::Completed), "{left:?}");
+            for folder in ["drafts", "locks"] {
+                assert_eq!(direct.list(folder).await.unwrap(), [], "{folder}");
+            }
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.unwrap();
+    }
 }

@@ -2,7 +2,7 @@
 //! and cleans up. So it is with one whose time runs out while a request is under way.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,23 +10,49 @@ use pgstow::repository::{Repository, Status};
 use pgstow::storage::{Overwrite, Put, Store};
 
 use crate::network::{Harm, Network};
-use crate::scene::{assert_whole, back_up, local, shop};
+use crate::scene::{assert_whole, back_up, behind, local, shop};
 use crate::servers::{Seaweed, opened};
-use crate::support::{pgstow, run};
+use crate::support::{run, with_clock_of};
+
+/// Waits until such requests were seen, or it has ended.
+fn wait_for(network: &Network, seen: impl Fn(&[String]) -> bool, child: &mut Child) {
+    while !seen(&network.seen()) && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Starts it, and kills it when such requests were seen; whether it was still at work.
+fn kill_when(network: &Network, seen: impl Fn(&[String]) -> bool, command: &mut Command) -> bool {
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    wait_for(network, seen, &mut child);
+    child.kill().unwrap();
+    !child.wait().unwrap().success()
+}
 
 /// Starts it, and kills it at this request; whether it was still at work.
 fn kill_at(network: &Network, number: usize, command: &mut Command) -> bool {
     network.harm(number, Harm::Late);
-    let mut child = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    while network.seen().len() < number && child.try_wait().unwrap().is_none() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    child.kill().unwrap();
-    !child.wait().unwrap().success()
+    kill_when(network, |seen| seen.len() >= number, command)
+}
+
+/// Runs it while, when such requests were seen, its clock goes on by more than others wait for a holder of a lock;
+/// its exit code, and what it says.
+fn overtaken(
+    network: &Network,
+    seen: impl Fn(&[String]) -> bool,
+    command: &mut Command,
+) -> (Option<i32>, String) {
+    let clock = tempfile::NamedTempFile::new().unwrap();
+    fs::write(clock.path(), "+0s").unwrap();
+    with_clock_of(command, clock.path());
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    wait_for(network, seen, &mut child);
+    fs::write(clock.path(), "+8m").unwrap();
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    (ended.status.code(), said)
 }
 
 async fn completed(store: &Arc<dyn Store>) -> Vec<String> {
@@ -47,13 +73,7 @@ async fn killed_at_a_request() {
     let url = format!("s3://{bucket}/nightly");
     let network = Network::new(server.port);
     let direct: Arc<dyn Store> = opened(&url, &server.settings());
-    let command = |arguments: &[&str]| -> Command {
-        let mut command = pgstow();
-        command.envs(server.variables());
-        command.env("AWS_S3_ENDPOINT", network.url());
-        command.args(arguments).args(["--store", &url]);
-        command
-    };
+    let command = |arguments: &[&str]| behind(&network, &url, arguments);
     let database = shop().url();
     let backup = || command(&["backup", "-d", &database, "-j1", "--quiet"]);
     network.harm(usize::MAX, Harm::Late);
@@ -77,13 +97,6 @@ async fn killed_at_a_request() {
     assert!(killed > 4, "only {killed} were killed");
 
     // While a request is under way, so much time goes by that others may take it for dead.
-    let home = tempfile::tempdir().unwrap();
-    let clock = home.path().join("clock");
-    let library = fs::read_dir("/usr/lib")
-        .unwrap()
-        .map(|entry| entry.unwrap().path().join("faketime/libfaketimeMT.so.1"))
-        .find(|path| path.exists())
-        .expect("libfaketime is missing: run scripts/fetch-stores");
     let is_record = |line: &&String| line.starts_with("PUT") && line.contains("/backups/");
     let before = completed(&direct).await;
     network.harm(usize::MAX, Harm::Late);
@@ -94,26 +107,35 @@ async fn killed_at_a_request() {
     assert_eq!(good.len(), before.len() + 1);
     // In the middle of the upload, and shortly before the record.
     for number in [record * 2 / 3, record - 4] {
-        fs::write(&clock, "+0s").unwrap();
         network.harm(number, Harm::VeryLate);
-        let mut late = backup();
-        late.env("LD_PRELOAD", &library)
-            .env("FAKETIME_TIMESTAMP_FILE", &clock)
-            .env("FAKETIME_NO_CACHE", "1")
-            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let mut child = late.spawn().unwrap();
-        while network.seen().len() < number && child.try_wait().unwrap().is_none() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        fs::write(&clock, "+8m").unwrap();
-        let ended = child.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&ended.stderr);
-        assert_eq!(ended.status.code(), Some(7), "{number} of {seen:?}: {said}");
+        let (code, said) = overtaken(&network, |seen| seen.len() >= number, &mut backup());
+        assert_eq!(code, Some(7), "{number} of {seen:?}: {said}");
         assert!(said.contains("could not be renewed"), "{said}");
         assert_eq!(completed(&direct).await, good);
     }
+
+    // In the middle of an upload in parts.
+    let large = shop().server().create_db("large");
+    large.psql(
+        "CREATE TABLE t AS SELECT string_agg(sha512((n * 1000 + i)::text::bytea), '') AS bytes
+         FROM generate_series(1, 200) AS n, generate_series(1, 1000) AS i GROUP BY n",
+    );
+    let (from, parts) = (large.url(), format!("s3://{bucket}/parts"));
+    let options = [
+        "backup",
+        "-d",
+        &from,
+        "-j1",
+        "--quiet",
+        "--compress",
+        "none",
+    ];
+    let mut command_of_parts = behind(&network, &parts, &options);
+    command_of_parts.env("PGSTOW_PART_SIZE", "5MiB");
+    network.harm_one_of("partNumber=2", 1, Harm::VeryLate);
+    let arrived = |seen: &[String]| seen.iter().any(|it| it.contains("partNumber=2"));
+    assert!(kill_when(&network, arrived, &mut command_of_parts));
+    assert_eq!(server.unfinished(&bucket), 1);
 
     // No ticket of a dead process is in the way.
     network.harm(usize::MAX, Harm::Late);
@@ -125,6 +147,8 @@ async fn killed_at_a_request() {
     let left = assert_whole(&direct, "in the end").await;
     assert!(left.iter().any(|it| it.1 == Status::Failed), "{left:?}");
     assert!(left.iter().all(|it| it.1 != Status::Running), "{left:?}");
+    run(&mut behind(&network, &parts, &["prune"])).success();
+    assert_eq!(server.unfinished(&bucket), 0);
     for folder in ["drafts", "locks"] {
         let litter = direct.list(folder).await.unwrap();
         assert!(litter.is_empty(), "{litter:?}");
@@ -149,13 +173,16 @@ async fn a_prune_and_a_delete_are_killed_at_a_request() {
     )
     .unwrap();
     let command = |url: &str, arguments: &[&str]| -> Command {
-        let mut command = pgstow();
-        command.current_dir(home.path()).envs(server.variables());
-        command.env("AWS_S3_ENDPOINT", network.url());
-        command.args(arguments).args(["--store", url, "--quiet"]);
+        let mut command = behind(&network, url, arguments);
+        command.current_dir(home.path()).arg("--quiet");
         command
     };
-    for arguments in [&["prune"][..], &["delete", &victim]] {
+    // When so much time goes by that others may go on with what it has begun, it does not.
+    let late = [
+        (&["prune"][..], "DELETE", "archives"),
+        (&["delete", &victim], "PUT", "notes"),
+    ];
+    for (arguments, method, folder) in late {
         let place = async |number: usize| {
             let url = format!("s3://{bucket}/{}-{number}", arguments[0]);
             let direct = opened(&url, &server.settings());
@@ -171,9 +198,20 @@ async fn a_prune_and_a_delete_are_killed_at_a_request() {
         let requests = network.seen().len();
         assert!(requests > 15, "{:?}", network.seen());
         let mut killed = 0;
-        for number in (3..requests).step_by(requests / 5) {
+        // At last it is not killed, but overtaken.
+        for number in (3..requests).step_by(requests / 5).chain([requests + 1]) {
             let (url, direct) = place(number).await;
-            killed += usize::from(kill_at(&network, number, &mut command(&url, arguments)));
+            if number <= requests {
+                killed += usize::from(kill_at(&network, number, &mut command(&url, arguments)));
+            } else {
+                let late = format!("{method} /{bucket}/{}-{number}/{folder}/", arguments[0]);
+                network.harm_one_of(&late, 1, Harm::VeryLate);
+                let arrived = |seen: &[String]| seen.iter().any(|it| it.starts_with(&late));
+                let (code, said) = overtaken(&network, arrived, &mut command(&url, arguments));
+                assert_eq!(code, Some(7), "{said}");
+                assert!(said.contains("could not be renewed"), "{said}");
+                network.harm(usize::MAX, Harm::Late);
+            }
             // What it had under way may still arrive.
             std::thread::sleep(Duration::from_millis(100));
             let what = format!("{arguments:?} at {number}");

@@ -27,6 +27,7 @@ mod faults;
 mod killed;
 mod left;
 mod many;
+mod refused;
 mod scene;
 mod swapped;
 mod writers;

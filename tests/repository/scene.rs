@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +17,9 @@ use pgstow::storage::{LocalStore, Store};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Db, Server};
+use crate::network::Network;
+use crate::servers::Seaweed;
+use crate::support::{Db, Server, pgstow};
 
 const SCHEMA: &str = "
 create table orders (id int primary key, word text);
@@ -123,6 +126,15 @@ pub fn age(home: &Path) {
             }
         }
     }
+}
+
+/// The program, on a repository whose store is behind a network.
+pub fn behind(network: &Network, url: &str, arguments: &[&str]) -> Command {
+    let mut command = pgstow();
+    command.envs(Seaweed::get().variables());
+    command.env("AWS_S3_ENDPOINT", network.url());
+    command.args(arguments).args(["--store", url]);
+    command
 }
 
 /// Every file below, hidden ones too.

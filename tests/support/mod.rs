@@ -52,7 +52,7 @@ pub use disk::SmallDisk;
 pub use fixture::{Fixture, fixture_path, fixtures};
 pub use mail::{Mail, MailEncryption, MailSink};
 pub use pki::Pki;
-pub use process::{Output, pgstow, run, run_for, run_with_input};
+pub use process::{Output, pgstow, run, run_for, run_with_input, with_clock, with_clock_of};
 pub use proxy::{Dice, Fault, Harm, Proxy, ProxyBuilder, Side};
 pub use referee::{
     assert_same_data, assert_same_schema, assert_same_text, encoding_option, normalise,

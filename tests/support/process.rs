@@ -1,6 +1,7 @@
 //! Running a program to its end, or to the end of our patience.
 
 use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -56,6 +57,29 @@ pub fn pgstow() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pgstow"));
     without_pg_variables(&mut command);
     command
+}
+
+/// The library that shows a program another time, by the variables `FAKETIME…`.
+fn faketime() -> PathBuf {
+    std::fs::read_dir("/usr/lib")
+        .unwrap()
+        .map(|entry| entry.unwrap().path().join("faketime/libfaketimeMT.so.1"))
+        .find(|path| path.exists())
+        .expect("libfaketime is missing: run scripts/fetch-stores")
+}
+
+/// The program sees a clock that is wrong by so much from the beginning, such as `-2h`.
+pub fn with_clock(command: &mut Command, wrong: &str) {
+    command.env("LD_PRELOAD", faketime()).env("FAKETIME", wrong);
+    command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+}
+
+/// The program sees a clock that is wrong by what the file says, from the moment that it says so.
+pub fn with_clock_of(command: &mut Command, file: &Path) {
+    command.env("LD_PRELOAD", faketime());
+    command.env("FAKETIME_TIMESTAMP_FILE", file);
+    command.env("FAKETIME_NO_CACHE", "1");
+    command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
 }
 
 /// Removes every `PG*` variable but our own `PGSTOW_*`: a test must not depend on the developer's shell.

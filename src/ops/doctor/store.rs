@@ -8,10 +8,11 @@ use super::{Patient, given, server, words};
 use crate::archive::Timestamp;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::report::{Check, Verdict};
+use crate::repository::PROBES;
 use crate::storage::{Overwrite, Store};
 
 /// Below this stands what the doctor writes; nothing else looks there.
-pub(super) const PLACE: &str = "doctor";
+pub(super) const PLACE: &str = PROBES;
 
 /// What a killed run has left is taken away after so many seconds, by the store's own clock.
 const LEFT: i64 = 3600;
