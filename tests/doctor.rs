@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
-use support::{Db, Output, Server, pgstow, run};
+use support::{Db, Output, Server, pgstow, run, with_clock};
 
 struct Clinic {
     directory: tempfile::TempDir,
@@ -124,6 +124,23 @@ fn all_is_well_and_the_round_leaves_nothing() {
             "{shown}"
         );
     }
+}
+
+#[test]
+fn a_clock_that_is_wrong_is_told() {
+    let clinic = Clinic::new(18);
+    clinic.backup();
+    for (wrong, verdict, code) in [("-2m", "warning", 0), ("+10m", "failed", 1)] {
+        let mut command = pgstow();
+        command.args(["doctor", "--json", "--only", "clock", "-d"]);
+        command.arg(clinic.db.url()).arg("--store");
+        command.arg(clinic.store()).current_dir("/");
+        with_clock(&mut command, wrong);
+        let told = run(&mut command).expect_code(code);
+        assert_eq!(verdicts(&told)["clock"], verdict, "{}", told.stdout);
+        assert!(found(&told, "clock").contains("NTP"), "{}", told.stdout);
+    }
+    clinic.assert_clean();
 }
 
 #[test]
