@@ -1210,7 +1210,7 @@ fn interrupted_in_the_middle_of_a_dump() {
         }
         run(Command::new("kill").args([signal, &child.id().to_string()])).success();
         let said = ended(child, 130);
-        assert!(said.contains("error: dump interrupted"), "{said}");
+        assert!(said.contains("error: dump: interrupted"), "{said}");
         assert_eq!(names(dir.path()), [""; 0]);
         wait_for(&db, OTHERS, "0");
     }

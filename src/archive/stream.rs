@@ -98,7 +98,7 @@ impl<R: AsyncRead + Unpin + Send> StreamReader<R> {
             if header.size > most {
                 return Err(damaged(format!("{name} is too large")));
             }
-            let content = input.content(&header).await?;
+            let content = input.content_of(&header).await?;
             let digest = digest_of(content.clone()).await?;
             ledger.push_member(header.name, header.size, header.size, digest)?;
             Ok(content)
@@ -334,7 +334,8 @@ impl<R: AsyncRead + Unpin + Send> StreamReader<R> {
 
     /// A member whose content is of no use here: it is only checked.
     async fn other(&mut self, header: Header) -> Result<()> {
-        let digest = self.input.skip(&header).await?;
+        let skipped = self.input.skip(&header).await;
+        let digest = skipped.context_with(|| &header.name)?;
         if let Some(sealed) = self.record.member(&header.name)
             && (sealed.sha256.0 != digest || sealed.stored_bytes != header.size)
         {
@@ -352,7 +353,7 @@ impl<R: AsyncRead + Unpin + Send> StreamReader<R> {
     /// The index and what follows it.
     async fn end(&mut self, header: Header) -> Result<StreamItem> {
         let codec = self.record.manifest.codec;
-        let stored = self.input.content(&header).await?;
+        let stored = self.input.content_of(&header).await?;
         let raw_bytes = declared_raw(codec, &stored)
             .ok_or_else(|| damaged("the index does not declare its size"))?;
         let before = self.ledger.position();
@@ -378,7 +379,7 @@ impl<R: AsyncRead + Unpin + Send> StreamReader<R> {
         if header.name != names::SUMS || header.size != expected.len() as u64 {
             return Err(damaged("SHA256SUMS is missing or of another size"));
         }
-        if self.input.content(&header).await? != expected {
+        if self.input.content_of(&header).await? != expected {
             return Err(damaged("SHA256SUMS does not agree with the members"));
         }
         trailer.sums_bytes = header.size;
@@ -391,7 +392,7 @@ impl<R: AsyncRead + Unpin + Send> StreamReader<R> {
         if header.name != names::TRAILER || header.size != TRAILER_BYTES as u64 {
             return Err(damaged("its trailer is missing"));
         }
-        let content = self.input.content(&header).await?;
+        let content = self.input.content_of(&header).await?;
         let found = content
             .first_chunk::<TRAILER_BYTES>()
             .ok_or_else(|| damaged("damaged trailer"))
@@ -513,10 +514,15 @@ impl<R: AsyncRead + Unpin> Input<R> {
         self.header_from(bytes).await
     }
 
+    /// As [`Input::content`], for who does not say by itself which member an error is about.
+    async fn content_of(&mut self, header: &Header) -> Result<Bytes> {
+        let content = self.content(header).await;
+        content.context_with(|| &header.name)
+    }
+
     /// A member's content, and its padding checked.
     async fn content(&mut self, header: &Header) -> Result<Bytes> {
-        let size = usize::try_from(header.size)
-            .map_err(|_| damaged(format!("{}: it is too large", header.name)))?;
+        let size = usize::try_from(header.size).map_err(|_| damaged("it is too large"))?;
         // What is claimed is believed a piece at a time.
         let mut content = BytesMut::with_capacity(size.min(READ_AHEAD));
         while content.len() < size {
@@ -526,7 +532,7 @@ impl<R: AsyncRead + Unpin> Input<R> {
             let left = (size - content.len()) as u64;
             let read = (&mut self.reader).take(left).read_buf(&mut content).await;
             if read.map_err(failed)? == 0 {
-                return Err(damaged(format!("cut in {}", header.name)));
+                return Err(damaged("it is cut"));
             }
         }
         self.position += header.size;
@@ -545,7 +551,7 @@ impl<R: AsyncRead + Unpin> Input<R> {
             let most = left.min(READ_AHEAD as u64);
             let read = (&mut self.reader).take(most).read_buf(&mut piece).await;
             match read.map_err(failed)? {
-                0 => return Err(damaged(format!("cut in {}", header.name))),
+                0 => return Err(damaged("it is cut")),
                 read => left -= read as u64,
             }
             hash.update(&piece);
@@ -557,10 +563,10 @@ impl<R: AsyncRead + Unpin> Input<R> {
 
     async fn padding(&mut self, header: &Header) -> Result<()> {
         let mut padding = vec![0; tar::padding(header.size)];
-        self.exactly(&mut padding, &format!("cut after {}", header.name))
+        self.exactly(&mut padding, "it is cut after its content")
             .await?;
         if padding.iter().any(|byte| *byte != 0) {
-            return Err(damaged(format!("{}: its padding is not zero", header.name)));
+            return Err(damaged("its padding is not zero"));
         }
         Ok(())
     }

@@ -120,7 +120,7 @@ pub(super) fn leader_lost() -> Error {
 }
 
 pub(super) fn interrupted() -> Error {
-    Error::new(Kind::Interrupted, "dump interrupted")
+    Error::new(Kind::Interrupted, "dump: interrupted")
 }
 
 /// Whether what failed may well succeed in another session on the same snapshot.

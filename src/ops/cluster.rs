@@ -256,14 +256,15 @@ pub async fn restore_all(
         };
         match restored.await {
             Ok(restored) if restored.is_complete() => report.databases.push(name),
-            Ok(restored) => report.failed.push(ClusterProblem {
-                name,
-                reason: format!(
+            Ok(restored) => {
+                let reason = format!(
                     "restored in part: {} failed, {} not done because of that",
                     restored.failed.len(),
                     restored.skipped.len()
-                ),
-            }),
+                );
+                observer.warning(format!("database {name} was {reason}"));
+                report.failed.push(ClusterProblem { name, reason });
+            }
             Err(error) => report.fail(name, error, &*observer)?,
         }
     }

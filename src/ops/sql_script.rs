@@ -19,7 +19,7 @@ use crate::plan::{
     Barrier, Cause, Choices, InPieces, LeaveOut, Parts, Plan, RowOrder, Step, Work, adapt, build,
 };
 use crate::report::Observer;
-use crate::restore::{statistics_statements, unwanted_statistics};
+use crate::restore::{statistics_statements, unwanted_statistics, what_and_how};
 use crate::select::Content;
 use crate::sql::{RESET_ROLE, ServerVersion, back_to, ident};
 use crate::storage::Sink;
@@ -77,20 +77,7 @@ impl SqlOptions {
     /// # Errors
     /// [`Kind::Usage`], naming those that do not.
     pub fn validate(&self) -> Result<()> {
-        let refuse = |why: &str| Err(Error::new(Kind::Usage, why));
-        let only = self.content.option().unwrap_or_default();
-        if self.sections == Sections::NONE {
-            return refuse("no section is wanted");
-        }
-        if self.if_exists && !self.clean {
-            return refuse("option --if-exists requires option --clean");
-        }
-        if self.clean && !self.content.definitions() {
-            return refuse(&format!(
-                "options --clean and {only} cannot be used together"
-            ));
-        }
-        Ok(())
+        what_and_how(self.content, self.sections, self.clean, self.if_exists)
     }
 
     fn choices(&self) -> Choices {

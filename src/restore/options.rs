@@ -168,17 +168,7 @@ impl RestoreOptions {
                 format!("memory must be at least {} MiB", MIN_MEMORY_BYTES >> 20),
             ));
         }
-        if self.sections == Sections::NONE {
-            return refuse("no section is wanted");
-        }
-        if self.if_exists && !self.clean {
-            return refuse("option --if-exists requires option --clean");
-        }
-        if self.clean && !self.content.definitions() {
-            return refuse(&format!(
-                "options --clean and {only} cannot be used together"
-            ));
-        }
+        what_and_how(self.content, self.sections, self.clean, self.if_exists)?;
         if self.create && !self.content.definitions() {
             return refuse(&format!(
                 "options --create and {only} cannot be used together"
@@ -442,4 +432,31 @@ impl RestoreReport {
     pub fn is_complete(&self) -> bool {
         self.failed.is_empty() && self.skipped.is_empty()
     }
+}
+
+/// Whether what is wanted of an archive goes together with what is dropped first: the same for a restore and for
+/// a script.
+///
+/// # Errors
+/// [`Kind::Usage`], naming what does not.
+pub(crate) fn what_and_how(
+    content: Content,
+    sections: Sections,
+    clean: bool,
+    if_exists: bool,
+) -> Result<()> {
+    let refuse = |why: &str| Err(Error::new(Kind::Usage, why));
+    if sections == Sections::NONE {
+        return refuse("no section is wanted");
+    }
+    if if_exists && !clean {
+        return refuse("option --if-exists requires option --clean");
+    }
+    if clean && !content.definitions() {
+        let only = content.option().unwrap_or_default();
+        return refuse(&format!(
+            "options --clean and {only} cannot be used together"
+        ));
+    }
+    Ok(())
 }

@@ -363,8 +363,10 @@ fn tell_cluster(
     };
     output.done(command, report, exit::code(&outcome));
     if !output.talk().json {
-        for failed in &report.failed {
-            output.say(&format!("failed: {}: {}", failed.name, failed.reason));
+        // Why, was told when it happened.
+        let failed: Vec<&str> = report.failed.iter().map(|it| it.name.as_str()).collect();
+        if !failed.is_empty() {
+            output.say(&format!("failed: {}", failed.join(", ")));
         }
         let done = match command {
             "dump" => "dumped",

@@ -90,6 +90,8 @@ impl Progress {
     /// Removes the bars.
     pub fn clear(&self) {
         let mut state = self.lock();
+        // Nor is there anything to tell every few seconds any more.
+        state.changed = false;
         for active in state.active.drain() {
             if let Some(bar) = active.1.bar {
                 bar.finish_and_clear();
@@ -174,8 +176,8 @@ impl Progress {
             state.show_whole();
         } else if self.shows_lines() {
             drop(state);
-            let steps = steps.map_or(String::new(), |steps| format!(": {steps} steps"));
-            self.output.say(&format!("{name}{steps}"));
+            // How many steps it has is told with how many of them are done, where these are told.
+            self.output.say(name);
         }
     }
 
