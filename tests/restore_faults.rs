@@ -378,3 +378,85 @@ fn without_a_journal() {
     drop(target);
     server.psql("drop role loads_rows");
 }
+
+/// What is told as done is done: the end of a restore, which makes everything durable and drops the journal,
+/// looks whether the server has lost anything, comes back when its session is lost, and fails where it cannot
+/// be done.
+#[tokio::test]
+async fn the_end_is_not_taken_for_granted() {
+    let server = Server::start(18);
+    let db = server.create_db("source");
+    db.psql("create table a (id int); insert into a select generate_series(1, 1000);");
+    let dir = tempfile::tempdir().unwrap();
+    let archive = dir.path().join("one.pgstow");
+    run(pgstow().args(["dump", &db.url(), "-f"]).arg(&archive)).success();
+    let left = format!(
+        "select (select count(*) from a) || ' ' || \
+         (select count(*) from pg_namespace where nspname = '{JOURNAL}')"
+    );
+    for how in ["lost", "refused", "crashed"] {
+        let target = server.create_db("target");
+        target.psql("create table a (id int);");
+        let (rows, journal) = (target.connect().await, target.connect().await);
+        rows.batch_execute("begin; lock table a").await.unwrap();
+        let options = ["--data-only"];
+        let restore = Restore::start(&archive, &target.url(), Feed::File, &options);
+        // The session that waits for a lock, by what it runs.
+        let waiting = |what: &str| {
+            let waiting = format!(
+                "select coalesce(min(pid), 0) from pg_stat_activity where wait_event_type = 'Lock' \
+                 and datname = '{}' and query ilike '{what}%'",
+                target.name()
+            );
+            let until = Instant::now() + Duration::from_secs(60);
+            loop {
+                let pid = target.query_one(&waiting);
+                if pid != "0" {
+                    return pid;
+                }
+                assert!(
+                    Instant::now() < until,
+                    "nobody waits for {what}:\n{}",
+                    restore.said()
+                );
+                sleep(Duration::from_millis(20));
+            }
+        };
+        waiting("copy");
+        if how == "crashed" {
+            // What a server does that recovers.
+            target.psql(&format!("truncate \"{JOURNAL}\".alive"));
+            rows.batch_execute("commit").await.unwrap();
+            let (status, said) = restore.wait();
+            assert!(status.success(), "{said}");
+            assert!(said.contains("going on from the journal"), "{said}");
+            assert_eq!(target.query_one(&left), "1000 0");
+            continue;
+        }
+        let hold = format!("begin; select from \"{JOURNAL}\".alive");
+        journal.batch_execute(&hold).await.unwrap();
+        rows.batch_execute("commit").await.unwrap();
+        let pid = waiting("drop table");
+        if how == "lost" {
+            target.psql(&format!("select pg_terminate_backend({pid})"));
+            assert_ne!(waiting("drop table"), pid);
+            journal.batch_execute("commit").await.unwrap();
+            let (status, said) = restore.wait();
+            assert!(status.success(), "{said}");
+            assert!(said.contains("is opened again"), "{said}");
+        } else {
+            target.psql(&format!("select pg_cancel_backend({pid})"));
+            let (status, said) = restore.wait();
+            assert_eq!(status.code(), Some(1), "{said}");
+            assert!(said.contains("its journal may still be there"), "{said}");
+            assert!(said.contains("--resume goes on"), "{said}");
+            assert_eq!(target.query_one(&left), "1000 1");
+            journal.batch_execute("commit").await.unwrap();
+            let options = ["--data-only", "--resume"];
+            let (status, said) =
+                Restore::start(&archive, &target.url(), Feed::File, &options).wait();
+            assert!(status.success(), "{said}");
+        }
+        assert_eq!(target.query_one(&left), "1000 0");
+    }
+}

@@ -47,7 +47,7 @@ pub(super) struct Coordinator<'s> {
     /// A pipe must be read to its end, whatever is wanted of it.
     pipe_open: bool,
     workers: Vec<Worker>,
-    tasks: JoinSet<()>,
+    tasks: JoinSet<Session>,
     happenings: mpsc::UnboundedReceiver<Happening>,
     /// Rows that may be loaded.
     loading: Loading,
@@ -146,12 +146,13 @@ impl<'s> Coordinator<'s> {
         }
     }
 
-    /// Runs to the end.
+    /// Runs to the end. One of the sessions that did it is given back: as long as it answers, the server
+    /// has not crashed meanwhile.
     ///
     /// # Errors
     /// The first failure, unless failures are collected; then only one that makes going on
     /// senseless. Nothing runs on the server any more then.
-    pub(super) async fn run(mut self, cancel: &CancellationToken) -> Result<()> {
+    pub(super) async fn run(mut self, cancel: &CancellationToken) -> Result<Session> {
         let mut ended = self.walk(cancel).await;
         if ended.is_ok() && self.shared.transactions == Transactions::One {
             ended = self.commit().await;
@@ -162,8 +163,14 @@ impl<'s> Coordinator<'s> {
         }
         // Sessions end when there can be no more jobs.
         self.workers.clear();
-        while self.tasks.join_next().await.is_some() {}
-        Ok(())
+        let mut kept: Option<Session> = None;
+        while let Some(joined) = self.tasks.join_next().await {
+            let Ok(session) = joined else { continue };
+            if let Some(other) = kept.replace(session) {
+                other.wire.close().await;
+            }
+        }
+        kept.ok_or_else(|| Error::new(Kind::Failed, "restore: every session has ended"))
     }
 
     async fn walk(&mut self, cancel: &CancellationToken) -> Result<()> {
@@ -799,7 +806,13 @@ impl<'s> Coordinator<'s> {
                         refused = Some(error);
                     }
                 }
-                let ended = async { while self.tasks.join_next().await.is_some() {} };
+                let ended = async {
+                    while let Some(joined) = self.tasks.join_next().await {
+                        if let Ok(session) = joined {
+                            session.wire.close().await;
+                        }
+                    }
+                };
                 if tokio::time::timeout(CANCEL_AGAIN, ended).await.is_ok() {
                     break;
                 }

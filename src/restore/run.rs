@@ -367,12 +367,13 @@ async fn restore_some(
         .await?;
     if options.globals == Globals::Alone {
         let name = wire.describe().to_owned();
+        let durable = session::make_durable(&mut wire).await;
         wire.close().await;
+        durable.map_err(not_durable)?;
         if let ArchiveReader::Pipe(mut reader) = archive {
             // Whoever writes it is let finish, and what is wrong further on is found.
             while reader.next().await?.is_some() {}
         }
-        make_durable(&target.config).await?;
         return Ok(outcome.finish(&shared, name));
     }
     if options.create {
@@ -400,7 +401,13 @@ async fn restore_some(
     let prepared = prepare(&mut sessions, &target, &mut shared, keeping, &mut outcome).await;
     let shared = Arc::new(shared);
     let restored = match prepared {
-        Ok(()) => load(sessions, archive, &target, (&shared, &setup), &mut outcome).await,
+        Ok(()) => {
+            let loaded = load(sessions, archive, &target, (&shared, &setup), &mut outcome).await;
+            match loaded {
+                Ok(session) => end(session, &shared, cancel).await,
+                Err(error) => Err(error),
+            }
+        }
         Err(error) => {
             for session in sessions {
                 session.wire.close().await;
@@ -414,16 +421,27 @@ async fn restore_some(
             None => error,
         });
     }
-    let ended = match &shared.journal {
-        Some(journal) => journal.end().await,
-        None => make_durable(&target.config).await,
-    };
-    if let Err(error) = ended {
-        shared.warn(format!(
-            "everything is restored, but the server did not say that it is on disk yet: {error}"
-        ));
-    }
     Ok(outcome.finish(&shared, name))
+}
+
+/// Everything is done: one of the sessions that did it makes it durable, and drops the journal.
+async fn end(mut session: Session, shared: &Shared, cancel: &CancellationToken) -> Result<()> {
+    if let Some(journal) = &shared.journal {
+        return journal.end(shared, session).await;
+    }
+    // As long as the session answers, the server has not crashed since there was anything to lose.
+    let reach = session.reach();
+    let ending = session::make_durable(&mut session.wire);
+    let durable = unless_cancelled(reach, cancel, ending).await?;
+    session.wire.close().await;
+    durable.map_err(not_durable)
+}
+
+/// Whether a crash of the server takes something away is not known.
+fn not_durable(error: Error) -> Error {
+    error
+        .context("everything was restored, but the server did not say that it is on disk")
+        .with_hint("compare the target with the archive (verify --against), or restore again")
 }
 
 /// All that comes behind the definitions, by as many sessions as are wanted.
@@ -433,7 +451,7 @@ async fn load(
     target: &Target<'_>,
     (shared, setup): (&Arc<Shared>, &Setup),
     outcome: &mut Outcome,
-) -> Result<()> {
+) -> Result<Session> {
     // They are there already where they have made definitions.
     if sessions.len() == 1 {
         sessions.extend(
@@ -486,18 +504,6 @@ async fn load(
     )
     .run(target.cancel)
     .await
-}
-
-/// The sessions commit without waiting for the disk. One commit that waits, behind all of theirs in
-/// the write-ahead log, makes every one of them durable. It must write something: a large object
-/// that is made and unlinked at once needs no right and leaves nothing.
-async fn make_durable(config: &Config) -> Result<()> {
-    let mut wire = session::open(config, "restore").await?;
-    wire.execute("SET synchronous_commit = on").await?;
-    wire.execute("SELECT pg_catalog.lo_unlink(pg_catalog.lo_create(0))")
-        .await?;
-    wire.close().await;
-    Ok(())
 }
 
 /// Most names that are told one by one.

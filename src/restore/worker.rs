@@ -98,7 +98,7 @@ impl Loaded {
     }
 }
 
-/// Takes jobs until there are no more.
+/// Takes jobs until there are no more; gives its session back.
 pub(super) async fn work(
     id: usize,
     mut session: Session,
@@ -106,7 +106,7 @@ pub(super) async fn work(
     unpacker: Arc<Unpacker>,
     mut jobs: mpsc::Receiver<Job>,
     happenings: mpsc::UnboundedSender<Happening>,
-) {
+) -> Session {
     while let Some(job) = jobs.recv().await {
         let began = Instant::now();
         let report = match job {
@@ -180,7 +180,7 @@ pub(super) async fn work(
             break;
         }
     }
-    session.wire.close().await;
+    session
 }
 
 fn name_of(shared: &Shared, step: Option<&StepId>) -> String {

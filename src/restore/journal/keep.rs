@@ -18,6 +18,7 @@ use crate::error::{Context, Error, Kind, Result, SqlState};
 use crate::plan::StepId;
 use crate::restore::failure::interrupted;
 use crate::restore::options::RestoreOptions;
+use crate::restore::serial::unless_cancelled;
 use crate::restore::session::{self, Session, Setup};
 use crate::restore::shared::Shared;
 use crate::select::JOURNAL_SCHEMA;
@@ -60,6 +61,8 @@ pub(in crate::restore) struct Journal {
     frames: BTreeMap<EntryId, u64>,
     /// Set when the server has lost what it had said was committed.
     crashed: Arc<AtomicBool>,
+    /// Set when everything is done and on disk: no crash takes anything of it away, and the journal may be gone.
+    is_durable: AtomicBool,
 }
 
 impl Journal {
@@ -121,6 +124,7 @@ impl Journal {
             done: BTreeSet::new(),
             frames: BTreeMap::new(),
             crashed: run.crashed,
+            is_durable: AtomicBool::new(false),
         };
         if resumed {
             journal.read_done(wire).await?;
@@ -207,11 +211,14 @@ impl Journal {
             ))
             .await;
         let crashed = || {
+            if self.is_durable.load(Ordering::Relaxed) {
+                return Ok(());
+            }
             self.crashed.store(true, Ordering::Relaxed);
-            Error::new(
+            Err(Error::new(
                 Kind::Failed,
                 "the server has crashed, and may have lost what it had committed last",
-            )
+            ))
         };
         let rows = match rows {
             Ok(rows) => rows,
@@ -222,7 +229,7 @@ impl Journal {
                     Some(&SqlState::UNDEFINED_TABLE | &SqlState::INVALID_SCHEMA_NAME)
                 ) =>
             {
-                return Err(crashed());
+                return crashed();
             }
             Err(error) => return Err(error.context("look into the journal")),
         };
@@ -233,7 +240,7 @@ impl Journal {
             )
             .with_hint("let that run end; if it fails, --resume goes on")),
             Some([Some(_), Some(alive)]) if alive == "1" => Ok(()),
-            _ => Err(crashed()),
+            _ => crashed(),
         }
     }
 
@@ -310,18 +317,45 @@ impl Journal {
         })
     }
 
-    /// Everything is done: drops the journal. That commit waits for the disk, and makes everything
-    /// durable that was committed before.
+    /// Everything is done: one commit that waits for the disk makes everything durable that was
+    /// committed before; then the journal is dropped. A session that is lost over it is opened again.
     ///
     /// # Errors
-    /// What the server answers.
-    pub(in crate::restore) async fn end(&self) -> Result<()> {
-        let mut wire = session::open(&self.opener.config, "restore").await?;
-        self.opener.setup.apply(&mut wire).await?;
-        wire.execute("SET synchronous_commit = on").await?;
-        drop_it(&mut wire).await?;
-        wire.close().await;
-        Ok(())
+    /// What the server answers, when it has crashed, when another run has taken the restore over, and when it is
+    /// cancelled.
+    pub(in crate::restore) async fn end(
+        &self,
+        shared: &Shared,
+        mut session: Session,
+    ) -> Result<()> {
+        session.losses = 0;
+        let ended = loop {
+            let reach = session.reach();
+            let ending = self.try_to_end(&mut session.wire);
+            let ended = unless_cancelled(reach, &self.opener.cancel, ending).await;
+            let Ok(Err(error)) = ended else {
+                break ended.flatten();
+            };
+            if let Err(error) = self.survive(shared, &mut session, error, None).await {
+                break Err(error);
+            }
+        };
+        session.wire.close().await;
+        ended.map_err(|error| match self.is_durable.load(Ordering::Relaxed) {
+            true => error.context("everything is restored, but its journal may still be there"),
+            false => error
+                .context("everything was restored, but the server did not say that it is on disk"),
+        })
+    }
+
+    async fn try_to_end(&self, wire: &mut Wire) -> Result<()> {
+        if !self.is_durable.load(Ordering::Relaxed) {
+            // What this session is told stays true until it is lost.
+            self.check(wire).await?;
+            session::make_durable(wire).await?;
+            self.is_durable.store(true, Ordering::Relaxed);
+        }
+        drop_it(wire).await
     }
 
     /// A run has failed: a journal that nobody needs is dropped, as far as that can be done.
