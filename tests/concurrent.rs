@@ -8,11 +8,13 @@
 
 mod support;
 
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use support::{Db, Output, Server, pgstow, run};
+use tokio_postgres::Client;
 
 /// One round of a session that changes the schema. What belongs together is changed in one
 /// transaction: a pair of tables with ten rows each, and their count.
@@ -93,6 +95,7 @@ fn assert_ended_by_change(dump: &Output) {
         [
             "schema changed while it was being read",
             "dropped since the dump began",
+            "rewritten or replaced after the snapshot was taken",
             "another session waits for an exclusive lock",
         ]
         .iter()
@@ -264,4 +267,103 @@ fn an_extension_that_never_stands_still() {
         );
     }
     println!("{whole} dumps were whole, {refused} ended with an error");
+}
+
+/// What a nightly job does to three tables. Rows are as many as before.
+const RELOAD: &str = "
+    begin;
+    truncate daily;
+    insert into daily select i from generate_series(1, 1000) i;
+    drop table remade;
+    create table remade (i int, added int);
+    insert into remade select i, i from generate_series(1, 500) i;
+    alter table rewritten alter j type int using j + floor(random())::int;
+    insert into rewritten select i, i from generate_series(1, 10) i;";
+
+/// Runs something that waits for a lock on what another session reloads at that moment.
+async fn while_it_is_reloaded(db: &Db, other: &Client, mut command: Command) -> Output {
+    other.batch_execute(RELOAD).await.unwrap();
+    let running = thread::spawn(move || run(&mut command));
+    let waits = "select count(*) from pg_locks l join pg_class c on c.oid = l.relation
+                  where not l.granted and c.relname in ('daily', 'remade', 'rewritten')";
+    while db.query_one(waits) == "0" {
+        assert!(!running.is_finished(), "it has not waited");
+        thread::sleep(std::time::Duration::from_millis(10));
+    }
+    other.batch_execute("commit").await.unwrap();
+    running.join().unwrap()
+}
+
+/// TRUNCATE and whatever rewrites a table show under every snapshot: without another one their rows would be
+/// missing, and nobody would know.
+#[tokio::test]
+async fn tables_that_are_reloaded_while_their_locks_are_waited_for() {
+    let server = Server::start(18);
+    let db = server.create_db("reloaded");
+    db.psql(
+        "create table daily (i int);
+         create table remade (i int);
+         create table rewritten (i int, j int);
+         create sequence steady;
+         create view seen as select i from daily;
+         create materialized view kept as select 1 as one;
+         create table parted (i int) partition by range (i);
+         create table part partition of parted default;",
+    );
+    let other = db.connect().await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("archive");
+    let dump = |more: &[&str]| {
+        let mut dump = pgstow();
+        dump.args(["dump", &db.url()]).args(more);
+        dump.arg("-f").arg(&file);
+        dump
+    };
+
+    let target = server.create_db("restored");
+    let out = while_it_is_reloaded(&db, &other, dump(&[])).await.success();
+    let told = "rewritten or replaced after the snapshot was taken, which does not show the rows: \
+                public.daily, public.remade, public.rewritten; the catalogs are read again";
+    assert!(out.stderr.contains(told), "{}", out.stderr);
+    assert_eq!(
+        out.stderr.matches("read again").count(),
+        1,
+        "{}",
+        out.stderr
+    );
+    run(pgstow().args(["restore", "-d", &target.url()]).arg(&file)).success();
+    let counts = "select concat_ws(' ', (select count(*) from daily),
+                    (select sum(added) from remade), (select count(*) from rewritten))";
+    assert_eq!(target.query_one(counts), "1000 125250 10");
+
+    let copied = server.create_db("copied");
+    let mut copy = pgstow();
+    copy.args(["copy", &db.url(), &copied.url()]);
+    let out = while_it_is_reloaded(&db, &other, copy).await.success();
+    assert!(out.stderr.contains(told), "{}", out.stderr);
+    assert_eq!(copied.query_one(counts), "1000 125250 20");
+
+    // A snapshot that somebody gave cannot be taken again.
+    let holder = db.connect().await;
+    holder
+        .batch_execute("begin isolation level repeatable read")
+        .await
+        .unwrap();
+    let snapshot: String = holder
+        .query_one("select pg_export_snapshot()", &[])
+        .await
+        .unwrap()
+        .get(0);
+    std::fs::remove_file(&file).unwrap();
+    let of = format!("--snapshot={snapshot}");
+    run(&mut dump(&[&of])).success();
+    std::fs::remove_file(&file).unwrap();
+    other.batch_execute("truncate daily").await.unwrap();
+    let out = run(&mut dump(&[&of])).expect_code(1);
+    assert!(
+        out.stderr.contains("the rows: public.daily\n") && out.stderr.contains("export a new one"),
+        "{}",
+        out.stderr
+    );
+    assert!(!file.exists());
 }

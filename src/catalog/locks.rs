@@ -37,6 +37,18 @@ SELECT l.relation, l.pid, l.granted
    AND l.relation = ANY ($1::oid[]) AND l.pid <> pg_catalog.pg_backend_pid()
  ORDER BY l.granted DESC, l.relation";
 
+/// Those of the tables `$1`, named `$2`, of which the snapshot has other files than the server now: they were
+/// truncated or rewritten by somebody who was waited for, or are no longer called so, and the lock is another table's.
+/// The catalog's row is that of the snapshot, and both functions look at what is. (A `VACUUM FULL` keeps the
+/// rows and gives a false alarm.)
+const MOVED: &str = "\
+SELECT src.oid
+  FROM ROWS FROM (pg_catalog.unnest($1::oid[]), pg_catalog.unnest($2::text[])) AS src (oid, name)
+  JOIN pg_catalog.pg_class c ON c.oid = src.oid
+ WHERE pg_catalog.to_regclass(src.name)::oid IS DISTINCT FROM src.oid
+    OR (c.relfilenode <> 0
+        AND pg_catalog.pg_relation_filenode(src.oid) IS DISTINCT FROM c.relfilenode)";
+
 /// Sets `lock_timeout` until the end of the transaction or savepoint.
 const SET_TIMEOUT: &str = "SELECT pg_catalog.set_config('lock_timeout', $1::text, true)";
 
@@ -48,6 +60,7 @@ pub(crate) fn queries(_version: ServerVersion) -> Vec<(&'static str, String)> {
     vec![
         ("unreadable tables", UNREADABLE.to_owned()),
         ("blockers of locks", BLOCKERS.to_owned()),
+        ("moved tables", MOVED.to_owned()),
         ("set lock timeout", SET_TIMEOUT.to_owned()),
         ("lock timeout", TIMEOUT.to_owned()),
     ]
@@ -56,9 +69,13 @@ pub(crate) fn queries(_version: ServerVersion) -> Vec<(&'static str, String)> {
 /// Locks those of `relations` that can be locked and need it, waiting for each at most `timeout`.
 /// The locks last until the end of the transaction.
 ///
+/// A lock holds still what is there when it is granted. What was waited for may have truncated or rewritten the table,
+/// which shows under every snapshot, or put another one in its place.
+///
 /// # Errors
 /// Names the tables that may not be read, that have been dropped, or on which the wait was in
-/// vain. The transaction survives only the first of these.
+/// vain. The transaction survives only the first of these. [`Kind::Stale`] names those whose rows the
+/// snapshot no longer shows.
 pub(crate) async fn acquire(
     reader: &Reader<'_>,
     relations: &[Relation],
@@ -102,7 +119,35 @@ pub(crate) async fn acquire(
     if timeout.is_some() {
         reader.client.execute(SET_TIMEOUT, &[&before]).await?;
     }
-    Ok(())
+    stayed(reader, &tables, &oids).await
+}
+
+/// Whether the locked tables are those of the snapshot, with their files.
+async fn stayed(reader: &Reader<'_>, tables: &[&Relation], oids: &[Oid]) -> Result<()> {
+    let names: Vec<String> = tables.iter().map(|t| t.header.sql_name()).collect();
+    let mut moved = Vec::new();
+    for row in reader
+        .rows("files of tables", MOVED, &[&oids, &names])
+        .await?
+    {
+        let oid: Oid = Fields::of(&row).next()?;
+        let at = oids.iter().position(|&one| one == oid);
+        moved.extend(at.and_then(|at| names.get(at)).cloned());
+    }
+    if moved.is_empty() {
+        return Ok(());
+    }
+    moved.sort_unstable();
+    Err(Error::new(
+        Kind::Stale,
+        format!(
+            "truncated, rewritten or replaced after the snapshot was taken, which does not show \
+             the rows: {}",
+            listed(moved)
+        ),
+    )
+    .context("lock tables")
+    .with_hint("run the dump again when no other session truncates or rewrites these"))
 }
 
 /// Cuts the list where a statement would become too long.

@@ -269,9 +269,14 @@ impl<'a> Dump<'a> {
             globals,
             database,
         } = loop {
-            let again =
-                attempt < ATTEMPTS && !matches!(self.options.snapshot, SnapshotMode::Exported(_));
+            let is_given = matches!(self.options.snapshot, SnapshotMode::Exported(_));
+            let again = attempt < ATTEMPTS && !is_given;
             match self.begin(config).await {
+                Err(error) if error.kind() == Kind::Stale && is_given => {
+                    return Err(error.with_hint(
+                        "the snapshot is too old for what was changed since: export a new one",
+                    ));
+                }
                 Err(error) if error.kind() == Kind::Stale && again => {
                     self.observer
                         .warning(format!("{error}; the catalogs are read again"));
