@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use support::{
-    Db, Output, Server, SmallDisk, assert_same_data, assert_same_schema, pgstow, run,
+    Db, Output, Server, SmallDisk, assert_same_data, assert_same_schema, free_port, pgstow, run,
     run_with_input,
 };
 
@@ -217,12 +217,7 @@ fn each_that_connects(
 fn no_server() {
     let server = Server::start(18);
     let (dir, archive) = archived(&small(&server), &["-s"]);
-    // A port that was free a moment ago.
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = free_port();
     let url = format!("postgres://postgres@127.0.0.1:{port}/x");
     each_that_connects(&url, &archive, dir.path(), |command| {
         ends(

@@ -1,11 +1,11 @@
 //! The object stores that the tests speak to, one of each per test process.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::net::TcpStream;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 #[path = "google.rs"]
@@ -14,7 +14,7 @@ mod google;
 use pgstow::storage::{Location, Store, StoreSettings, store};
 use std::sync::Arc;
 
-use crate::support::Pki;
+use crate::support::{Pki, free_port};
 
 /// The key that the store knows, and its secret.
 pub const ACCESS_KEY: &str = "AKIAPGSTOWTEST";
@@ -48,25 +48,47 @@ fn fetched(name: &str) -> PathBuf {
     found
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
 /// A server that ends with this process, however that ends.
 struct Running {
+    name: &'static str,
+    server: Mutex<Child>,
     _watchdog: Child,
     home: PathBuf,
 }
 
+impl Running {
+    /// Waits for the server to answer.
+    fn until(&self, mut ready: impl FnMut() -> bool) {
+        let began = Instant::now();
+        while !ready() {
+            let name = self.name;
+            let log = || std::fs::read_to_string(self.home.join("log")).unwrap_or_default();
+            if let Some(status) = self.server.lock().unwrap().try_wait().unwrap() {
+                panic!("{name} ended with {status}:\n{}", log());
+            }
+            if began.elapsed() > Duration::from_secs(60) {
+                panic!("{name} was not ready within a minute:\n{}", log());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// Starts a server; `sockets` are files besides its directory that go with it, as a shell's patterns.
 #[allow(
     clippy::zombie_processes,
     reason = "the watchdog ends it, after this process has"
 )]
-fn run(name: &str, command: &mut Command, home: tempfile::TempDir) -> Running {
+fn run(
+    name: &'static str,
+    command: &mut Command,
+    home: tempfile::TempDir,
+    sockets: &str,
+) -> Running {
     let home = home.keep();
     let log = std::fs::File::create(home.join("log")).unwrap();
     let server = command
+        .env("TMPDIR", &home)
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
         .stderr(log)
@@ -74,7 +96,7 @@ fn run(name: &str, command: &mut Command, home: tempfile::TempDir) -> Running {
         .unwrap_or_else(|error| panic!("start of {name}: {error}"));
     // Reads from a pipe that only this process holds open.
     let script = format!(
-        "cat >/dev/null; kill -9 {}; rm -rf '{}'",
+        "cat >/dev/null; kill -9 {}; rm -rf '{}' {sockets}",
         server.id(),
         home.display()
     );
@@ -84,6 +106,8 @@ fn run(name: &str, command: &mut Command, home: tempfile::TempDir) -> Running {
         .spawn()
         .unwrap();
     Running {
+        name,
+        server: Mutex::new(server),
         _watchdog: watchdog,
         home,
     }
@@ -101,17 +125,6 @@ pub fn http(port: u16, request: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&answer).into_owned())
 }
 
-fn until(what: &str, home: &Path, mut ready: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !ready() {
-        if began.elapsed() > Duration::from_secs(60) {
-            let log = std::fs::read_to_string(home.join("log")).unwrap_or_default();
-            panic!("{what} was not ready within a minute:\n{log}");
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
 fn fresh_name() -> String {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     format!("bucket-{}", COUNT.fetch_add(1, Ordering::Relaxed))
@@ -123,7 +136,7 @@ pub struct Seaweed {
     pub tls_port: u16,
     filer: u16,
     pub pki: Pki,
-    _running: Running,
+    running: Running,
 }
 
 impl Seaweed {
@@ -135,7 +148,7 @@ impl Seaweed {
     fn start() -> Self {
         let weed = fetched("seaweedfs").join("weed");
         let home = tempfile::tempdir().unwrap();
-        let pki = Pki::generate();
+        let pki = Pki::generate_in(home.path().join("pki"));
         let config = home.path().join("s3.json");
         std::fs::write(
             &config,
@@ -150,7 +163,7 @@ impl Seaweed {
         )
         .unwrap();
         std::fs::create_dir(home.path().join("data")).unwrap();
-        let ports: Vec<u16> = (0..5).map(|_| free_port()).collect();
+        let ports: [u16; 9] = std::array::from_fn(|_| free_port());
         let mut command = Command::new(weed);
         command
             .current_dir(home.path())
@@ -160,27 +173,28 @@ impl Seaweed {
             .arg(format!("-dir={}", home.path().join("data").display()))
             .arg(format!("-s3.config={}", config.display()))
             .arg(format!("-master.port={}", ports[0]))
-            .arg(format!("-master.port.grpc={}", free_port()))
+            .arg(format!("-master.port.grpc={}", ports[5]))
             .arg(format!("-volume.port={}", ports[1]))
-            .arg(format!("-volume.port.grpc={}", free_port()))
+            .arg(format!("-volume.port.grpc={}", ports[6]))
             .arg(format!("-filer.port={}", ports[2]))
-            .arg(format!("-filer.port.grpc={}", free_port()))
+            .arg(format!("-filer.port.grpc={}", ports[7]))
             .arg(format!("-s3.port={}", ports[3]))
-            .arg(format!("-s3.port.grpc={}", free_port()))
+            .arg(format!("-s3.port.grpc={}", ports[8]))
             .arg(format!("-s3.port.https={}", ports[4]))
             .arg(format!("-s3.cert.file={}", pki.server_cert().display()))
             .arg(format!("-s3.key.file={}", pki.server_key().display()));
-        let running = run("SeaweedFS", &mut command, home);
+        // It puts sockets there whatever TMPDIR says.
+        let sockets = ports.map(|port| format!("/tmp/seaweedfs-*-{port}.sock"));
+        let running = run("SeaweedFS", &mut command, home, &sockets.join(" "));
         let server = Self {
             port: ports[3],
             tls_port: ports[4],
             filer: ports[2],
             pki,
-            _running: running,
+            running,
         };
         // The gateway answers before it can write: an object of the open bucket is the proof.
-        let home = server._running.home.clone();
-        until("SeaweedFS", &home, || {
+        server.running.until(|| {
             server
                 .filer("POST", "/buckets/open/")
                 // There already, when this is asked again.
@@ -351,11 +365,9 @@ pub fn google() -> Place {
                 &format!("127.0.0.1:{port}"),
             ])
             .args(["-external-url", &format!("http://127.0.0.1:{port}")]);
-        let running = run("fake-gcs-server", &mut command, home);
+        let running = run("fake-gcs-server", &mut command, home, "");
         let ask = "GET /storage/v1/b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-        until("fake-gcs-server", &running.home, || {
-            http(port, ask).is_some_and(|it| it.contains(" 200 "))
-        });
+        running.until(|| http(port, ask).is_some_and(|it| it.contains(" 200 ")));
         (port, google::front(port), running)
     });
     let name = fresh_name();
@@ -398,10 +410,8 @@ pub fn azurite() -> Place {
             ])
             .args(["--inMemoryPersistence", "--blobPort", &port.to_string()])
             .current_dir(home.path());
-        let running = run("Azurite", &mut command, home);
-        until("Azurite", &running.home, || {
-            TcpStream::connect(("127.0.0.1", port)).is_ok()
-        });
+        let running = run("Azurite", &mut command, home, "");
+        running.until(|| TcpStream::connect(("127.0.0.1", port)).is_ok());
         (port, running)
     });
     let name = fresh_name();

@@ -40,6 +40,7 @@ mod disk;
 mod fixture;
 mod mail;
 mod pki;
+mod ports;
 mod process;
 mod proxy;
 mod referee;
@@ -52,6 +53,7 @@ pub use disk::SmallDisk;
 pub use fixture::{Fixture, fixture_path, fixtures};
 pub use mail::{Mail, MailEncryption, MailSink};
 pub use pki::Pki;
+pub use ports::free_port;
 pub use process::{Output, pgstow, run, run_for, run_with_input, with_clock, with_clock_of};
 pub use proxy::{Dice, Fault, Harm, Proxy, ProxyBuilder, Side};
 pub use referee::{

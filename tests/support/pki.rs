@@ -10,17 +10,28 @@ use tempfile::TempDir;
 ///
 /// Keys have mode 0600 and belong to the user who runs the tests; the server gets copies.
 pub struct Pki {
-    dir: TempDir,
+    dir: PathBuf,
+    /// The directory, when nobody else removes it.
+    _own: Option<TempDir>,
 }
 
 impl Pki {
     pub fn generate() -> Self {
-        let pki = Self {
-            dir: tempfile::Builder::new()
-                .prefix("pgstow-pki")
-                .tempdir()
-                .unwrap(),
-        };
+        let own = tempfile::Builder::new()
+            .prefix("pgstow-pki")
+            .tempdir()
+            .unwrap();
+        Self::made(own.path().to_owned(), Some(own))
+    }
+
+    /// The same in a new directory that goes with the one around it.
+    pub fn generate_in(dir: PathBuf) -> Self {
+        std::fs::create_dir(&dir).unwrap();
+        Self::made(dir, None)
+    }
+
+    fn made(dir: PathBuf, own: Option<TempDir>) -> Self {
+        let pki = Self { dir, _own: own };
         pki.authority("ca", "pgstow test authority");
         pki.authority("other-ca", "pgstow other authority");
         pki.signed(
@@ -61,7 +72,7 @@ impl Pki {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
+        self.dir.join(name)
     }
 
     fn authority(&self, file: &str, name: &str) {
@@ -135,14 +146,11 @@ impl Pki {
     }
 
     fn openssl(&self, args: &[&str]) {
-        run(Command::new("openssl")
-            .args(args)
-            .current_dir(self.dir.path()))
-        .success();
+        run(Command::new("openssl").args(args).current_dir(&self.dir)).success();
     }
 
     /// Where all the files are.
     pub fn dir(&self) -> &Path {
-        self.dir.path()
+        &self.dir
     }
 }

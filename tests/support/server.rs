@@ -6,10 +6,10 @@
 
 use super::database::Db;
 use super::pki::Pki;
+use super::ports::free_port;
 use super::process::{Output, run, run_with_input, without_pg_variables};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -497,7 +497,7 @@ impl ServerBuilder {
 
         let mut conf = SETTINGS.to_owned();
         let pki = self.tls.then(|| {
-            let pki = Pki::generate();
+            let pki = Pki::generate_in(home.path("pki"));
             for (from, to) in [
                 (pki.ca_cert(), "root.crt"),
                 (pki.server_cert(), "server.crt"),
@@ -597,11 +597,7 @@ fn launch(home: Home, build: Build, password: Option<String>, pki: Option<Pki>) 
     let mut last = String::new();
     for _ in 0..8 {
         // Somebody may take the port before the server does; then another one is tried.
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         let mut start = server_program(build, "pg_ctl");
         start
             .arg("-D")
