@@ -227,6 +227,53 @@ fn an_older_major() {
     assert_eq!(of(&source), of(&target));
 }
 
+/// A list names the globals, and a script has them only when it is asked to.
+#[test]
+fn listed_and_as_a_script() {
+    let (source, target) = (Server::builder(18).start(), Server::builder(18).start());
+    fill(&source);
+    let dir = tempfile::tempdir().unwrap();
+    let (file, script) = (dir.path().join("a.pgstow"), dir.path().join("a.sql"));
+    dump(&source, &["--globals", "--copy-format=text"], &file);
+    let listed = run(pgstow().arg("list").arg(&file)).success().stdout;
+    for line in [
+        ";   ROLE alice",
+        ";   ROLE PASSWORD alice",
+        ";   TABLESPACE ts 'one' \"\" x",
+    ] {
+        let line = line.replace("\"\"", "\"");
+        assert!(listed.lines().any(|it| it == line), "{line}: {listed}");
+    }
+    let write = |options: &[&str]| {
+        let mut command = pgstow();
+        command.arg("sql").args(options).arg("-f").arg(&script);
+        let written = run(command.arg(&file)).success();
+        (std::fs::read_to_string(&script).unwrap(), written.stderr)
+    };
+    let (text, said) = write(&["-s"]);
+    assert!(!text.contains("CREATE ROLE"), "{text}");
+    assert!(said.contains("--globals puts them there"), "{said}");
+    let (text, _) = write(&["--globals-only", "--no-role-passwords"]);
+    assert!(!text.contains("SCRAM-SHA-256"), "{text}");
+    assert!(!text.contains("CREATE TABLE "), "{text}");
+
+    write(&["--globals"]);
+    let database = target.db("postgres");
+    let mut psql = database.tool("psql");
+    psql.env("PGOPTIONS", "-c allow_in_place_tablespaces=on")
+        .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f"]);
+    run(psql.arg(&script)).success();
+    // But for what belongs to the database, which a script does not make.
+    let of = |server: &Arc<Server>| -> Vec<String> {
+        let text = globals_of(server);
+        let lines = text.lines().filter(|line| !line.contains(" IN DATABASE "));
+        lines.map(str::to_owned).collect()
+    };
+    assert_eq!(of(&source), of(&target));
+    let count = "select count(*) from public.t";
+    assert_eq!(database.query_one(count), "1000");
+}
+
 #[test]
 fn without_the_right_to_passwords() {
     let source = Server::builder(18).start();

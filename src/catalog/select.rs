@@ -717,10 +717,13 @@ async fn matching(
 }
 
 fn nothing_matches(what: &str, pattern: &str) -> Error {
-    Error::new(Kind::Failed, format!("no matching {what} for {pattern}")).with_hint(
-        "letters outside double quotes fold to lower case, and a table name without a schema \
-         matches only tables that the default search_path makes visible",
-    )
+    Error::new(Kind::Failed, format!("no matching {what} for {pattern}")).with_hint(match what {
+        "tables" => {
+            "letters outside double quotes fold to lower case, and a table name without a schema \
+             matches only tables that the default search_path makes visible"
+        }
+        _ => "letters outside double quotes fold to lower case",
+    })
 }
 
 /// The queries of this file, by name.

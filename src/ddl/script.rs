@@ -55,15 +55,29 @@ pub fn header(source: ServerVersion, encoding: &str) -> String {
 /// change.
 pub fn section<'a>(items: impl IntoIterator<Item = Item<'a>>) -> String {
     let mut script = String::new();
-    let mut tablespace: Option<String> = None;
-    let mut access_method: Option<String> = None;
+    let mut defaults = Defaults::default();
     for item in items {
+        defaults.item(&mut script, item);
+    }
+    script
+}
+
+/// What a script has set so far.
+#[derive(Clone, Debug, Default)]
+pub struct Defaults {
+    tablespace: Option<String>,
+    access_method: Option<String>,
+}
+
+impl Defaults {
+    /// Adds an item to the script; the default tablespace and access method only where they change.
+    pub fn item(&mut self, script: &mut String, item: Item<'_>) {
         if item.statements.is_empty() {
-            continue;
+            return;
         }
         script.push_str(&format!("--\n-- {}\n--\n\n", comment_line(&item.title)));
         if let Some(wanted) = item.tablespace
-            && tablespace.as_deref() != Some(wanted)
+            && self.tablespace.as_deref() != Some(wanted)
         {
             let value = if wanted.is_empty() {
                 String::from("''")
@@ -71,21 +85,20 @@ pub fn section<'a>(items: impl IntoIterator<Item = Item<'a>>) -> String {
                 ident(wanted)
             };
             script.push_str(&format!("SET default_tablespace = {value};\n\n"));
-            tablespace = Some(wanted.to_owned());
+            self.tablespace = Some(wanted.to_owned());
         }
         if let Some(wanted) = item.access_method
-            && access_method.as_deref() != Some(wanted)
+            && self.access_method.as_deref() != Some(wanted)
         {
             let value = ident(wanted);
             script.push_str(&format!("SET default_table_access_method = {value};\n\n"));
-            access_method = Some(wanted.to_owned());
+            self.access_method = Some(wanted.to_owned());
         }
         for statement in item.statements {
             script.push_str(statement);
             script.push_str(";\n\n");
         }
     }
-    script
 }
 
 /// A text that cannot leave the comment line it is written to.

@@ -86,13 +86,25 @@ pub struct ListedTable {
 pub struct ListReport {
     /// What the archive is and where it came from.
     pub manifest: Manifest,
+    /// Its roles, memberships, tablespaces and the like, in restore order; none when it has none.
+    pub globals: Vec<ListedGlobal>,
     /// Its entries in restore order.
     pub entries: Vec<ListedEntry>,
+}
+
+/// Something of the whole server, which `--globals` restores: `--use-list` has no say in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ListedGlobal {
+    /// `ROLE`, `ROLE PASSWORD`, `ROLE MEMBERSHIP`, `TABLESPACE`, …
+    pub kind: String,
+    /// The role or tablespace; of a membership who is in whom.
+    pub name: String,
 }
 
 impl ListReport {
     fn new(
         manifest: &Manifest,
+        globals: Option<&[Entry]>,
         entries: &[Entry],
         index: &Index,
         options: &ListOptions,
@@ -116,6 +128,14 @@ impl ListReport {
         };
         Ok(Self {
             manifest: manifest.clone(),
+            globals: globals
+                .unwrap_or_default()
+                .iter()
+                .map(|entry| ListedGlobal {
+                    kind: entry.kind.clone(),
+                    name: entry.name.clone(),
+                })
+                .collect(),
             entries: keys(entries)
                 .into_iter()
                 .zip(entries)
@@ -155,6 +175,7 @@ async fn read(input: Input, options: &ListOptions) -> Result<ListReport> {
             let archive = Archive::open(source).await?;
             ListReport::new(
                 archive.manifest(),
+                archive.globals(),
                 archive.entries(),
                 archive.index(),
                 options,
@@ -170,7 +191,13 @@ async fn read(input: Input, options: &ListOptions) -> Result<ListReport> {
             }
             let index = index
                 .ok_or_else(|| Error::new(Kind::Archive, "the archive ends without its trailer"))?;
-            ListReport::new(reader.manifest(), reader.entries(), &index, options)
+            ListReport::new(
+                reader.manifest(),
+                reader.globals(),
+                reader.entries(),
+                &index,
+                options,
+            )
         }
     }
 }

@@ -44,7 +44,7 @@ pub use cluster::{ClusterProblem, ClusterReport, dump_all, restore_all};
 pub use copy::{Comparison, CopyOptions, CopyReport, copy, copy_plan};
 pub use dump::dump;
 pub use input::{Input, create_output, encrypted};
-pub use list::{ListOptions, ListReport, ListedEntry, ListedTable, list};
+pub use list::{ListOptions, ListReport, ListedEntry, ListedGlobal, ListedTable, list};
 pub use preflight::{Preflight, restore_preflight};
 pub use restore::{restore, restore_plan, restore_plan_for};
 pub use sql_script::{SqlOptions, SqlReport, sql_script};

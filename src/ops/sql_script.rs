@@ -19,9 +19,9 @@ use crate::plan::{
     Barrier, Cause, Choices, InPieces, LeaveOut, Parts, Plan, RowOrder, Step, Work, adapt, build,
 };
 use crate::report::Observer;
-use crate::restore::{statistics_statements, unwanted_statistics, what_and_how};
-use crate::select::Content;
-use crate::sql::{RESET_ROLE, ServerVersion, back_to, ident};
+use crate::restore::{statistics_statements, unwanted_statistics, wanted_globals, what_and_how};
+use crate::select::{Content, Globals};
+use crate::sql::{RESET_ROLE, ServerVersion, back_to, ident, literal};
 use crate::storage::Sink;
 
 /// How to write the script.
@@ -49,6 +49,10 @@ pub struct SqlOptions {
     /// command of its own: without them, an archive of a hostile source could run programs where
     /// psql runs. Psql older than August 2025 does not know them.
     pub restrict: bool,
+    /// Also roles, memberships, tablespaces and privileges on parameters, or only these.
+    pub globals: Globals,
+    /// With `globals`: also the passwords of roles, as the server keeps them.
+    pub role_passwords: bool,
     /// Also the planner's statistics, as calls that a server from PostgreSQL 18 on takes.
     pub statistics: bool,
 }
@@ -66,6 +70,8 @@ impl Default for SqlOptions {
             target_version: None,
             skip_impossible: false,
             restrict: true,
+            globals: Globals::No,
+            role_passwords: true,
             statistics: false,
         }
     }
@@ -77,6 +83,21 @@ impl SqlOptions {
     /// # Errors
     /// [`Kind::Usage`], naming those that do not.
     pub fn validate(&self) -> Result<()> {
+        let refuse = |why: &str| Err(Error::new(Kind::Usage, why));
+        let selects = self.filter != EntryFilter::default()
+            || self.content != Content::All
+            || self.sections != Sections::ALL
+            || self.clean
+            || self.statistics;
+        if self.globals == Globals::Alone && selects {
+            return refuse(
+                "with --globals-only no database is written: no option that selects or drops its \
+                 objects can be used with it",
+            );
+        }
+        if !self.role_passwords && self.globals == Globals::No {
+            return refuse("option --no-role-passwords requires --globals or --globals-only");
+        }
         what_and_how(self.content, self.sections, self.clean, self.if_exists)
     }
 
@@ -113,6 +134,8 @@ impl SqlOptions {
 /// What was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SqlReport {
+    /// Roles, memberships, tablespaces and the like in the script.
+    pub globals: u64,
     /// Entries in the script.
     pub entries: u64,
     /// Tables whose rows are in it.
@@ -126,7 +149,8 @@ pub struct SqlReport {
 /// Writes an archive as a script that `psql -v ON_ERROR_STOP=1` runs.
 ///
 /// # Errors
-/// [`Kind::Refused`] when rows are wanted of a table that is stored in binary COPY format,
+/// [`Kind::Refused`] when rows are wanted of a table that is stored in binary COPY format, or globals
+/// of an archive without any,
 /// [`Kind::Usage`] for options that make no sense, [`Kind::Archive`] for a damaged archive,
 /// [`Kind::Storage`] when the sink refuses, [`Kind::Interrupted`] when `cancel` fired.
 pub async fn sql_script(
@@ -156,7 +180,8 @@ async fn write(
     match input {
         Input::Source(source) => {
             let archive = Archive::open(source).await?;
-            let entries = adapted(archive.entries(), options);
+            let globals = globals(archive.manifest(), archive.globals(), options, &*observer)?;
+            let entries = of_database(archive.entries(), options);
             let plan = build(
                 &entries,
                 |entry| Some(archive.table(entry)?.raw_bytes),
@@ -165,6 +190,7 @@ async fn write(
             let mut script = Script::begin(
                 sink,
                 archive.manifest(),
+                &globals,
                 &entries,
                 &plan,
                 options,
@@ -191,14 +217,17 @@ async fn write(
         Input::Stream(stream) => {
             let mut reader = StreamReader::open(stream).await?;
             let manifest = reader.manifest().clone();
-            let entries = adapted(reader.entries(), options);
+            let globals = globals(&manifest, reader.globals(), options, &*observer)?;
+            let entries = of_database(reader.entries(), options);
             let choices = Choices {
                 row_order: RowOrder::AsTheyCome,
                 ..options.choices()
             };
             let plan = build(&entries, |_| None, &choices)?;
-            let mut script =
-                Script::begin(sink, &manifest, &entries, &plan, options, &*observer).await?;
+            let mut script = Script::begin(
+                sink, &manifest, &globals, &entries, &plan, options, &*observer,
+            )
+            .await?;
             let before_rows = plan
                 .steps
                 .iter()
@@ -268,6 +297,7 @@ struct Script<'a> {
     leave_out: LeaveOut,
     /// What runs where a statement says `RESET ROLE`.
     reset_role: String,
+    defaults: script::Defaults,
     decoder: Decoder,
     /// psql obeys no other meta-command between `\restrict` and `\unrestrict` with this key, so
     /// that nothing in the archive can be one; unless that was not wanted.
@@ -283,6 +313,7 @@ impl<'a> Script<'a> {
     async fn begin(
         sink: Box<dyn Sink>,
         manifest: &Manifest,
+        globals: &[Entry],
         entries: &'a [Entry],
         plan: &Plan,
         options: &SqlOptions,
@@ -314,6 +345,7 @@ impl<'a> Script<'a> {
             entries,
             leave_out: options.leave_out,
             reset_role: back_to(options.role.as_deref()),
+            defaults: script::Defaults::default(),
             decoder: Decoder::new(manifest.codec),
             key: options.restrict.then(random_key).transpose()?,
             copying: None,
@@ -335,6 +367,9 @@ impl<'a> Script<'a> {
         if let Some(role) = &options.role {
             writeln_str(&mut script.text, &format!("SET ROLE {};\n", ident(role)));
         }
+        for global in globals {
+            script.global(global);
+        }
         for &id in &plan.drops {
             if let Some(entry) = script.entry(id) {
                 let section = script::section([script::Item {
@@ -351,6 +386,50 @@ impl<'a> Script<'a> {
 
     fn entry(&self, id: EntryId) -> Option<&'a Entry> {
         self.entries.get((id as usize).checked_sub(1)?)
+    }
+
+    /// Writes a role, membership, tablespace or the like; a role that is there already is none of the script's.
+    fn global(&mut self, entry: &Entry) {
+        let leave_out = self.leave_out;
+        let careful = |statement: &String| {
+            let block = format!(
+                "BEGIN {statement}; EXCEPTION WHEN duplicate_object THEN RAISE NOTICE '%', SQLERRM; END"
+            );
+            format!("DO {}", literal(&block))
+        };
+        let create = match entry.kind.as_str() {
+            "ROLE" => entry.create.iter().map(careful).collect(),
+            _ => entry.create.clone(),
+        };
+        let groups = [
+            (false, &create),
+            (leave_out.owners, &entry.set_owner),
+            (leave_out.comments, &entry.comments),
+            (leave_out.security_labels, &entry.labels),
+            (leave_out.privileges, &entry.privileges),
+        ];
+        let statements = self.kept(groups);
+        if statements.is_empty() {
+            return;
+        }
+        self.report.globals += 1;
+        let text = script::section([script::Item {
+            title: entry.describe(),
+            statements: statements.iter().map(String::as_str).collect(),
+            ..script::Item::default()
+        }]);
+        self.text.push_str(&text);
+    }
+
+    /// The statements that are not left out, with the role that this script goes back to.
+    fn kept<'s>(&self, groups: impl IntoIterator<Item = (bool, &'s Vec<String>)>) -> Vec<String> {
+        let kept = groups.into_iter().filter(|(left_out, _)| !left_out);
+        kept.flat_map(|(_, statements)| statements)
+            .map(|statement| match statement.as_str() {
+                RESET_ROLE => self.reset_role.clone(),
+                _ => statement.clone(),
+            })
+            .collect()
     }
 
     /// Whether an entry is statistics.
@@ -389,15 +468,7 @@ impl<'a> Script<'a> {
             | Work::Analyze(_)
             | Work::Barrier(_) => return Ok(()),
         };
-        let statements: Vec<&str> = groups
-            .into_iter()
-            .filter(|(left_out, _)| !left_out)
-            .flat_map(|(_, statements)| statements)
-            .map(|statement| match statement.as_str() {
-                RESET_ROLE => self.reset_role.as_str(),
-                statement => statement,
-            })
-            .collect();
+        let statements = self.kept(groups);
         if statements.is_empty() {
             return Ok(());
         }
@@ -406,9 +477,9 @@ impl<'a> Script<'a> {
             Work::Privileges => format!("Privileges of {}", entry.describe()),
             _ => entry.describe(),
         };
-        let text = script::section([script::Item {
+        let item = script::Item {
             title,
-            statements,
+            statements: statements.iter().map(String::as_str).collect(),
             tablespace: entry
                 .tablespace
                 .as_deref()
@@ -417,8 +488,8 @@ impl<'a> Script<'a> {
                 .access_method
                 .as_deref()
                 .filter(|_| !leave_out.table_access_methods),
-        }]);
-        self.text.push_str(&text);
+        };
+        self.defaults.item(&mut self.text, item);
         if self.text.len() >= PIECE_BYTES {
             self.pass_on().await?;
         }
@@ -519,6 +590,43 @@ impl<'a> Script<'a> {
         self.report.tables = self.tables.len() as u64;
         self.sink.finish().await?;
         Ok(self.report)
+    }
+}
+
+/// The archive's roles and the like, as they are wanted in the script.
+fn globals(
+    manifest: &Manifest,
+    globals: Option<&[Entry]>,
+    options: &SqlOptions,
+    observer: &dyn Observer,
+) -> Result<Vec<Entry>> {
+    if options.globals == Globals::No && globals.is_some_and(|them| !them.is_empty()) {
+        observer.info(
+            "the archive's roles, tablespaces and the like are not in the script: --globals puts \
+             them there"
+                .to_owned(),
+        );
+    }
+    let mut wanted = wanted_globals(manifest, globals, options.globals)?;
+    wanted.retain(|entry| options.role_passwords || entry.kind != "ROLE PASSWORD");
+    wanted.retain(|entry| !options.leave_out.tablespaces || entry.kind != "TABLESPACE");
+    let forms = wanted.iter().filter_map(|entry| {
+        let form = entry.form_for(options.target_version?)?;
+        Some((entry.describe(), form))
+    });
+    for (name, form) in forms {
+        for note in &form.notes {
+            observer.warning(format!("adapted: {note}: {name}"));
+        }
+    }
+    Ok(adapted(&wanted, options))
+}
+
+/// The database's entries, unless only globals are wanted.
+fn of_database(entries: &[Entry], options: &SqlOptions) -> Vec<Entry> {
+    match options.globals {
+        Globals::Alone => Vec::new(),
+        Globals::No | Globals::With => adapted(entries, options),
     }
 }
 

@@ -98,6 +98,7 @@ impl VerifyReport {
 /// Checks every byte of an archive and, if asked, compares it with a live database.
 ///
 /// # Errors
+/// [`Kind::Connect`] when the live database cannot be reached, before anything is read;
 /// [`Kind::Archive`] for the first damage, naming member and table; [`Kind::Storage`] when it
 /// cannot be read; [`Kind::Interrupted`] when `cancel` fired. A difference to the live database is
 /// no error but in the report.
@@ -113,6 +114,20 @@ pub async fn verify(
             Kind::Usage,
             "option --against needs an archive in a file, not from a pipe",
         ));
+    }
+    if let Some(config) = &options.against {
+        // A wrong name or password is told before hours of reading.
+        let trying = async {
+            config.connect().await?.close().await;
+            Ok::<(), Error>(())
+        };
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => {
+                return Err(Error::new(Kind::Interrupted, "verify: interrupted"));
+            }
+            tried = trying => tried?,
+        }
     }
     let archived = match &input {
         Input::Source(source) if options.against.is_some() => Some(Arc::clone(source)),

@@ -10,12 +10,42 @@ use super::options::OnError;
 use super::outcome::Outcome;
 use super::serial::unless_cancelled;
 use super::shared::Shared;
-use crate::archive::Entry;
+use crate::archive::{Entry, Manifest};
 use crate::connect::Wire;
 use crate::ddl::globals::granted;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::report::Event;
+use crate::select::Globals;
 use crate::sql::{RESET_ROLE, ident};
+
+/// Those of an archive's globals that are wanted of it.
+///
+/// # Errors
+/// [`Kind::Refused`] when the archive does not have what is wanted of it.
+pub(crate) fn wanted(
+    manifest: &Manifest,
+    globals: Option<&[Entry]>,
+    which: Globals,
+) -> Result<Vec<Entry>> {
+    if which != Globals::Alone && manifest.has_globals_alone() {
+        return Err(Error::new(
+            Kind::Refused,
+            "there is no database in it, only roles, tablespaces and the like",
+        )
+        .with_hint("--globals-only takes them"));
+    }
+    if which == Globals::No {
+        return Ok(Vec::new());
+    }
+    let globals = globals.ok_or_else(|| {
+        Error::new(
+            Kind::Refused,
+            "there are no roles, tablespaces and the like in it",
+        )
+        .with_hint("dump with --globals, or do without that option here")
+    })?;
+    Ok(globals.to_vec())
+}
 
 /// Most entries in one transaction.
 const BATCH: usize = 2000;
@@ -490,5 +520,5 @@ pub(super) fn check_names(
         shared.observer.warning_with_hint(text, hint);
         return Ok(());
     }
-    Err(Error::new(crate::error::Kind::Refused, text).with_hint(hint))
+    Err(Error::new(Kind::Refused, text).with_hint(hint))
 }

@@ -42,6 +42,7 @@ mod worker;
 
 pub(crate) use failure::is_fatal;
 pub(crate) use frame::large_object_pieces;
+pub(crate) use globals::wanted as wanted_globals;
 pub(crate) use options::what_and_how;
 pub use options::{
     FailedEntry, OnError, PhaseTime, Refused, RestoreOptions, RestoreReport, SkippedEntry,

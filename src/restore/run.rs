@@ -68,24 +68,7 @@ impl ArchiveReader {
     /// # Errors
     /// [`Kind::Refused`] when the archive does not have what is wanted of it.
     pub(super) fn wanted_globals(&self, options: &RestoreOptions) -> Result<Vec<Entry>> {
-        if options.globals != Globals::Alone && self.manifest().has_globals_alone() {
-            return Err(Error::new(
-                Kind::Refused,
-                "there is no database in it, only roles, tablespaces and the like",
-            )
-            .with_hint("restore them with --globals-only"));
-        }
-        if options.globals == Globals::No {
-            return Ok(Vec::new());
-        }
-        let globals = self.globals().ok_or_else(|| {
-            Error::new(
-                Kind::Refused,
-                "there are no roles, tablespaces and the like in it",
-            )
-            .with_hint("dump with --globals, or restore without")
-        })?;
-        Ok(globals.to_vec())
+        globals::wanted(self.manifest(), self.globals(), options.globals)
     }
 
     /// What the table of contents lists, and the database itself if it is to be made.

@@ -263,15 +263,19 @@ impl LocalSource {
             // Asked before opening: to open a FIFO would wait for its writer.
             let found = fs::metadata(&path).map_err(fail)?;
             if !found.is_file() {
-                let what = if found.is_dir() {
-                    "it is a directory"
-                } else {
-                    "it is no regular file"
+                let (what, hint) = match found.is_dir() {
+                    true => (
+                        "it is a directory",
+                        "an archive is one file; a dump of all databases is a directory of them, which \
+                         `restore --all-databases` takes",
+                    ),
+                    false => (
+                        "it is no regular file",
+                        "an archive from a pipe is read with - as its name",
+                    ),
                 };
-                return Err(
-                    Error::new(Kind::Storage, format!("open {}: {what}", path.display()))
-                        .with_hint("an archive from a pipe is read with - as its name"),
-                );
+                let text = format!("open {}: {what}", path.display());
+                return Err(Error::new(Kind::Storage, text).with_hint(hint));
             }
             let file = File::open(&path).map_err(fail)?;
             let length = file.metadata().map_err(fail)?.len();

@@ -54,10 +54,7 @@ async fn a_restored_database_agrees_and_every_difference_is_found() {
         );
         assert_eq!(
             differences(&db, &path, 2).await,
-            [pair(
-                "public.orders",
-                "4000 rows in the archive, 0 in the database"
-            )]
+            [pair("public.orders", "another number of rows")]
         );
         db.psql("UPDATE customers SET name = 'else' WHERE id = 7");
         db.psql("DROP TABLE orders CASCADE; SELECT lo_put(8001, 4999, 'x')");

@@ -218,8 +218,12 @@ async fn dump(
     summary(
         output,
         &format!(
-            "dumped {}: {} entries, {} tables, {} rows, {} of rows in an archive of {}, {:.1} s",
-            report.database,
+            "dumped {}{} entries, {} tables, {} rows, {} of rows in an archive of {}, {:.1} s",
+            match (report.database.as_str(), report.globals) {
+                ("", globals) => format!("{globals} globals: "),
+                (database, 0) => format!("{database}: "),
+                (database, globals) => format!("{database} and {globals} globals: "),
+            },
             report.entries,
             report.tables,
             HumanCount(report.rows),
@@ -435,7 +439,11 @@ pub fn tell_restore(output: &Output, done: &str, report: &RestoreReport, began: 
     summary(
         output,
         &format!(
-            "{done} {} entries, {} tables, {} rows, {} of rows, {:.1} s",
+            "{done} {}{} entries, {} tables, {} rows, {} of rows, {:.1} s",
+            match report.globals {
+                0 => String::new(),
+                globals => format!("{globals} globals, "),
+            },
             report.entries,
             report.tables,
             HumanCount(report.rows),
@@ -454,7 +462,9 @@ async fn list(
     let input = unless(&cancel, input(&file, &keys)).await?;
     let report = pgstow::list(input, &options, cancel).await?;
     if output.talk().json {
-        output.json(&json!({ "event": "archive", "archive": report.manifest }));
+        output.json(&json!({
+            "event": "archive", "archive": report.manifest, "globals": report.globals,
+        }));
         for entry in &report.entries {
             let mut line = serde_json::to_value(entry).map_err(|error| {
                 Error::new(Kind::Failed, format!("list: {error}")).with_source(error)
@@ -486,9 +496,13 @@ fn listing(report: &ListReport) -> String {
         "; archive   {}, {}, {}, by {}",
         manifest.archive_id, manifest.created, manifest.codec, manifest.tool
     ));
+    let database = match manifest.has_globals_alone() {
+        true => "no database".to_owned(),
+        false => format!("database {}", manifest.database),
+    };
     line(format!(
-        "; source    database {}, PostgreSQL {}, {}",
-        manifest.database, manifest.server_version_text, manifest.encoding
+        "; source    {database}, PostgreSQL {}, {}",
+        manifest.server_version_text, manifest.encoding
     ));
     line(format!(
         "; contents  {} entries, {} with data: {} rows, {} before compression, {} stored",
@@ -502,6 +516,13 @@ fn listing(report: &ListReport) -> String {
         HumanBytes(sum(|table| table.raw_bytes)),
         HumanBytes(sum(|table| table.stored_bytes)),
     ));
+    if !report.globals.is_empty() {
+        line(";".to_owned());
+        line("; globals, which --globals takes, whatever the list says:".to_owned());
+        for global in &report.globals {
+            line(format!(";   {} {}", global.kind, global.name));
+        }
+    }
     line(";".to_owned());
     line(
         "; restore --use-list and sql --use-list take such a list: entries without a line are left \

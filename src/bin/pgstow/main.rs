@@ -12,6 +12,7 @@ mod config;
 mod doctor;
 mod exit;
 mod keys;
+mod misplaced;
 mod output;
 mod progress;
 mod prompt;
@@ -34,6 +35,14 @@ fn main() -> ExitCode {
     let args = match args::Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
+            let command = std::env::args().nth(1).unwrap_or_default();
+            if let Some(error) = misplaced::explained(&error, &command) {
+                eprintln!("pgstow: error: {error}");
+                if let Some(hint) = error.hint() {
+                    eprintln!("pgstow: hint: {hint}");
+                }
+                return ExitCode::from(exit::USAGE);
+            }
             // Asking for help or the version is no error; the text goes to stdout then.
             let code = if error.use_stderr() {
                 exit::USAGE

@@ -36,7 +36,11 @@ pub async fn complete(
                     Ok(config)
                 }
                 Err(error) if needs_password(&error) => ask(config, cancel).await,
-                // The command will meet it again, and say where.
+                // Nobody answers: the command would wait for as long once more.
+                Err(error) if error.kind() == Kind::Connect && error.sqlstate().is_none() => {
+                    Err(error)
+                }
+                // What the server says the command will meet again, and say where.
                 Err(_) => Ok(config),
             }
         }

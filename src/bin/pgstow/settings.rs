@@ -427,6 +427,8 @@ impl Sql {
             skip_impossible: args.impossible.skip_impossible,
             role: args.role,
             restrict: !args.no_restrict,
+            globals: which_globals(&args.whole_server)?,
+            role_passwords: !args.role_passwords.no_role_passwords,
             statistics: statistics(&args.what.parts, false)?,
             filter: filter(args.what.names, args.pick, &args.archive.file)?,
         };

@@ -365,9 +365,17 @@ impl Journal {
         if !is_away && self.is_dropped().await.unwrap_or(false) || !self.resumable {
             return error;
         }
+        let way = match error.kind() {
+            Kind::Archive => {
+                "with a whole copy of this archive --resume goes on from there; `pgstow verify` tells \
+                 whether one is whole"
+            }
+            _ if is_away => "--resume goes on from there",
+            _ => "once the cause is removed, --resume goes on from there",
+        };
         let hint = match error.hint() {
-            Some(hint) => format!("{hint}; --resume goes on from there"),
-            None => "--resume goes on from there".to_owned(),
+            Some(hint) => format!("{hint}; {way}"),
+            None => way.to_owned(),
         };
         error.with_hint(hint)
     }

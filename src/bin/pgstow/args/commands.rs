@@ -269,6 +269,10 @@ pub struct Sql {
     #[command(flatten)]
     pub pick: Pick,
     #[command(flatten)]
+    pub whole_server: WholeServer,
+    #[command(flatten)]
+    pub role_passwords: RolePasswords,
+    #[command(flatten)]
     pub decrypt: Decrypt,
     #[command(flatten)]
     pub messages: Messages,
