@@ -16,15 +16,19 @@ use crate::archive::{
     Archive, BINARY_HEADER, BINARY_TRAILER, CopyFormat, DataSpec, Entry, EntryId, Fingerprint,
     TableIndex, unseal,
 };
-use crate::connect::{Canceller, Config, CopyOut, TransactionStatus, Walk, Wire};
+use crate::connect::{Canceller, Config, CopyOut, LARGE_ROW, TransactionStatus, Walk, Wire};
 use crate::dump::{Reading, reading};
 use crate::error::{Context, Error, Kind, Result};
 use crate::report::{Event, Observer};
 use crate::restore::{is_fatal, large_object_pieces};
 use crate::sql::{ident, literal};
+use crate::task::ByteBudget;
 
 /// Pieces of large objects asked for in one statement.
 const PIECES: usize = 500;
+
+/// What rows of more than a MiB may take, twice their length each while they are on their way.
+const LARGE_ROWS: u64 = 160 << 20;
 
 /// Rows between two events of progress.
 const PROGRESS_BYTES: u64 = 8 << 20;
@@ -91,7 +95,9 @@ pub(super) async fn compare(
 
     let cancellers: Vec<Canceller> = wires.iter().map(Wire::canceller).collect();
     let mut readers = JoinSet::new();
-    for wire in wires {
+    let large_rows = ByteBudget::new(LARGE_ROWS);
+    for mut wire in wires {
+        wire.bound_large_rows(large_rows.clone());
         let reader = Reader {
             wire,
             archive: Arc::clone(&archive),
@@ -223,8 +229,7 @@ async fn open(
         .with_application_name_suffix(part)
         .connect_wire()
         .await?;
-    let settings = crate::dump::session_settings(wire.server_version());
-    let mut settings: Vec<String> = settings.into_iter().map(str::to_owned).collect();
+    let mut settings = crate::dump::session_settings(wire.server_version());
     settings.extend(role.map(|role| format!("SET ROLE {}", ident(role))));
     settings.push(format!("SET client_encoding = {}", literal(encoding)));
     // A snapshot must be the first thing of its transaction, so settings go before.
@@ -504,17 +509,17 @@ async fn fingerprint(
         }
     };
     let counted = match format {
-        CopyFormat::Text => {
+        CopyFormat::Text => loop {
             let walk = copy.rows(|line| {
                 fingerprint.add_row(line.strip_suffix(b"\n").unwrap_or(line));
                 count(line.len());
-                ControlFlow::Continue(())
+                after(line)
             });
             match walk.await? {
-                Walk::Done { rows } => rows,
-                Walk::Paused => return Err(ended_early()),
+                Walk::Done { rows } => break rows,
+                Walk::Paused => drop(copy.take_large()),
             }
-        }
+        },
         CopyFormat::Binary => {
             let mut first = true;
             walk_binary(&mut copy, &mut first, |tuple| {
@@ -536,8 +541,12 @@ async fn fingerprint(
     Ok(fingerprint)
 }
 
-fn ended_early() -> Error {
-    Error::new(Kind::Failed, "the COPY stream was left before its end")
+/// A row that has taken memory is followed by a pause, to give it back.
+fn after(row: &[u8]) -> ControlFlow<()> {
+    match row.len() > LARGE_ROW {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    }
 }
 
 /// Calls `row` with each tuple of a binary COPY; how many the server counted.
@@ -547,25 +556,29 @@ async fn walk_binary(
     mut row: impl FnMut(&[u8]) + Send,
 ) -> Result<u64> {
     let mut malformed = false;
-    let walk = copy.rows(|payload| {
-        let mut tuple = payload;
-        if std::mem::take(first) {
-            match tuple.strip_prefix(BINARY_HEADER.as_slice()) {
-                Some(rest) => tuple = rest,
-                None => malformed = true,
+    loop {
+        let walk = copy.rows(|payload| {
+            let mut tuple = payload;
+            if std::mem::take(first) {
+                match tuple.strip_prefix(BINARY_HEADER.as_slice()) {
+                    Some(rest) => tuple = rest,
+                    None => malformed = true,
+                }
             }
+            if !tuple.is_empty() && tuple != BINARY_TRAILER {
+                row(tuple);
+            }
+            after(payload)
+        });
+        match walk.await? {
+            Walk::Done { .. } if malformed => {
+                return Err(Error::new(
+                    Kind::Failed,
+                    "the server sent a COPY stream without its header",
+                ));
+            }
+            Walk::Done { rows } => return Ok(rows),
+            Walk::Paused => drop(copy.take_large()),
         }
-        if !tuple.is_empty() && tuple != BINARY_TRAILER {
-            row(tuple);
-        }
-        ControlFlow::Continue(())
-    });
-    match walk.await? {
-        Walk::Done { .. } if malformed => Err(Error::new(
-            Kind::Failed,
-            "the server sent a COPY stream without its header",
-        )),
-        Walk::Done { rows } => Ok(rows),
-        Walk::Paused => Err(ended_early()),
     }
 }
