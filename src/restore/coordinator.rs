@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures::future::join_all;
 use tokio::sync::mpsc;
@@ -437,6 +438,8 @@ impl<'s> Coordinator<'s> {
                 OnError::Exit => Job::Together(self.with_more(step)),
                 OnError::Continue => Job::Apart(step.id),
             };
+            let waiting = self.schedule.ready(Work::Statements);
+            self.shared.waiting.store(waiting, Ordering::Relaxed);
             return Some((job, Busy::Statements));
         }
         if let Some(frame) = self.next_frame() {

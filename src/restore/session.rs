@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::connect::{Canceller, Config, Wire};
 use crate::error::{Context, Error, Kind, Result};
 use crate::sql::{ident, literal};
+use crate::task::cores;
 
 /// What the sessions of a restore share of the server's means for building indexes.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +32,23 @@ impl Share {
         Some(share).filter(|&share| share < own)
     }
 }
+
+/// Whether sessions that build side by side keep all of the server's cores busy, as far as they are known: where
+/// it is on this machine. Then a build by several processes only costs more: each worker of its own has to be started,
+/// and what it has sorted is written and merged.
+fn fill_cores(jobs: usize, cores: usize, same_machine: bool, source: &str) -> bool {
+    // Somebody has set how many workers there may be: that is theirs to decide.
+    same_machine && jobs > 1 && jobs >= cores && source == "default"
+}
+
+/// A statement that builds by itself.
+pub(super) const WITHOUT_WORKERS: &str =
+    "SELECT pg_catalog.set_config('max_parallel_maintenance_workers', '0', true)";
+
+/// Whether the server is on the machine of its client.
+const SAME_MACHINE: &str = "\
+SELECT pg_catalog.inet_server_addr() IS NULL \
+OR pg_catalog.inet_server_addr() = pg_catalog.inet_client_addr()";
 
 /// What a statement that sorts keys is given, instead of what its session has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +111,8 @@ const FIXED: [(&str, &str); 23] = [
 pub(super) struct Setup {
     statements: Vec<String>,
     pub(super) sort_memory: Option<SortMemory>,
+    /// See [`fill_cores`].
+    pub(super) fills_cores: bool,
 }
 
 impl Setup {
@@ -145,7 +165,17 @@ impl Setup {
             (Some(own_kb), Some(source)) => SortMemory::new(own_kb, &source, share),
             _ => None,
         };
+        let same_machine = wire
+            .query(SAME_MACHINE)
+            .await
+            .context_with(|| "ask where the server is")?;
+        let same_machine = same_machine
+            .first()
+            .and_then(|row| row.first())
+            .is_some_and(|value| value.as_deref() == Some("t"));
         let workers = "max_parallel_maintenance_workers";
+        let source = column_of(workers, 2).unwrap_or_default();
+        let fills_cores = fill_cores(share.jobs, cores(), same_machine, &source);
         if let (Some(own), Some(pool)) = (number(workers), number("max_parallel_workers"))
             && let Some(share) = share.parallel_workers(own, pool)
         {
@@ -157,6 +187,7 @@ impl Setup {
         Ok(Self {
             statements,
             sort_memory,
+            fills_cores,
         })
     }
 
@@ -290,5 +321,15 @@ mod tests {
         assert_eq!(share(30, 256).parallel_workers(2, 8), Some(1));
         assert_eq!(share(30, 256).parallel_workers(0, 8), None);
         assert_eq!(share(3, 256).parallel_workers(8, 16), Some(5));
+    }
+
+    #[test]
+    fn sessions_that_fill_the_cores_of_this_machine_build_alone() {
+        assert!(fill_cores(2, 2, true, "default"));
+        assert!(fill_cores(8, 2, true, "default"));
+        assert!(!fill_cores(1, 1, true, "default"));
+        assert!(!fill_cores(2, 4, true, "default"));
+        assert!(!fill_cores(2, 2, false, "default"));
+        assert!(!fill_cores(2, 2, true, "configuration file"));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +15,7 @@ use crate::archive::{Entry, EntryId};
 use crate::error::{Error, Result};
 use crate::plan::{LeaveOut, Plan, Step, StepId};
 use crate::report::{Event, Observer};
+use crate::task::cores;
 
 /// What is committed together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,10 @@ pub(super) struct Shared {
     pub(super) takes_statistics: bool,
     /// What sorting statements are given; none leaves them what their session has.
     pub(super) sort_memory: Option<SortMemory>,
+    /// Whether sessions that build keep all of the server's cores busy.
+    pub(super) fills_cores: bool,
+    /// Steps of statements that could start if a session were free, when one was last given to a session.
+    pub(super) waiting: AtomicUsize,
     /// Where the run writes down what it does; none when it is one transaction, or may not.
     pub(super) journal: Option<Journal>,
 }
@@ -83,6 +88,8 @@ impl Shared {
             database_is_worded: false,
             takes_statistics: false,
             sort_memory: None,
+            fills_cores: false,
+            waiting: AtomicUsize::new(0),
             journal: None,
         }
     }
@@ -110,6 +117,12 @@ impl Shared {
             Some(journal) => journal.survive(self, session, error, unit).await,
             None => Err(error),
         }
+    }
+
+    /// Whether what is built now is built by one process, since there are builds for all other cores as well.
+    pub(super) fn builds_alone(&self) -> bool {
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        self.fills_cores && waiting >= cores()
     }
 
     pub(super) fn warn(&self, text: impl Into<String>) {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::failure::{is_fatal, is_missing, lost_a_race, of_statement};
 use super::journal::{Fate, Journal, Unit};
-use super::session::Session;
+use super::session::{Session, WITHOUT_WORKERS};
 use super::shared::{Shared, Transactions};
 use crate::archive::{Entry, Pass};
 use crate::connect::{BatchError, Wire};
@@ -100,7 +100,11 @@ fn settings(shared: &Shared, id: StepId, make: &[&str]) -> Vec<String> {
         words.iter().any(|word| statement.contains(word))
     };
     let mut settings = Vec::new();
-    if step.is_served || make.iter().any(is_tree) {
+    let is_built = make.iter().any(is_tree);
+    if is_built && shared.builds_alone() {
+        settings.push(WITHOUT_WORKERS.to_owned());
+    }
+    if step.is_served || is_built {
         let kb = memory.kb_for(step.cost);
         settings.push(format!(
             "SELECT pg_catalog.set_config('maintenance_work_mem', '{kb}kB', true)"
