@@ -2,13 +2,14 @@
 
 use super::roles::Roles;
 use crate::error::{Error, Kind, Result};
+use crate::model::Oid;
 use crate::report::Observer;
 use crate::select::LeaveOut;
 use crate::sql::{Quoting, ServerVersion};
 use futures::TryStreamExt;
 use std::pin::pin;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{FromSql, ToSql};
+use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{Client, Row};
 
 /// The dump's session inside its snapshot, and what was learnt about the server.
@@ -30,19 +31,39 @@ pub(crate) struct Reader<'a> {
     pub quoting: Quoting,
 }
 
+/// A value for a query. Its type goes to the server with the question, which has its answer on one way there and
+/// back then: asking for types, executing and forgetting a statement are three.
+pub(crate) trait Parameter: ToSql + Sync {
+    /// The type that the query gives it.
+    fn sql_type(&self) -> Type;
+}
+
+impl Parameter for Vec<Oid> {
+    fn sql_type(&self) -> Type {
+        Type::OID_ARRAY
+    }
+}
+
+impl Parameter for &[Oid] {
+    fn sql_type(&self) -> Type {
+        Type::OID_ARRAY
+    }
+}
+
+impl Parameter for bool {
+    fn sql_type(&self) -> Type {
+        Type::BOOL
+    }
+}
+
 impl Reader<'_> {
     /// Runs one catalog query; `what` names the family for the error message.
     ///
     /// # Errors
     /// The server's, with `read {what}` in front. What only concurrent DDL can cause says so.
-    pub async fn rows(
-        &self,
-        what: &str,
-        sql: &str,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>> {
+    pub async fn rows(&self, what: &str, sql: &str, params: &[&dyn Parameter]) -> Result<Vec<Row>> {
         self.client
-            .query(sql, params)
+            .query_typed(sql, &typed(params))
             .await
             .map_err(|error| explain(error.into()).context(format_args!("read {what}")))
     }
@@ -56,13 +77,13 @@ impl Reader<'_> {
         &self,
         what: &str,
         sql: &str,
-        params: &[&(dyn ToSql + Sync)],
+        params: &[&dyn Parameter],
         mut take: impl FnMut(&mut Fields<'_>) -> Result<()>,
     ) -> Result<()> {
         let failed = |error: tokio_postgres::Error| {
             explain(error.into()).context(format_args!("read {what}"))
         };
-        let rows = self.client.query_raw(sql, params.iter().copied()).await;
+        let rows = self.client.query_typed_raw(sql, typed(params)).await;
         let mut rows = pin!(rows.map_err(failed)?);
         while let Some(row) = rows.try_next().await.map_err(failed)? {
             take(&mut Fields::of(&row))?;
@@ -83,6 +104,14 @@ impl Reader<'_> {
             .with_hint("give the object to an existing role with ALTER … OWNER TO")
         })
     }
+}
+
+/// The values of a query with their types.
+pub(crate) fn typed<'a>(params: &[&'a dyn Parameter]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+    let typed = |&param: &&'a dyn Parameter| -> (&'a (dyn ToSql + Sync), Type) {
+        (param, param.sql_type())
+    };
+    params.iter().map(typed).collect()
 }
 
 /// The fields of one row in the order of the query's list.

@@ -1,6 +1,6 @@
 //! Who needs whom: `pg_depend`, turned so that it speaks of things that can be restored.
 
-use super::context::Reader;
+use super::context::{Reader, typed};
 use crate::error::{Context, Result};
 use crate::model::{Address, Class, Dependency, DependencyKind};
 use crate::sql::ServerVersion;
@@ -66,8 +66,10 @@ AND NOT (d.refclassid = 'pg_catalog.pg_opfamily'::regclass AND d.refobjid = m.fa
 pub(crate) async fn read(reader: &Reader<'_>) -> Result<Vec<Dependency>> {
     const WHAT: &str = "read dependencies";
     // There can be millions of rows; they are folded into plain numbers one at a time.
-    let none: [&str; 0] = [];
-    let rows = reader.client.query_raw(DEPENDENCIES, none).await;
+    let rows = reader
+        .client
+        .query_typed_raw(DEPENDENCIES, typed(&[]))
+        .await;
     let mut rows = pin!(rows.context_with(|| WHAT)?);
     let mut all = Vec::new();
     while let Some(row) = rows.try_next().await.context_with(|| WHAT)? {

@@ -1,7 +1,7 @@
 //! Large objects: who owns which, with what privileges. Their contents are not read here.
 
 use super::acl;
-use super::context::Reader;
+use super::context::{Reader, typed};
 use super::select::Selected;
 use crate::error::{Context, Result};
 use crate::model::{LargeObject, LargeObjectGroup, Oid};
@@ -42,8 +42,10 @@ pub(crate) async fn read(
 
     // There can be very many, so they are taken off the wire one at a time.
     let mut groups: BTreeMap<OwnerAndAcl, (Oid, Vec<Oid>)> = BTreeMap::new();
-    let none: [&str; 0] = [];
-    let rows = reader.client.query_raw(LARGE_OBJECTS, none).await;
+    let rows = reader
+        .client
+        .query_typed_raw(LARGE_OBJECTS, typed(&[]))
+        .await;
     let mut rows = pin!(rows.context_with(|| format!("read {WHAT}"))?);
     while let Some(row) = rows
         .try_next()

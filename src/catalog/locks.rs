@@ -107,7 +107,7 @@ pub(crate) async fn acquire(
         return Err(denied("table", unreadable));
     }
 
-    let before: String = Fields::of(&reader.client.query_one(TIMEOUT, &[]).await?).next()?;
+    let before: String = Fields::of(&reader.client.query_typed_one(TIMEOUT, &[]).await?).next()?;
     if let Some(timeout) = timeout {
         // 0 would mean to wait for ever.
         let limit = timeout.as_millis().clamp(1, i32::MAX as u128).to_string();

@@ -68,5 +68,6 @@ mod types;
 pub use database::database_properties;
 pub use globals::{GlobalsRequest, ListedDatabase, databases, read_globals};
 pub use planner_statistics::{column_values, columns_query, relation_values, relations_query};
+pub(crate) use read::read_while_opening;
 pub use read::{ReadRequest, all_queries, read};
 pub use selection::Selection;

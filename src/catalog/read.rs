@@ -1,7 +1,11 @@
 //! The one way in: reads a whole database in the order that keeps locks early.
 
+use std::borrow::Borrow;
+use std::future::{poll_fn, ready};
+use std::pin::pin;
 use std::time::Duration;
 
+use futures::future::maybe_done;
 use futures::try_join;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
@@ -60,14 +64,39 @@ pub async fn read(
     request: &ReadRequest,
     observer: &dyn Observer,
 ) -> Result<Database> {
+    let opened = ready(Ok(beside_session));
+    let (database, _) = read_while_opening(session, opened, request, observer).await?;
+    Ok(database)
+}
+
+/// As [`read`], with a second session that is only being opened: the first one begins meanwhile. It is given back.
+///
+/// # Errors
+/// As [`read`], and why it could not be opened.
+pub(crate) async fn read_while_opening<S: Borrow<Session>>(
+    session: &Session,
+    beside_session: impl Future<Output = Result<Option<S>>>,
+    request: &ReadRequest,
+    observer: &dyn Observer,
+) -> Result<(Database, Option<S>)> {
     let (client, version) = (session.client(), session.server_version());
     let phase = |name| observer.event(&Event::Phase { name, steps: None });
     phase("catalog");
-    let (snapshot, roles, (in_recovery, name)) = try_join!(
-        asked(|| stability::snapshot(client)),
-        asked(|| Roles::load(client)),
-        asked(|| server(client)),
-    )?;
+    let mut opening = pin!(maybe_done(beside_session));
+    let first = async {
+        try_join!(
+            asked(|| stability::snapshot(client)),
+            asked(|| Roles::load(client)),
+            asked(|| server(client)),
+        )
+    };
+    let mut first = pin!(first);
+    let first = poll_fn(|cx| {
+        // Whether it is open is looked at below.
+        let _ = opening.as_mut().poll(cx);
+        first.as_mut().poll(cx)
+    });
+    let (snapshot, roles, (in_recovery, name)) = first.await?;
     let reader = Reader {
         client,
         version,
@@ -107,18 +136,24 @@ pub async fn read(
         locks::acquire(&reader, &relations, request.lock_wait_timeout).await?;
         Ok((extensions, schemas, selected, relations))
     };
-    let back = beside_session.map(|session| Reader {
-        client: session.client(),
-        ..reader
-    });
     // What hangs on no list of relations need not wait for the locks; a session alone takes those first.
     let general = async {
-        match &back {
-            Some(back) => unless_locked(general(back).await),
-            None => Ok(None),
-        }
+        opening.as_mut().await;
+        let Some(beside) = opening.take_output().transpose()?.flatten() else {
+            return Ok((None, None));
+        };
+        let back = Reader {
+            client: beside.borrow().client(),
+            ..reader
+        };
+        let read = unless_locked(general(&back).await)?;
+        Ok((Some(beside), read))
     };
-    let (locked, general) = try_join!(asked(|| locked), asked(|| general))?;
+    let (locked, (beside_session, general)) = try_join!(asked(|| locked), asked(|| general))?;
+    let back = beside_session.as_ref().map(|session| Reader {
+        client: session.borrow().client(),
+        ..reader
+    });
     let (extensions, schemas, selected, relations) = locked;
     // Where the second session waited in vain, its transaction is over.
     let back = back.filter(|_| general.is_some()).unwrap_or(reader);
@@ -151,12 +186,13 @@ pub async fn read(
     headers::drop_dangling_privileges(&mut database, &reader);
     database.remarks = remarks::read(&reader, &selected, &database.extensions).await?;
     losses::warn(&reader, &selected, &database).await?;
-    if let Some(beside) = beside_session {
+    if let Some(beside) = &beside_session {
+        let beside = beside.borrow().client();
         // Out of the snapshot: from here on it sees what is now.
-        beside.client().batch_execute("COMMIT").await?;
-        stability::check(&reader, &database, beside.client(), &snapshot).await?;
+        beside.batch_execute("COMMIT").await?;
+        stability::check(&reader, &database, beside, &snapshot).await?;
     }
-    Ok(database)
+    Ok((database, beside_session))
 }
 
 /// One family among several that are asked for at once. The server answers in order, so that what has failed
@@ -367,7 +403,7 @@ fn unless_locked<T>(read: Result<T>) -> Result<Option<T>> {
 }
 
 async fn server(client: &Client) -> Result<(bool, String)> {
-    let rows = client.query(SERVER, &[]).await?;
+    let rows = client.query_typed(SERVER, &[]).await?;
     match rows.as_slice() {
         [row] => Ok((row.try_get(0)?, row.try_get(1)?)),
         _ => Err(Error::new(Kind::Failed, "read server: not one row")),

@@ -25,7 +25,7 @@ impl Roles {
     /// The server's.
     pub async fn load(client: &Client) -> Result<Self> {
         let rows = client
-            .query(ROLES, &[])
+            .query_typed(ROLES, &[])
             .await
             .context_with(|| "read roles")?;
         let names = rows.iter().map(|row| (row.get(0), row.get(1))).collect();

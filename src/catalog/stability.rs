@@ -94,7 +94,7 @@ const SNAPSHOT: &str = "SELECT pg_catalog.pg_current_snapshot()::text";
 /// # Errors
 /// The server's.
 pub(crate) async fn snapshot(client: &Client) -> Result<String> {
-    let row = client.query_one(SNAPSHOT, &[]).await;
+    let row = client.query_typed_one(SNAPSHOT, &[]).await;
     Ok(row.context_with(|| "read the snapshot")?.try_get(0)?)
 }
 

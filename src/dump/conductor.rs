@@ -231,17 +231,19 @@ impl<'a> Dump<'a> {
                 quoting: self.options.quoting,
                 lock_wait_timeout: self.options.lock_wait_timeout,
             };
-            let beside = match self.open_beside(config, &snapshot).await {
-                Err(error) if error.sqlstate() == Some(&SqlState::TOO_MANY_CONNECTIONS) => {
-                    self.observer.warning(format!(
-                        "{error}: whether the schema changes while it is read is not looked at"
-                    ));
-                    None
+            let beside = async {
+                match self.open_beside(config, &snapshot).await {
+                    Err(error) if error.sqlstate() == Some(&SqlState::TOO_MANY_CONNECTIONS) => {
+                        self.observer.warning(format!(
+                            "{error}: whether the schema changes while it is read is not looked at"
+                        ));
+                        Ok(None)
+                    }
+                    opened => opened.map(Some),
                 }
-                opened => Some(opened?),
             };
-            let database =
-                catalog::read(&leader, beside.as_ref(), &request, &*self.observer).await?;
+            let reading = catalog::read_while_opening(&leader, beside, &request, &*self.observer);
+            let (database, beside) = reading.await?;
             if let Some(beside) = beside {
                 beside.close().await;
             }
@@ -608,34 +610,27 @@ async fn current_lsn(leader: &Session) -> Result<Option<String>> {
     let context = || "read the position in the write-ahead log";
     let row = leader
         .client()
-        .query_one(
-            "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() \
-             THEN 'pg_catalog.pg_last_wal_replay_lsn()' \
-             ELSE 'pg_catalog.pg_current_wal_lsn()' END",
-            &[],
-        )
+        .query_typed_one(WAL_POSITION, &[])
         .await
         .context_with(context)?;
-    let call: String = row.try_get(0)?;
-    let permitted: bool = leader
-        .client()
-        .query_one(
-            "SELECT pg_catalog.has_function_privilege($1::pg_catalog.text, 'EXECUTE')",
-            &[&call],
-        )
-        .await
-        .context_with(context)?
-        .try_get(0)?;
+    let (call, permitted): (String, bool) = (row.try_get(0)?, row.try_get(1)?);
     if !permitted {
         return Ok(None);
     }
     let row = leader
         .client()
-        .query_one(&format!("SELECT {call}::pg_catalog.text"), &[])
+        .query_typed_one(&format!("SELECT {call}::pg_catalog.text"), &[])
         .await
         .context_with(context)?;
     Ok(row.try_get(0)?)
 }
+
+/// The function that tells it, and whether it may be called.
+const WAL_POSITION: &str = "\
+SELECT f.call, pg_catalog.has_function_privilege(f.call, 'EXECUTE') \
+FROM (SELECT CASE WHEN pg_catalog.pg_is_in_recovery() \
+THEN 'pg_catalog.pg_last_wal_replay_lsn()' \
+ELSE 'pg_catalog.pg_current_wal_lsn()' END AS call) f";
 
 /// Encoding of all statements, and of frames whose COPY statement does not name another one.
 const CLIENT_ENCODING: &str = "UTF8";

@@ -8,46 +8,61 @@ use crate::sql::{Quoting, ServerVersion, ident, literal};
 
 use super::{DumpOptions, SnapshotMode};
 
-/// The settings, each one statement; they go to the server in one message. The control plane and the
-/// data plane send the same ones.
+/// What every session is set to, as one statement (they are twenty, and a statement costs the server more than
+/// a setting). The control plane and the data plane send the same.
 ///
 /// `TimeZone` and `lc_monetary` are in the list because they change how `timestamptz` and `money`
 /// are written as text, and so the content fingerprint of a table.
-pub(crate) fn settings(version: ServerVersion) -> Vec<&'static str> {
-    let mut statements = vec![
-        "SELECT pg_catalog.set_config('search_path', '', false)",
-        "SET datestyle = 'ISO, YMD'",
-        "SET intervalstyle = postgres",
-        "SET extra_float_digits = 3",
-        "SET timezone = 'UTC'",
-        "SET lc_monetary = 'C'",
-        "SET bytea_output = hex",
-        "SET xmloption = content",
-        "SET array_nulls = on",
-        "SET standard_conforming_strings = on",
-        "SET quote_all_identifiers = off",
-        "SET synchronize_seqscans = off",
-        // Without it every chunk of a table would be a scan of the whole.
-        "SET enable_tidscan = on",
-        "SET max_parallel_workers_per_gather = 0",
-        "SET jit = off",
-        "SET statement_timeout = 0",
-        "SET lock_timeout = 0",
-        "SET idle_in_transaction_session_timeout = 0",
-        "SET row_security = off",
-        // Exists since the minor releases of August 2024: asked for, not assumed. It keeps the
-        // server from evaluating a view or foreign table that was put in a table's place.
-        "SELECT pg_catalog.set_config(name, 'view, foreign-table', false) \
-         FROM pg_catalog.pg_settings WHERE name = 'restrict_nonsystem_relation_kind'",
-    ];
+const PINNED: [(&str, &str); 19] = [
+    ("search_path", ""),
+    ("datestyle", "ISO, YMD"),
+    ("intervalstyle", "postgres"),
+    ("extra_float_digits", "3"),
+    ("timezone", "UTC"),
+    ("lc_monetary", "C"),
+    ("bytea_output", "hex"),
+    ("xmloption", "content"),
+    ("array_nulls", "on"),
+    ("standard_conforming_strings", "on"),
+    ("quote_all_identifiers", "off"),
+    ("synchronize_seqscans", "off"),
+    // Without it every chunk of a table would be a scan of the whole.
+    ("enable_tidscan", "on"),
+    ("max_parallel_workers_per_gather", "0"),
+    ("jit", "off"),
+    ("statement_timeout", "0"),
+    ("lock_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
+    ("row_security", "off"),
+];
+
+/// Exists since the minor releases of August 2024: asked for, not assumed. It keeps the
+/// server from evaluating a view or foreign table that was put in a table's place.
+const RESTRICTED_KINDS: &str = "CASE WHEN \
+     pg_catalog.current_setting('restrict_nonsystem_relation_kind', true) IS NOT NULL THEN \
+     pg_catalog.set_config('restrict_nonsystem_relation_kind', 'view, foreign-table', false) END";
+
+/// The statements that pin what a session's answers depend on.
+pub(crate) fn settings(version: ServerVersion) -> Vec<String> {
+    let mut pinned = PINNED.to_vec();
     if version.at_least(14) {
-        statements.push("SET idle_session_timeout = 0");
+        pinned.push(("idle_session_timeout", "0"));
     }
     if version.at_least(17) {
-        statements.push("SET transaction_timeout = 0");
+        pinned.push(("transaction_timeout", "0"));
     }
-    statements
+    let mut calls: Vec<String> = pinned
+        .into_iter()
+        .map(|(name, value)| format!("pg_catalog.set_config('{name}', '{value}', false)"))
+        .collect();
+    calls.push(RESTRICTED_KINDS.to_owned());
+    vec![format!("SELECT {}", calls.join(", "))]
 }
+
+/// Where there are few objects, to look for the best order of a catalog query's joins takes the server longer than the
+/// query: it joins as the query is written then. With 4 MB of columns, some thousand tables, it looks.
+const AS_WRITTEN: &str = "SELECT pg_catalog.set_config('join_collapse_limit', '1', false) \
+     WHERE pg_catalog.pg_relation_size('pg_catalog.pg_attribute') < 4194304";
 
 /// The settings that the options ask for, over those of every dump.
 fn asked_for(options: &DumpOptions) -> Vec<&'static str> {
@@ -85,10 +100,9 @@ pub(super) async fn begin_leader(
             ),
         ));
     }
-    let statements: Vec<&str> = settings(version)
-        .into_iter()
-        .chain(asked_for(options))
-        .collect();
+    let mut statements = settings(version);
+    statements.extend(asked_for(options).into_iter().map(str::to_owned));
+    statements.push(AS_WRITTEN.to_owned());
     client
         .batch_execute(&statements.join("; "))
         .await
@@ -118,7 +132,7 @@ pub(super) async fn begin_leader(
             .context_with(|| format!("use snapshot {id}"))?;
     }
     let row = client
-        .query_one("SELECT pg_catalog.pg_export_snapshot()", &[])
+        .query_typed_one("SELECT pg_catalog.pg_export_snapshot()", &[])
         .await
         .context_with(|| "export the snapshot")?;
     Ok(row.try_get(0)?)
@@ -161,8 +175,10 @@ pub(super) async fn begin_beside(
     options: &DumpOptions,
 ) -> Result<()> {
     let client = session.client();
+    let mut statements = set_up(session.server_version(), options);
+    statements.push(AS_WRITTEN.to_owned());
     client
-        .batch_execute(&set_up(session.server_version(), options).join("; "))
+        .batch_execute(&statements.join("; "))
         .await
         .context_with(|| "set up session")?;
     // The leader has the locks that deparsing takes again, and this session does not: it would wait
@@ -181,11 +197,8 @@ const NO_POOLER: &str = "workers share the leader's snapshot: connect straight t
 
 /// What a session beside the leader is set to.
 fn set_up(version: ServerVersion, options: &DumpOptions) -> Vec<String> {
-    let mut statements: Vec<String> = settings(version)
-        .into_iter()
-        .chain(asked_for(options))
-        .map(str::to_owned)
-        .collect();
+    let mut statements = settings(version);
+    statements.extend(asked_for(options).into_iter().map(str::to_owned));
     if let Some(role) = &options.role {
         statements.push(format!("SET ROLE {}", ident(role)));
     }

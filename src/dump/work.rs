@@ -23,6 +23,11 @@ const SMALL_BYTES: u64 = 256 << 10;
 const BATCH_TABLES: usize = 250;
 const BATCH_BYTES: u64 = (FRAME_BYTES / 2) as u64;
 
+/// To open a session costs as much as to read so many bytes, or so many tables with next to nothing in them: some
+/// milliseconds, most of them the server's.
+const SESSION_BYTES: u64 = 1 << 20;
+const SESSION_TABLES: u64 = 64;
+
 /// Everything there is to read, and who has started it.
 pub(super) struct Work {
     tables: Vec<(TableTask, AtomicBool)>,
@@ -230,15 +235,28 @@ impl Work {
         self.tables.len() + self.large_objects.len() + self.statistics.len()
     }
 
-    /// How many of so many sessions would find something to read.
+    /// How many of so many sessions would find enough to read.
     pub fn sessions(&self) -> usize {
         let queue = self.lock();
         let shared = |waiting: &Waiting| !matches!(waiting, Waiting::Whole(_));
         let rows = queue.waiting.len() + queue.small.len() + queue.held.len();
-        if queue.waiting.iter().any(shared) {
-            return self.jobs;
+        let found = match queue.waiting.iter().any(shared) {
+            true => self.jobs,
+            false => self.jobs.min(rows.max(queue.statistics.len())),
+        };
+        found.min(self.worth(queue.statistics.len()))
+    }
+
+    /// How many sessions are worth what it takes to open them.
+    fn worth(&self, statistics: usize) -> usize {
+        let is_unknown = |(table, _): &(TableTask, AtomicBool)| table.copy.is_foreign;
+        if !self.large_objects.is_empty() || self.tables.iter().any(is_unknown) {
+            return usize::MAX;
         }
-        self.jobs.min(rows.max(queue.statistics.len()))
+        let (tables, bytes) = self.totals();
+        let worth = bytes / SESSION_BYTES + tables / SESSION_TABLES;
+        let worth = usize::try_from(worth).unwrap_or(usize::MAX);
+        worth.saturating_add(statistics).max(1)
     }
 
     /// The entries, each with its table's name if it is one's.

@@ -17,6 +17,7 @@ use pgstow::ops::{
 };
 use pgstow::storage::Overwrite;
 use serde_json::json;
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{self, Args, Command};
@@ -194,6 +195,18 @@ pub fn summary(output: &Output, text: &str) {
     }
 }
 
+/// Runs this on one of the runtime's threads. The first thread is none of them: each answer of a session would be
+/// taken up by one of those, which then wakes the first.
+async fn among_its_tasks<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    match tokio::spawn(work).await.map_err(JoinError::try_into_panic) {
+        Ok(done) => done,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(error)) => Err(Error::new(Kind::Failed, error.to_string())),
+    }
+}
+
 async fn dump(
     args: args::Dump,
     output: &Output,
@@ -212,7 +225,9 @@ async fn dump(
     let sink = unless(&cancel, create_output(&dump.file, Overwrite::Replace)).await?;
     let sink = unless(&cancel, encrypted(sink, dump.recipients.as_ref())).await?;
     let observer = progress.observer();
-    let report = pgstow::dump(&config, sink, &dump.options, observer, cancel).await?;
+    let options = dump.options;
+    let dumping = async move { pgstow::dump(&config, sink, &options, observer, cancel).await };
+    let report = among_its_tasks(dumping).await?;
     progress.clear();
     output.done("dump", &report, exit::DONE);
     summary(
