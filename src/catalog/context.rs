@@ -50,6 +50,12 @@ impl Parameter for &[Oid] {
     }
 }
 
+impl Parameter for Vec<String> {
+    fn sql_type(&self) -> Type {
+        Type::TEXT_ARRAY
+    }
+}
+
 impl Parameter for bool {
     fn sql_type(&self) -> Type {
         Type::BOOL
