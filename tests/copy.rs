@@ -359,6 +359,44 @@ fn into_another_server() {
 }
 
 /// The source is lost while rows flow: what stands is told, and how to begin again.
+/// Labels that change their names while rows are read would be other values in the target.
+#[test]
+fn types_that_change_while_rows_are_read() {
+    let server = Server::start(18);
+    let (source, target) = (server.create_db("changing"), server.create_db("changed"));
+    source.psql(
+        "create type mood as enum ('sad', 'ok');
+         create table moods as select 'sad'::mood as m, i from generate_series(1, 100) i;",
+    );
+    let proxy = Proxy::builder(&server)
+        .faults(|number| {
+            let harm = Harm::Stall(Duration::from_secs(2));
+            let (side, after) = (Side::ToServer, 0);
+            let is_worker = number >= 2;
+            is_worker
+                .then_some(Fault { side, after, harm })
+                .into_iter()
+                .collect()
+        })
+        .start();
+    let mut command = pgstow();
+    command.args(["copy", &proxy.url(&source), &target.url()]);
+    let running = std::thread::spawn(move || run(&mut command));
+    while proxy.connections() < 3 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    source.psql("alter type mood rename value 'sad' to 'unhappy'");
+    let output = running.join().unwrap().expect_code(1);
+    assert!(
+        output
+            .stderr
+            .contains("not all written alike: type public.mood")
+            || output.stderr.contains("invalid input value for enum"),
+        "{}",
+        output.stderr
+    );
+}
+
 #[test]
 fn a_source_that_is_lost() {
     let server = Server::start(18);

@@ -401,6 +401,65 @@ fn while_workers_are_late(proxy: &Proxy, db: &Db, file: &Path, happens: impl FnO
     })
 }
 
+/// Rows are written by the types of now, whatever the snapshot: types that change meanwhile end the dump.
+#[test]
+fn types_that_change_while_rows_are_read() {
+    let server = Server::start(18);
+    let db = server.create_db("written");
+    db.psql(
+        "create schema kept;
+         create type mood as enum ('sad', 'ok');
+         create domain feeling as mood;
+         create type pair as (a int, b text, c text);
+         create type steady as (a int, b mood);
+         create type unused as (a int);
+         create table kept.feelings (f feeling[]);
+         insert into kept.feelings values ('{sad,ok}');
+         create table pairs (p pair);
+         insert into pairs values (row(1, 'b', 'c'));
+         create table others (s steady, m mood, r int);
+         insert into others values (row(1, 'ok'), 'sad', 1)",
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("out");
+    let proxy = late_workers(&server);
+    // What no row can have is no change.
+    while_workers_are_late(&proxy, &db, &file, || {
+        db.psql(
+            "alter type mood add value 'glad';
+             alter type steady rename attribute b to d;
+             alter type unused drop attribute a;
+             grant usage on schema kept to public;",
+        );
+    })
+    .success();
+    std::fs::remove_file(&file).unwrap();
+
+    let proxy = late_workers(&server);
+    let out = while_workers_are_late(&proxy, &db, &file, || {
+        db.psql(
+            "alter type mood rename value 'sad' to 'x';
+             alter type mood rename value 'ok' to 'sad';
+             alter type mood rename value 'x' to 'ok';
+             alter type pair drop attribute b;
+             alter type pair add attribute b text;
+             alter schema kept rename to old;
+             create schema kept;
+             create table kept.feelings (f feeling[]);",
+        );
+    })
+    .expect_code(1);
+    assert!(
+        out.stderr.contains(
+            "changed while rows were read, which are not all written alike: \
+             schema kept, type public.mood, type public.pair\n"
+        ) && out.stderr.contains("run it again"),
+        "{}",
+        out.stderr
+    );
+    assert_nothing(&file);
+}
+
 /// A standby that must go on ends whoever still sees what is to be removed, the leader among them. The dump
 /// says why, and leaves nothing; where the standby waits for it, it is good.
 #[test]

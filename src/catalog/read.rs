@@ -19,8 +19,8 @@ use super::{
     default_acls, dependencies, detail, event_triggers, extensions, foreign, foreign_keys,
     functions, globals, headers, indexes, labels, languages, large_objects, locks, losses,
     operator_classes, operators, planner_statistics, policies, publications, relations, remarks,
-    roles, rules, schemas, select, stability, statistics, subscriptions, text_search, transforms,
-    triggers, types,
+    roles, row_form, rules, schemas, select, stability, statistics, subscriptions, text_search,
+    transforms, triggers, types,
 };
 use crate::connect::Session;
 use crate::error::{Error, Kind, Result};
@@ -446,6 +446,7 @@ pub fn all_queries(version: ServerVersion) -> Vec<(&'static str, String)> {
         losses::queries,
         stability::queries,
         remarks::queries,
+        row_form::queries,
         globals::queries,
         planner_statistics::queries,
     ] {

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::{self, ArchiveId, Entry, Manifest, Timestamp, Writer, rows_first};
-use crate::catalog::{self, ReadRequest};
+use crate::catalog::{self, ReadRequest, RowForm};
 use crate::connect::{Canceller, Config, Session};
 use crate::ddl;
 use crate::error::{Context, Error, Kind, Result, SqlState};
@@ -363,6 +363,7 @@ impl<'a> Dump<'a> {
             tables,
             large_objects,
             statistics,
+            row_form,
         } = contents;
         let header = ddl::script::header(leader.server_version(), CLIENT_ENCODING);
         let scripts = scripts::both(&header, &entries)?;
@@ -396,7 +397,7 @@ impl<'a> Dump<'a> {
             .copy_rows(&config, outlet, Arc::clone(&work), &snapshot, &leader)
             .await?;
         work.unread.warn(&*self.observer);
-        self.end(&leader).await?;
+        self.end(&leader, &row_form).await?;
         self.phase("finish", None);
         let Outlet::Archive(writer) = outlet else {
             return Err(Error::new(Kind::Failed, "the archive's writer is gone"));
@@ -420,13 +421,11 @@ impl<'a> Dump<'a> {
         })
     }
 
-    /// Everything was read under the leader's snapshot and locks: they must have held so far.
-    pub async fn end(&self, leader: &Session) -> Result<()> {
-        leader
-            .client()
-            .batch_execute("COMMIT")
-            .await
-            .context_with(|| "the session that held the snapshot and the locks was lost")?;
+    /// Everything was read under the leader's snapshot and locks: they must have held so far, and what cannot
+    /// be locked must have stood still.
+    pub async fn end(&self, leader: &Session, row_form: &RowForm) -> Result<()> {
+        let version = leader.server_version();
+        row_form.commit(leader.client(), version).await?;
         self.checkpoint()
     }
 

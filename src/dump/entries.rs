@@ -6,6 +6,7 @@ use std::sync::mpsc::sync_channel;
 use crate::archive::{
     CopyFormat, DataSpec, Entry, EntryId, Form, Lock, Pass, Piece, Section, StatisticsOf,
 };
+use crate::catalog::RowForm;
 use crate::ddl::{self, Rendered, Renderer};
 use crate::error::{Error, Kind, Result};
 use crate::graph::{self, Node, Order, Ordered};
@@ -26,6 +27,8 @@ pub(super) struct Contents {
     pub tables: Vec<TableTask>,
     pub large_objects: Vec<LargeObjectTask>,
     pub statistics: Vec<StatisticsTask>,
+    /// By what the rows of the tables are written.
+    pub row_form: RowForm,
 }
 
 /// A table to be read.
@@ -140,6 +143,7 @@ impl<'a> Listing<'a> {
             Node::TableData(oid) => {
                 let relations = &self.relations;
                 let relation = relations.get(&oid).ok_or_else(|| missing("table", oid))?;
+                contents.row_form.add(relation);
                 let task = table_task(id, relation, relations, options, database)?;
                 let spec = DataSpec::Table {
                     format: task.copy.format,
