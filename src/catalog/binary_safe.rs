@@ -4,7 +4,8 @@
 //! it holds OIDs, which differ between databases: arrays and composites name the types of their
 //! elements, `reg*` types are OIDs. It is not possible at all for types without send and receive
 //! functions, or whose receive function refuses. `xml` has them, but its receiver obeys encoding
-//! declarations and `xmloption`: it travels as text. So does `interval` from 17 on: infinity, which is
+//! declarations and `xmloption`: it travels as text. The
+//! receivers of `tsquery`, `int2vector` and `oidvector` refuse the empty value that was sent. So does `interval` from 17 on: infinity, which is
 //! new there, is sent as the least or greatest value of each part, and a server before 17 takes that
 //! for an interval of 178 million years. As text it is refused.
 
@@ -51,9 +52,11 @@ pub(crate) fn queries(_version: ServerVersion) -> Vec<(&'static str, String)> {
 }
 
 /// Built-in types whose binary form is not, or not always, taken back.
-const UNSAFE_BUILT_IN: [&str; 21] = [
+const UNSAFE_BUILT_IN: [&str; 24] = [
     "aclitem",
     "gtsvector",
+    "int2vector",
+    "oidvector",
     "pg_brin_bloom_summary",
     "pg_brin_minmax_multi_summary",
     "pg_ddl_command",
@@ -73,6 +76,7 @@ const UNSAFE_BUILT_IN: [&str; 21] = [
     "regprocedure",
     "regrole",
     "regtype",
+    "tsquery",
 ];
 
 /// Types of well-known extensions whose binary form is the value and nothing else.

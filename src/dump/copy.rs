@@ -1,5 +1,7 @@
 //! COPY statements: how a table's rows are read, in which format, and how they are loaded.
 
+use std::collections::HashMap;
+
 use crate::archive::{CopyFormat, DataSpec, Entry};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Column, Relation, RelationKind};
@@ -32,24 +34,32 @@ pub(super) struct PageRange {
 }
 
 impl TableCopy {
-    /// Decides format and columns. `loaded_into` is the SQL name of the table that the rows are
-    /// loaded into: the table itself, or the root of its partition tree. `encoding` is the
-    /// database's.
+    /// Decides format and columns. `root` is the root of the partition tree that the rows are loaded into, where it
+    /// is not the table itself. `encoding` is the database's.
+    ///
+    /// All partitions below a root are read alike, with its columns in its order: their rows are compared as
+    /// one, since other ones may come into each.
     ///
     /// Text in a database that is not UTF-8 travels in its own encoding, named in the COPY, so
     /// that nothing is converted twice or refused. Binary COPY has no such option (it converts
     /// text by `client_encoding`), so it is for UTF-8 databases only.
     pub fn new(
         relation: &Relation,
-        loaded_into: &str,
+        root: Option<&Relation>,
         choice: CopyFormatChoice,
         encoding: &str,
     ) -> Result<Self> {
-        let columns: Vec<&Column> = relation
+        let loaded_into = root.unwrap_or(relation);
+        let mut columns: Vec<&Column> = relation
             .columns
             .iter()
             .filter(|column| column.generated.is_none())
             .collect();
+        if let Some(root) = root {
+            let names = root.columns.iter().map(|column| column.name.as_str());
+            let at: HashMap<&str, usize> = names.zip(0..).collect();
+            columns.sort_by_key(|column| at.get(column.name.as_str()));
+        }
         let unsafe_column = columns.iter().find(|column| column.sent_as.is_none());
         let utf8 = encoding == "UTF8";
         let rows = match choice {
@@ -59,7 +69,7 @@ impl TableCopy {
         let format = match choice {
             CopyFormatChoice::Text => CopyFormat::Text,
             CopyFormatChoice::Auto | CopyFormatChoice::Direct
-                if unsafe_column.is_none() && utf8 && binary_pays(relation, &columns, rows) =>
+                if unsafe_column.is_none() && utf8 && binary_pays(loaded_into, &columns, rows) =>
             {
                 CopyFormat::Binary
             }
@@ -111,7 +121,10 @@ impl TableCopy {
         };
         Ok(Self {
             format,
-            copy_in: format!("COPY {loaded_into}{list} FROM STDIN{options}"),
+            copy_in: format!(
+                "COPY {}{list} FROM STDIN{options}",
+                loaded_into.header.sql_name()
+            ),
             columns: names,
             types,
             source: relation.header.sql_name(),

@@ -483,17 +483,16 @@ fn table_task(
     options: &DumpOptions,
     database: &Database,
 ) -> Result<TableTask> {
-    let loaded_into = match relation.load_via_root {
-        Some(root) => relations
-            .get(&root)
-            .ok_or_else(|| missing("partition root", root))?
-            .header
-            .sql_name(),
-        None => relation.header.sql_name(),
+    let root = match relation.load_via_root {
+        Some(root) => {
+            let known = relations.get(&root).copied();
+            Some(known.ok_or_else(|| missing("partition root", root))?)
+        }
+        None => None,
     };
     let copy = TableCopy::new(
         relation,
-        &loaded_into,
+        root,
         options.copy_format,
         &database.properties.encoding,
     )?;
