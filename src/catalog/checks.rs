@@ -1,9 +1,9 @@
 //! CHECK constraints of tables.
 
-use super::context::{Fields, Reader, vanished};
+use super::context::{Fields, Reader, one_line, vanished};
 use super::relations::{by_oid, interesting};
 use crate::error::Result;
-use crate::model::{Check, Oid, Relation, RelationKind};
+use crate::model::{Check, Components, Oid, Relation, RelationKind};
 use crate::sql::ServerVersion;
 
 /// CHECK constraints of the tables `$1`.
@@ -104,4 +104,38 @@ pub(crate) fn fill(relations: &mut [Relation], all: Vec<Found>) -> Result<()> {
         });
     }
     Ok(())
+}
+
+/// Takes constraints that a table has from its parents, none of which has it, for the table's own.
+/// ALTER TABLE ONLY … DROP COLUMN leaves such: the parent's goes with the column, the children's stay.
+pub(crate) fn adopt_orphans(reader: &Reader<'_>, relations: &mut [Relation]) {
+    let index = by_oid(relations);
+    let has = |parent: Oid, name: &str| {
+        let parent = index.get(&parent).map(|&at| &relations[at]);
+        parent.is_none_or(|parent| parent.checks.iter().any(|check| check.name == name))
+    };
+    let mut orphans = Vec::new();
+    for (at, table) in relations.iter().enumerate() {
+        if table.partition_bound.is_some() {
+            continue;
+        }
+        for (number, check) in table.checks.iter().enumerate() {
+            let mut parents = table.parents.iter();
+            if !check.local && !parents.any(|parent| has(parent.oid, &check.name)) {
+                orphans.push((at, number));
+            }
+        }
+    }
+    for (at, number) in orphans {
+        let table = &mut relations[at];
+        let check = &mut table.checks[number];
+        check.local = true;
+        if table.header.wanted.has(Components::DEFINITION) {
+            reader.observer.warning(format!(
+                "constraint {} of {} is inherited, but no parent has it: it is dumped as the table's own",
+                one_line(&crate::sql::ident(&check.name)),
+                one_line(&table.header.sql_name())
+            ));
+        }
+    }
 }

@@ -44,10 +44,51 @@ const DEFINITIONS: &str = "\
 SELECT src.oid, pg_catalog.pg_get_constraintdef(src.oid)
   FROM pg_catalog.unnest($1::oid[]) AS src(oid)";
 
+/// The partitions that have the foreign keys `$1` validated, where the tables above them have not.
+const VALIDATED_BELOW: &str = "\
+WITH RECURSIVE below AS (
+SELECT c.oid AS root, c.oid, c.conrelid, c.confrelid, c.conname, c.convalidated
+  FROM pg_catalog.unnest($1::oid[]) AS src(oid)
+  JOIN pg_catalog.pg_constraint c ON c.oid = src.oid
+UNION ALL
+SELECT b.root, c.oid, c.conrelid, c.confrelid, c.conname, c.convalidated
+  FROM below b
+  JOIN pg_catalog.pg_constraint c
+    ON c.conparentid = b.oid AND c.contype = 'f' AND c.confrelid = b.confrelid
+ WHERE NOT b.convalidated
+)
+SELECT root, conrelid, conname::text FROM below WHERE convalidated ORDER BY root, conrelid";
+
+/// Fills in where keys of partitioned tables that are not validated are so in partitions.
+async fn validated_below(reader: &Reader<'_>, keys: &mut [ForeignKey]) -> Result<()> {
+    let waiting = |key: &ForeignKey| key.on_partitioned && !key.validated && key.enforced;
+    let places: HashMap<Oid, usize> = keys
+        .iter()
+        .enumerate()
+        .filter(|(_, key)| waiting(key))
+        .map(|(at, key)| (key.header.address.oid, at))
+        .collect();
+    if places.is_empty() {
+        return Ok(());
+    }
+    let oids: Vec<Oid> = places.keys().copied().collect();
+    for row in reader
+        .rows("foreign keys", VALIDATED_BELOW, &[&oids])
+        .await?
+    {
+        if let Some(&at) = places.get(&row.try_get(0)?) {
+            let partition = (row.try_get(1)?, row.try_get(2)?);
+            keys[at].validated_on.push(partition);
+        }
+    }
+    Ok(())
+}
+
 /// The queries of this file, by name.
 pub(crate) fn queries(version: ServerVersion) -> Vec<(&'static str, String)> {
     vec![
         ("foreign keys", foreign_keys(version)),
+        ("foreign keys of partitions", VALIDATED_BELOW.to_owned()),
         ("foreign key definitions", DEFINITIONS.to_owned()),
     ]
 }
@@ -168,8 +209,10 @@ pub(crate) async fn read(
             on_partitioned: table.kind == RelationKind::PartitionedTable,
             validated: key.validated,
             enforced: key.enforced,
+            validated_on: Vec::new(),
         });
     }
+    validated_below(reader, &mut found).await?;
     if !unsaid.is_empty() {
         let oids: Vec<Oid> = unsaid.keys().copied().collect();
         for row in reader.rows("foreign keys", DEFINITIONS, &[&oids]).await? {

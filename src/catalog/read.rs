@@ -175,6 +175,7 @@ pub(crate) async fn read_while_opening<S: Borrow<Session>>(
     // With one session the server answers one after the other all the same.
     let (mut database, beside) = try_join!(front, asked(|| back))?;
     checks::fill(&mut database.relations, beside.checks)?;
+    checks::adopt_orphans(&reader, &mut database.relations);
     database.indexes = indexes::read(&reader, beside.indexes, &database.relations).await?;
     database.foreign_keys =
         foreign_keys::read(&reader, beside.foreign_keys, &database.relations).await?;

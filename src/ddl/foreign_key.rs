@@ -8,7 +8,7 @@ use crate::sql::{LockMode, ident};
 use super::context::Context;
 use super::rendered::Rendered;
 use super::words::has_words;
-use super::{column, comment, split};
+use super::{column, comment, split, table};
 
 pub(super) fn render(context: &Context<'_>, node: Node, key: &ForeignKey) -> Result<Rendered> {
     let header = &key.header;
@@ -39,6 +39,12 @@ pub(super) fn render(context: &Context<'_>, node: Node, key: &ForeignKey) -> Res
             "ALTER {what} {only}{table_name} ADD CONSTRAINT {name} {}",
             key.definition
         ));
+        for (partition, name) in &key.validated_on {
+            let partition = context.relation(*partition)?;
+            if partition.header.wanted.has(Components::DEFINITION) {
+                rendered.create.push(table::validate(partition, name));
+            }
+        }
         rendered.drop.push(format!(
             "ALTER {what} IF EXISTS {only}{table_name} DROP CONSTRAINT IF EXISTS {name}"
         ));

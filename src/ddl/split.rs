@@ -5,8 +5,9 @@
 //! time. `ADD CONSTRAINT … FOREIGN KEY` keeps index builds and other foreign keys from both tables
 //! while it looks at their rows; `VALIDATE CONSTRAINT` keeps them from the referencing table alone.
 
-use super::column::{alter_only, alterable};
+use super::column::alter_only;
 use super::rendered::{Locked, Piece};
+use super::table;
 use super::words::has_words;
 use crate::model::{
     ForeignKey, Index, IndexConstraint, IndexConstraintKind, Relation, RelationKind,
@@ -83,11 +84,7 @@ pub(super) fn foreign_key(key: &ForeignKey, table: &Relation, referenced: &Relat
         alter_only(table),
         key.definition
     );
-    let validate = format!(
-        "ALTER {} {} VALIDATE CONSTRAINT {name}",
-        alterable(table),
-        table.header.sql_name()
-    );
+    let validate = table::validate(table, &key.header.name);
     let locks = |own: LockMode, other: LockMode| {
         let mut locks = vec![Locked {
             relation: key.table,

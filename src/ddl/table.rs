@@ -313,12 +313,40 @@ pub(super) fn render_check(
     let target = &context.target;
     target.needs(not_enforced, 18, "constraints that are NOT ENFORCED");
     let definition = (check.local || table.partition_bound.is_some()).then_some(&check.definition);
-    added_constraint(
+    let mut rendered = added_constraint(
         context,
         node,
         "CHECK CONSTRAINT",
         table,
         (&check.name, definition.cloned(), check.comment.as_deref()),
+    );
+    if !rendered.create.is_empty() && !check.validated && !not_enforced {
+        let children = context.descendants(table.header.address.oid).into_iter();
+        for child in children.filter_map(|child| context.relation(child).ok()) {
+            if is_valid_below(context, child, &check.name) {
+                rendered.create.push(validate(child, &check.name));
+            }
+        }
+    }
+    rendered
+}
+
+/// Whether a child's constraint, which it gets with its parent's, has been validated apart from it.
+/// What is made free-standing has it as a valid one.
+fn is_valid_below<'a>(context: &Context<'a>, child: &'a Relation, name: &str) -> bool {
+    let mut checks = child.checks.iter();
+    child.header.wanted.has(Components::DEFINITION)
+        && !context.is_free_standing(child)
+        && checks.any(|check| check.name == name && check.validated && !check.local)
+}
+
+/// `VALIDATE CONSTRAINT`.
+pub(super) fn validate(table: &Relation, constraint: &str) -> String {
+    format!(
+        "ALTER {} {} VALIDATE CONSTRAINT {}",
+        alterable(table),
+        table.header.sql_name(),
+        ident(constraint)
     )
 }
 

@@ -353,6 +353,7 @@ impl Model {
             on_partitioned: false,
             validated: true,
             enforced: true,
+            validated_on: Vec::new(),
         });
         oid
     }

@@ -245,4 +245,7 @@ pub struct ForeignKey {
     pub validated: bool,
     /// `conenforced` (18+; true before).
     pub enforced: bool,
+    /// Partitions in which it has been validated although it is not on the whole (18+): the table
+    /// and the constraint's name there.
+    pub validated_on: Vec<(Oid, String)>,
 }
