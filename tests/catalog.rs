@@ -699,7 +699,7 @@ async fn members_of_extensions_keep_only_changed_privileges() {
         assert_eq!(table.header.wanted, Components::ACL);
         let secret = table.columns.iter().find(|c| c.name == "secret");
         assert!(
-            secret.is_some_and(|c| c.acl.current.is_some()),
+            secret.is_some_and(|c| c.settings().acl.current.is_some()),
             "{major}: privileges of a column are read"
         );
         let config = database

@@ -176,17 +176,17 @@ async fn columns_are_read_whole() {
 
         let v = column(&d, "s.t", "v");
         assert_eq!(v.type_sql, "character varying(10)");
-        assert_eq!(v.collation.as_deref(), Some("s.other"));
+        assert_eq!(v.settings().collation.as_deref(), Some("s.other"));
         let default = v.default.as_ref().unwrap();
         assert_eq!(default.expression, "'it''s'::character varying");
-        assert_eq!(v.compression, (major >= 14).then_some("pglz"));
-        assert!(v.not_null.is_none() && v.generated.is_none() && v.options.is_empty());
+        assert_eq!(v.settings().compression, (major >= 14).then_some("pglz"));
+        assert!(v.not_null.is_none() && v.generated.is_none() && v.settings().options.is_empty());
 
         let n = column(&d, "s.t", "n");
         assert_eq!(n.type_sql, "numeric(8,2)");
-        assert_eq!(n.statistics_target, Some(250));
+        assert_eq!(n.settings().statistics_target, Some(250));
         assert_eq!(
-            pairs(&n.options),
+            pairs(&n.settings().options),
             [("n_distinct", "5"), ("n_distinct_inherited", "-0.5")]
         );
         let not_null = n.not_null.as_ref().unwrap();
@@ -200,8 +200,11 @@ async fn columns_are_read_whole() {
         let g = column(&d, "s.t", "g");
         assert_eq!(g.generated, Some(Generated::Stored));
         assert_eq!(g.default.as_ref().unwrap().expression, "(n * (2)::numeric)");
-        assert_eq!(column(&d, "s.t", "big").storage, Some("EXTERNAL"));
-        assert_eq!(v.storage, None);
+        assert_eq!(
+            column(&d, "s.t", "big").settings().storage,
+            Some("EXTERNAL")
+        );
+        assert_eq!(v.settings().storage, None);
         if major >= 18 {
             let w = column(&d, "s.w", "b");
             assert_eq!(w.generated, Some(Generated::Virtual));
@@ -218,12 +221,12 @@ async fn columns_are_read_whole() {
             ["id", "By Default", "v", "n", "g", "big", "e", "d", "ints"]
         );
 
-        let granted = v.acl.current.as_ref().unwrap();
+        let granted = v.settings().acl.current.as_ref().unwrap();
         assert_eq!(granted.len(), 1);
         assert_eq!(granted[0].grantee, None);
         let letters: String = granted[0].privileges.iter().map(|p| p.letter).collect();
         assert_eq!(letters, "rw");
-        assert!(v.acl.base.is_empty() && g.acl.current.is_none());
+        assert!(v.settings().acl.base.is_empty() && g.settings().acl.current.is_none());
 
         assert_eq!(
             column(&d, "s.v", "n").default.as_ref().unwrap().expression,
@@ -254,7 +257,7 @@ async fn privileges_on_columns_of_the_system_and_of_extensions() {
             let columns = &relation(&d, table).columns;
             let names: Vec<_> = columns.iter().map(|c| &*c.name).collect();
             assert_eq!(names, [only], "{table}");
-            assert_eq!(columns[0].acl.current.as_ref().unwrap().len(), 1);
+            assert_eq!(columns[0].settings().acl.current.as_ref().unwrap().len(), 1);
         }
         let table = relation(&d, "s.t");
         assert_eq!(table.columns.len(), 1);
@@ -321,7 +324,7 @@ async fn relations_are_read_whole() {
         assert_eq!(server, "Srv");
         assert_eq!(pairs(options), [("y", "a=b"), ("z", "1")]);
         assert_eq!(
-            pairs(&column(&d, "s.f", "a").foreign_options),
+            pairs(&column(&d, "s.f", "a").settings().foreign_options),
             [("a", "it's"), ("b", "x=y")]
         );
         assert_eq!(relation(&d, "s.\"Pair\"").kind, RelationKind::Composite);

@@ -289,6 +289,14 @@ impl Encoder {
         Ok(packed)
     }
 
+    /// As [`pack`](Self::pack), with the last that this encoder packs: what need not be compressed is not copied.
+    pub(super) fn pack_once(mut self, raw: Vec<u8>) -> Result<Bytes> {
+        match self.context {
+            Context::None => Ok(Bytes::from(raw)),
+            _ => self.pack(&raw),
+        }
+    }
+
     /// Compresses into `out`, which is empty.
     fn compress(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Result<()> {
         match &mut self.context {
@@ -307,7 +315,7 @@ impl Encoder {
     }
 }
 
-fn compression_failed(error: io::Error) -> Error {
+pub(super) fn compression_failed(error: io::Error) -> Error {
     Error::new(Kind::Failed, "compression failed").with_source(error)
 }
 

@@ -124,28 +124,49 @@ pub enum StatisticsOf {
 /// to it too: no frame of an entry comes before the `complete.json` of what it waits for, so that a
 /// pipe can be loaded as it comes.
 pub fn rows_first(entries: &[Entry]) -> BTreeMap<EntryId, BTreeSet<EntryId>> {
-    // What an entry stands for: its own data, or without any, within the same section, what it
-    // waits for itself.
-    let mut stands_for: BTreeMap<EntryId, BTreeSet<EntryId>> = BTreeMap::new();
-    let mut first = BTreeMap::new();
-    for entry in entries.iter().filter(|e| e.section == Section::Data) {
+    let mut found = RowsFirst::default();
+    entries.iter().for_each(|entry| found.push(entry));
+    found.into_found()
+}
+
+/// What [`rows_first`] finds, entry by entry in their order.
+#[derive(Default)]
+pub(super) struct RowsFirst {
+    /// What an entry stands for: its own data, or without any, within the same section, what it
+    /// waits for itself.
+    stands_for: BTreeMap<EntryId, BTreeSet<EntryId>>,
+    found: BTreeMap<EntryId, BTreeSet<EntryId>>,
+}
+
+impl RowsFirst {
+    pub(super) fn push(&mut self, entry: &Entry) {
+        if entry.section != Section::Data {
+            return;
+        }
         let before: BTreeSet<EntryId> = entry
             .depends_on
             .iter()
-            .filter_map(|id| stands_for.get(id))
+            .filter_map(|id| self.stands_for.get(id))
             .flatten()
             .copied()
             .collect();
         if entry.data.is_none() {
-            stands_for.insert(entry.id, before);
-            continue;
+            self.stands_for.insert(entry.id, before);
+            return;
         }
-        stands_for.insert(entry.id, BTreeSet::from([entry.id]));
+        self.stands_for.insert(entry.id, BTreeSet::from([entry.id]));
         if !before.is_empty() {
-            first.insert(entry.id, before);
+            self.found.insert(entry.id, before);
         }
     }
-    first
+
+    pub(super) fn found(&self) -> &BTreeMap<EntryId, BTreeSet<EntryId>> {
+        &self.found
+    }
+
+    pub(super) fn into_found(self) -> BTreeMap<EntryId, BTreeSet<EntryId>> {
+        self.found
+    }
 }
 
 /// What is different about an entry on some range of majors other than the source's. A list that
@@ -305,6 +326,44 @@ impl Entry {
             version: None,
             data: None,
             forms: Vec::new(),
+        }
+    }
+
+    /// Gives back what its lists have room for and do not hold: of each list that is read most is empty.
+    pub(super) fn tighten(&mut self) {
+        let Self {
+            roles,
+            depends_on,
+            locks,
+            create,
+            drop,
+            set_owner,
+            privileges,
+            comments,
+            labels,
+            data,
+            forms,
+            ..
+        } = self;
+        depends_on.shrink_to_fit();
+        locks.shrink_to_fit();
+        forms.shrink_to_fit();
+        for list in [roles, create, drop, set_owner, privileges, comments, labels] {
+            list.shrink_to_fit();
+        }
+        if let Some(DataSpec::Table { columns, types, .. }) = data {
+            columns.shrink_to_fit();
+            types.shrink_to_fit();
+        }
+    }
+
+    /// What there is to know of it to tell its frames from others: neither statements nor dependencies.
+    pub(super) fn of_frames(&self) -> Self {
+        Self {
+            schema: self.schema.clone(),
+            relation: self.relation.clone(),
+            data: self.data.clone(),
+            ..Self::new(self.id, &self.kind, &self.name, self.section)
         }
     }
 

@@ -218,14 +218,20 @@ pub(super) struct DataNames {
 
 impl DataNames {
     pub(super) fn new(entries: &[Entry], codec: Codec) -> Self {
-        let directories = entries
-            .iter()
-            .filter_map(|entry| {
-                let sort = names::sort_of(entry)?;
-                Some((entry.id, (names::directory(entry), sort, entry.describe())))
-            })
-            .collect();
-        Self { directories, codec }
+        let mut names = Self {
+            directories: BTreeMap::new(),
+            codec,
+        };
+        entries.iter().for_each(|entry| names.take(entry));
+        names
+    }
+
+    /// Takes an entry, which has names only if it has data.
+    pub(super) fn take(&mut self, entry: &Entry) {
+        if let Some(sort) = names::sort_of(entry) {
+            let of_entry = (names::directory(entry), sort, entry.describe());
+            self.directories.insert(entry.id, of_entry);
+        }
     }
 
     fn get(&self, entry: EntryId) -> Result<&(String, &'static str, String)> {

@@ -244,26 +244,38 @@ pub(super) struct InPieces {
 /// stay one that can be read.
 const IN_PIECES_MAX: usize = 4 << 20;
 
-impl InPieces {
-    /// What these entries have, in their order, as far as there is room.
-    pub(super) fn of(entries: &[Entry]) -> Vec<Self> {
-        let mut room = IN_PIECES_MAX;
-        let mut all = Vec::new();
-        for entry in entries.iter().filter(|entry| !entry.split.is_empty()) {
-            let statements = entry.split.iter().flat_map(|piece| &piece.create);
-            let bytes: usize = statements.map(String::len).sum();
-            let Some(left) = room.checked_sub(bytes) else {
-                break;
-            };
-            room = left;
-            all.push(Self {
-                entry: entry.id,
-                pieces: entry.split.clone(),
-            });
+/// Those of many entries, as far as there is room for them.
+#[derive(Default)]
+pub(super) struct AllInPieces {
+    all: Vec<InPieces>,
+    bytes: usize,
+    is_full: bool,
+}
+
+impl AllInPieces {
+    /// Takes those of the next entry.
+    pub(super) fn take(&mut self, entry: &Entry) {
+        if entry.split.is_empty() || self.is_full {
+            return;
         }
-        all
+        let statements = entry.split.iter().flat_map(|piece| &piece.create);
+        self.bytes += statements.map(String::len).sum::<usize>();
+        if self.bytes > IN_PIECES_MAX {
+            self.is_full = true;
+            return;
+        }
+        self.all.push(InPieces {
+            entry: entry.id,
+            pieces: entry.split.clone(),
+        });
     }
 
+    pub(super) fn into_vec(self) -> Vec<InPieces> {
+        self.all
+    }
+}
+
+impl InPieces {
     /// Gives them back to their entries.
     ///
     /// # Errors

@@ -21,8 +21,10 @@ mod fingerprint;
 mod frame;
 mod index;
 mod ledger;
+mod listing;
 mod manifest;
 mod names;
+mod packed;
 mod reader;
 mod readme;
 mod sections;
@@ -38,10 +40,13 @@ pub use entry::*;
 pub use fingerprint::Fingerprint;
 pub use frame::{BINARY_HEADER, BINARY_TRAILER, FRAME_MAX, RawFrame, Rows, StoredFrame, rows_of};
 pub use index::{FrameIndex, Index, TableIndex};
+pub use listing::Listing;
 pub use manifest::{
     AclRecord, ArchiveId, DatabaseRecord, FORMAT_VERSION, Globals, Manifest, Scripts,
     SettingRecord, Timestamp,
 };
+
+pub use packed::PackedScripts;
 pub use reader::Archive;
 pub use sections::Sections;
 pub use statistics::{

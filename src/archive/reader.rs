@@ -34,6 +34,8 @@ pub struct Archive {
     pub(super) source: Arc<dyn Source>,
     manifest: Manifest,
     entries: Vec<Entry>,
+    /// Number of entries in the table of contents.
+    count: u64,
     globals: Option<Vec<Entry>>,
     index: Index,
     pub(super) trailer: Trailer,
@@ -120,6 +122,7 @@ impl Archive {
             names: DataNames::new(&entries, codec),
             manifest: record.manifest,
             entries,
+            count,
             globals,
             index,
             trailer,
@@ -135,6 +138,27 @@ impl Archive {
     /// The table of contents, in an order that is a correct serial restore order.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// Gives the table of contents away; [`entries`](Archive::entries) are none from then on. Whoever changes
+    /// entries need not have them twice.
+    pub fn take_entries(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.entries)
+    }
+
+    /// Reads the table of contents once more.
+    ///
+    /// # Errors
+    /// As [`Archive::open`].
+    pub async fn read_entries(&self) -> Result<Vec<Entry>> {
+        let codec = self.manifest.codec;
+        let name = names::toc(codec);
+        let toc = self.members.iter().find(|member| member.name == name);
+        let toc = toc.ok_or_else(|| damaged("it has no table of contents"))?;
+        let stored = read_member(self.source.as_ref(), toc).await?;
+        let (raw_bytes, count) = (toc.raw_bytes, self.count);
+        let pieces = self.manifest.in_pieces.clone();
+        super::blocking(move || parse_toc(codec, &stored, raw_bytes, count, pieces)).await
     }
 
     /// Roles, tablespaces and the like, in an order that is a correct serial restore order; none
@@ -453,7 +477,7 @@ pub(super) fn parse_toc(
     in_pieces: Vec<InPieces>,
 ) -> Result<Vec<Entry>> {
     let what = "damaged table of contents";
-    let mut entries = parse_entries(codec, stored, raw_bytes).context_with(|| what)?;
+    let mut entries = parse_entries(codec, stored, raw_bytes, count).context_with(|| what)?;
     InPieces::give(in_pieces, &mut entries)?;
     check_references(&entries, count).context_with(|| what)?;
     Ok(entries)
@@ -462,7 +486,7 @@ pub(super) fn parse_toc(
 /// Reads the globals, of a declared raw size.
 pub(super) fn parse_globals(codec: Codec, stored: &[u8], raw_bytes: u64) -> Result<Vec<Entry>> {
     let what = "damaged globals";
-    let entries = parse_entries(codec, stored, raw_bytes).context_with(|| what)?;
+    let entries = parse_entries(codec, stored, raw_bytes, 0).context_with(|| what)?;
     check_references(&entries, entries.len() as u64).context_with(|| what)?;
     if entries.iter().any(|entry| entry.data.is_some()) {
         return Err(damaged("an entry has data").context(what));
@@ -470,15 +494,24 @@ pub(super) fn parse_globals(codec: Codec, stored: &[u8], raw_bytes: u64) -> Resu
     Ok(entries)
 }
 
-/// Reads entries, one a line, numbered 1, 2, ….
-fn parse_entries(codec: Codec, stored: &[u8], raw_bytes: u64) -> Result<Vec<Entry>> {
+/// For so many entries room is made before they have shown up.
+const COUNT_BELIEVED: u64 = 1 << 18;
+
+/// Whoever adds the database itself to its entries is not to move them all.
+const ROOM_FOR_DATABASE: u64 = 2;
+
+/// Reads entries, about so many, one a line, numbered 1, 2, ….
+fn parse_entries(codec: Codec, stored: &[u8], raw_bytes: u64, count: u64) -> Result<Vec<Entry>> {
     if raw_bytes > TOC_MAX {
         return Err(damaged("it is too large"));
     }
     let mut entries: Vec<Entry> = Vec::new();
+    let room = count.min(COUNT_BELIEVED) + ROOM_FOR_DATABASE;
+    entries.reserve_exact(usize::try_from(room).unwrap_or(0));
     for line in lines(codec, stored, raw_bytes, raw_bytes)? {
-        let entry: Entry =
+        let mut entry: Entry =
             serde_json::from_slice(&line?).map_err(|error| damaged(&error.to_string()))?;
+        entry.tighten();
         entries.push(entry);
         if u64::from(entries.last().map_or(0, |entry| entry.id)) != entries.len() as u64 {
             return Err(damaged("its entries are not numbered 1, 2, …"));

@@ -6,6 +6,8 @@ use super::codec::Codec;
 use super::entry::{DataSpec, Entry, Section};
 use super::manifest::Manifest;
 use super::names;
+use super::packed::{Packed, Stored};
+use crate::error::Result;
 
 /// The command that unpacks a member to standard output.
 fn unpack(codec: Codec) -> &'static str {
@@ -40,7 +42,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// The content of `README.txt`.
-pub(super) fn readme(manifest: &Manifest, entries: &[Entry], with_globals: bool) -> String {
+pub(super) fn readme(manifest: &Manifest, tables: u64, with_globals: bool) -> String {
     let codec = manifest.codec;
     let (unpack, needs, ext) = (unpack(codec), needs(codec), codec.extension());
     let (pre, load, post) = (
@@ -69,10 +71,6 @@ pub(super) fn readme(manifest: &Manifest, entries: &[Entry], with_globals: bool)
             let _ = write!(locale, " --{name}={}", quoted(&one_line(value)));
         }
     }
-    let tables = entries
-        .iter()
-        .filter(|entry| matches!(entry.data, Some(DataSpec::Table { .. })))
-        .count();
     let encoding_option = quoted(&encoding);
     let globals_script = names::globals_script(codec);
     let globals = if with_globals {
@@ -169,11 +167,23 @@ fn quoted(text: &str) -> String {
 /// Most bytes of statements that one call of psql gets; systems limit an argument list.
 const CALL_MAX: usize = 32 << 10;
 
-/// The content of `schema/load.sh`.
-pub(super) fn load_script(manifest: &Manifest, entries: &[Entry]) -> String {
-    let unpack = unpack(manifest.codec);
-    let encoding = quoted(&manifest.encoding);
-    let mut script = format!(
+/// The content of `schema/load.sh`, entry by entry.
+pub(super) struct LoadScript {
+    script: Packed,
+    /// Arguments of the next call of psql, and how many bytes of statements they hold.
+    pending: String,
+    pending_count: usize,
+    pending_bytes: usize,
+}
+
+/// Most statements that one call of psql gets.
+const CALL_STATEMENTS_MAX: usize = 100;
+
+/// How the script begins.
+fn beginning(codec: Codec, encoding: &str) -> String {
+    let unpack = unpack(codec);
+    let encoding = quoted(encoding);
+    format!(
         r#"#!/bin/sh
 # Loads the rows into a database in which schema/pre-data.sql has run. Started in the directory
 # in which the archive was unpacked; the arguments are psql's: sh schema/load.sh -d TARGET
@@ -205,13 +215,27 @@ load() {{
 }}
 
 "#
-    );
-    let mut pending: Vec<&str> = Vec::new();
-    let mut pending_bytes = 0;
-    for entry in entries
-        .iter()
-        .filter(|entry| entry.section == Section::Data)
-    {
+    )
+}
+
+impl LoadScript {
+    pub(super) fn new(codec: Codec, encoding: &str) -> Self {
+        Self {
+            script: Packed::beginning_with(codec, beginning(codec, encoding).into_bytes()),
+            pending: String::new(),
+            pending_count: 0,
+            pending_bytes: 0,
+        }
+    }
+
+    /// Takes the next entry, which is of concern if it is of the data section.
+    ///
+    /// # Errors
+    /// As [`Packed::push`].
+    pub(super) fn push(&mut self, entry: &Entry) -> Result<()> {
+        if entry.section != Section::Data {
+            return Ok(());
+        }
         let statements = [
             &entry.create,
             &entry.set_owner,
@@ -220,47 +244,54 @@ load() {{
             &entry.labels,
         ];
         for statement in statements.into_iter().flatten() {
-            if pending_bytes + statement.len() > CALL_MAX || pending.len() == 100 {
-                flush(&mut script, &mut pending);
-                pending_bytes = 0;
+            if self.pending_bytes + statement.len() > CALL_MAX
+                || self.pending_count == CALL_STATEMENTS_MAX
+            {
+                self.flush()?;
             }
-            pending_bytes += statement.len();
-            pending.push(statement);
+            self.pending_bytes += statement.len();
+            self.pending_count += 1;
+            self.pending.push_str(" \\\n    -c ");
+            self.pending.push_str(&quoted(statement));
         }
         let Some(data) = &entry.data else {
-            continue;
+            return Ok(());
         };
-        flush(&mut script, &mut pending);
-        pending_bytes = 0;
+        self.flush()?;
         let directory = names::directory(entry);
-        // Writing to a String cannot fail.
-        let _ = match data {
+        let line = match data {
             DataSpec::Table { copy_in, .. } => {
-                writeln!(script, "load {directory} \"$@\" -c {}", quoted(copy_in))
+                format!("load {directory} \"$@\" -c {}\n", quoted(copy_in))
             }
             // It comes after the rows, and is of use to pgstow alone.
-            DataSpec::Statistics { .. } => Ok(()),
-            DataSpec::LargeObjects => writeln!(
-                script,
+            DataSpec::Statistics { .. } => return Ok(()),
+            DataSpec::LargeObjects => format!(
                 "load {directory} \"$@\" \\\n    \
                  -c 'CREATE TEMPORARY TABLE pgstow_lo (loid pg_catalog.oid, at pg_catalog.int8, data pg_catalog.bytea)' \\\n    \
                  -c 'COPY pg_temp.pgstow_lo FROM STDIN WITH (FORMAT binary)' \\\n    \
-                 -c 'SELECT pg_catalog.lo_put(loid, at, data) FROM pg_temp.pgstow_lo'"
+                 -c 'SELECT pg_catalog.lo_put(loid, at, data) FROM pg_temp.pgstow_lo'\n"
             ),
         };
+        self.script.push(line.as_bytes())
     }
-    flush(&mut script, &mut pending);
-    script
-}
 
-fn flush(script: &mut String, pending: &mut Vec<&str>) {
-    if pending.is_empty() {
-        return;
+    /// All of it.
+    ///
+    /// # Errors
+    /// As [`Packed::finish`].
+    pub(super) fn finish(mut self) -> Result<Stored> {
+        self.flush()?;
+        self.script.finish()
     }
-    script.push_str("run \"$@\"");
-    for statement in pending.drain(..) {
-        script.push_str(" \\\n    -c ");
-        script.push_str(&quoted(statement));
+
+    fn flush(&mut self) -> Result<()> {
+        if self.pending_count == 0 {
+            return Ok(());
+        }
+        self.script.push(b"run \"$@\"")?;
+        self.script.push(self.pending.as_bytes())?;
+        self.pending.clear();
+        (self.pending_count, self.pending_bytes) = (0, 0);
+        self.script.push(b"\n")
     }
-    script.push('\n');
 }

@@ -173,6 +173,14 @@ impl<R: AsyncRead + Unpin + Send> StreamReader<R> {
         &self.entries
     }
 
+    /// Gives the table of contents away; [`entries`](StreamReader::entries) are from then on those with data, and of
+    /// them only what their frames need. Whoever changes entries need not have them twice.
+    pub fn take_entries(&mut self) -> Vec<Entry> {
+        let with_data = self.entries.iter().filter(|entry| entry.data.is_some());
+        let of_frames = with_data.map(Entry::of_frames).collect();
+        std::mem::replace(&mut self.entries, of_frames)
+    }
+
     /// Roles, tablespaces and the like, in an order that is a correct serial restore order; none
     /// when the archive has only its database.
     pub fn globals(&self) -> Option<&[Entry]> {

@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
 
-use super::codec::{Codec, Encoder};
+use super::codec::Codec;
 use super::digest::{Digest, sha256};
-use super::entry::{Entry, EntryId, rows_first};
+use super::entry::{Entry, EntryId};
 use super::fingerprint::Fingerprint;
 use super::frame::StoredFrame;
 use super::index::{self, Complete, FrameIndex, TableLine, Totals};
 use super::ledger::{DataNames, Ledger};
-use super::manifest::{
-    FORMAT_NAME, Globals, InPieces, Manifest, ManifestRecord, Scripts, SealedMember,
-};
+use super::listing::{Data, Listed, Listing};
+use super::manifest::{FORMAT_NAME, Globals, Manifest, ManifestRecord, Scripts, SealedMember};
 use super::names;
+use super::packed::{Packed, PackedScripts, Stored};
 use super::readme;
 use super::tar;
 use super::trailer::{TRAILER_BYTES, Trailer};
@@ -47,7 +47,7 @@ pub struct Writer {
     ledger: Ledger,
     tables: BTreeMap<EntryId, Table>,
     rows_first: BTreeMap<EntryId, BTreeSet<EntryId>>,
-    post_data: String,
+    post_data: Packed,
     /// Headers, padding and small members that wait for the next write.
     pending: BytesMut,
 }
@@ -86,70 +86,95 @@ impl Writer {
     /// entry of the globals has data.
     pub async fn create_with_globals(
         sink: Box<dyn Sink>,
-        mut manifest: Manifest,
+        manifest: Manifest,
         entries: &[Entry],
         scripts: Scripts,
         globals: Option<Globals>,
     ) -> Result<Self> {
-        manifest.in_pieces = InPieces::of(entries);
-        let numbered = |entries: &[Entry]| (1u32..).zip(entries).all(|(id, entry)| entry.id == id);
-        let global_entries = globals.as_ref().map_or(&[][..], |globals| &globals.entries);
-        if !numbered(entries) || !numbered(global_entries) {
-            return Err(Error::new(Kind::Usage, "entries must be numbered 1, 2, …"));
-        }
-        if global_entries.iter().any(|entry| entry.data.is_some()) {
-            return Err(Error::new(Kind::Usage, "globals have no data"));
-        }
-        let codec = manifest.codec;
-        let tables = entries
-            .iter()
-            .filter_map(|entry| {
-                let table = Table {
-                    statistics: entry.has_statistics(),
-                    format: names::format_of(entry)?,
-                    columns: index::columns_of(entry).to_vec(),
-                    frames: Vec::new(),
-                    line: None,
-                };
-                Some((entry.id, table))
-            })
-            .collect();
-        let mut writer = Self {
-            sink,
-            names: DataNames::new(entries, codec),
-            rows_first: rows_first(entries),
-            codec,
-            ledger: Ledger::new(),
-            tables,
-            post_data: scripts.post_data,
-            pending: BytesMut::new(),
-            manifest,
-        };
+        let listing = Listing::of(entries, manifest.codec, &manifest.encoding)?;
+        let scripts = PackedScripts::of(scripts, manifest.codec);
+        Self::create_listed(sink, manifest, listing, scripts, globals).await
+    }
 
-        let with_globals = globals.is_some();
-        let readme = readme::readme(&writer.manifest, entries, with_globals).into_bytes();
-        let load = readme::load_script(&writer.manifest, entries).into_bytes();
-        let mut raw = vec![(names::toc(codec), render(entries)?)];
-        if let Some(Globals { entries, script }) = globals {
-            raw.push((names::globals(codec), render(&entries)?));
-            raw.push((names::globals_script(codec), script.into_bytes()));
+    /// As [`create_with_globals`](Writer::create_with_globals), of entries and scripts that were given one by one.
+    ///
+    /// # Errors
+    /// As [`create_with_globals`](Writer::create_with_globals); [`Kind::Usage`](crate::error::Kind::Usage) also
+    /// when listing or scripts are of another codec than the manifest.
+    pub async fn create_listed(
+        sink: Box<dyn Sink>,
+        mut manifest: Manifest,
+        listing: Listing,
+        scripts: PackedScripts,
+        globals: Option<Globals>,
+    ) -> Result<Self> {
+        let codec = manifest.codec;
+        if listing.codec() != codec || scripts.codec() != codec {
+            return Err(Error::new(
+                Kind::Usage,
+                "scripts and entries of another codec",
+            ));
         }
-        raw.push((names::pre_data(codec), scripts.pre_data.into_bytes()));
-        raw.push((names::load(codec), load));
-        let packed = pack(codec, raw).await?;
+        let with_globals = globals.is_some();
+        let PackedScripts {
+            pre_data,
+            post_data,
+        } = scripts;
+        let (listed, packed) = super::blocking(move || {
+            let (listed, toc, load) = listing.finish()?;
+            let mut packed = vec![(names::toc(codec), toc)];
+            if let Some(globals) = globals {
+                packed.extend(members_of(globals, codec)?);
+            }
+            packed.push((names::pre_data(codec), pre_data.finish()?));
+            packed.push((names::load(codec), load));
+            Ok((listed, packed))
+        })
+        .await?;
+        let Listed {
+            count,
+            names,
+            data,
+            rows_first,
+            in_pieces,
+            tables,
+        } = listed;
+        manifest.in_pieces = in_pieces;
+        let readme = readme::readme(&manifest, tables, with_globals).into_bytes();
         let record = ManifestRecord {
             format: FORMAT_NAME.to_owned(),
-            manifest: writer.manifest.clone(),
-            entries: entries.len() as u64,
+            manifest: manifest.clone(),
+            entries: count,
             members: packed
                 .iter()
-                .map(|(name, raw_bytes, stored)| SealedMember {
+                .map(|(name, stored)| SealedMember {
                     name: name.clone(),
-                    stored_bytes: stored.len() as u64,
-                    raw_bytes: *raw_bytes,
-                    sha256: Digest(sha256(stored)),
+                    stored_bytes: stored.bytes.len() as u64,
+                    raw_bytes: stored.raw_bytes,
+                    sha256: Digest(sha256(&stored.bytes)),
                 })
                 .collect(),
+        };
+        let of_entry = |(entry, data): (EntryId, Data)| {
+            let table = Table {
+                statistics: data.statistics,
+                format: data.format,
+                columns: data.columns,
+                frames: Vec::new(),
+                line: None,
+            };
+            (entry, table)
+        };
+        let mut writer = Self {
+            sink,
+            names,
+            rows_first,
+            codec,
+            ledger: Ledger::new(),
+            tables: data.into_iter().map(of_entry).collect(),
+            post_data,
+            pending: BytesMut::new(),
+            manifest,
         };
         writer
             .plain(names::README.to_owned(), readme.into())
@@ -157,8 +182,8 @@ impl Writer {
         writer
             .plain(names::MANIFEST.to_owned(), record.render()?.into())
             .await?;
-        for (name, raw_bytes, stored) in packed {
-            writer.member(name, raw_bytes, stored).await?;
+        for (name, stored) in packed {
+            writer.member(name, stored.raw_bytes, stored.bytes).await?;
         }
         Ok(writer)
     }
@@ -309,22 +334,21 @@ impl Writer {
                 Error::new(Kind::Failed, format!("{name}: it was never completed"))
             })?);
         }
-        let post_data = std::mem::take(&mut self.post_data).into_bytes();
-        for (name, raw_bytes, stored) in
-            pack(codec, vec![(names::post_data(codec), post_data)]).await?
-        {
-            self.member(name, raw_bytes, stored).await?;
-        }
+        let post_data = std::mem::replace(&mut self.post_data, Packed::new(codec));
+        let post_data = super::blocking(move || post_data.finish()).await?;
+        let name = names::post_data(codec);
+        self.member(name, post_data.raw_bytes, post_data.bytes)
+            .await?;
 
         let index = index::render(&self.ledger, &lines)?;
-        let index_raw_bytes = index.len() as u64;
         let mut trailer = Trailer::new(&self.manifest, &lines);
-        for (name, raw_bytes, stored) in pack(codec, vec![(names::index(codec), index)]).await? {
-            trailer.index_stored_bytes = stored.len() as u64;
-            trailer.index_sha256 = sha256(&stored);
-            trailer.index_offset = self.member(name, raw_bytes, stored).await?;
-        }
-        trailer.index_raw_bytes = index_raw_bytes;
+        drop(lines);
+        let index = Packed::beginning_with(codec, index);
+        let Stored { raw_bytes, bytes } = super::blocking(move || index.finish()).await?;
+        trailer.index_raw_bytes = raw_bytes;
+        trailer.index_stored_bytes = bytes.len() as u64;
+        trailer.index_sha256 = sha256(&bytes);
+        trailer.index_offset = self.member(names::index(codec), raw_bytes, bytes).await?;
 
         trailer.members = self.ledger.len();
         let sums = Bytes::from(self.ledger.sums(&self.names)?);
@@ -392,25 +416,19 @@ impl Writer {
     }
 }
 
-/// Entries, one JSON object per line.
-fn render(entries: &[Entry]) -> Result<Vec<u8>> {
-    let mut lines = Vec::new();
-    for entry in entries {
-        serde_json::to_writer(&mut lines, entry)
-            .map_err(|error| Error::new(Kind::Failed, "render an entry").with_source(error))?;
-        lines.push(b'\n');
+/// The members that globals are.
+///
+/// # Errors
+/// [`Kind::Usage`] when they are not numbered 1, 2, … or have data.
+fn members_of(globals: Globals, codec: Codec) -> Result<[(String, Stored); 2]> {
+    let Globals { entries, script } = globals;
+    if entries.iter().any(|entry| entry.data.is_some()) {
+        return Err(Error::new(Kind::Usage, "globals have no data"));
     }
-    Ok(lines)
-}
-
-/// Compresses members on a blocking thread: name, raw size, stored bytes.
-async fn pack(codec: Codec, members: Vec<(String, Vec<u8>)>) -> Result<Vec<(String, u64, Bytes)>> {
-    super::blocking(move || {
-        let mut encoder = Encoder::new(codec)?;
-        members
-            .into_iter()
-            .map(|(name, raw)| Ok((name, raw.len() as u64, encoder.pack(&raw)?)))
-            .collect()
-    })
-    .await
+    let (_, toc, _) = Listing::of(&entries, codec, "")?.finish()?;
+    let script = Packed::beginning_with(codec, script.into_bytes());
+    Ok([
+        (names::globals(codec), toc),
+        (names::globals_script(codec), script.finish()?),
+    ])
 }

@@ -6,7 +6,8 @@ use super::context::{Fields, Reader, options};
 use super::relations::by_oid;
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    Acl, Column, Components, Default, Generated, Identity, NotNull, Oid, Relation, RelationKind,
+    Acl, Column, ColumnSettings, Components, Default, Generated, Identity, NotNull, Oid, Relation,
+    RelationKind,
 };
 use crate::sql::ServerVersion;
 use std::collections::{HashMap, HashSet};
@@ -216,27 +217,30 @@ fn column(reader: &Reader<'_>, fields: &mut Fields<'_>, relation: &Relation) -> 
         validated: validated.unwrap_or(true),
         comment,
     });
-    Ok(Column {
-        number,
-        name,
-        type_sql,
-        type_oid,
-        local,
+    let settings = ColumnSettings {
         collation: collation_schema.zip(collation_name).map(|(schema, name)| {
             reader
                 .quoting
                 .scope(|| crate::sql::qualified(&schema, &name))
         }),
-        default,
-        generated,
-        identity,
-        not_null,
         statistics_target,
         storage,
         compression,
         options: column_options,
         foreign_options,
         acl,
+    };
+    Ok(Column {
+        number,
+        name,
+        type_sql,
+        type_oid,
+        local,
+        default,
+        generated,
+        identity,
+        not_null,
+        settings: settings.unless_empty(),
         sent_as: None,
     })
 }

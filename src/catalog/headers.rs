@@ -173,7 +173,9 @@ pub(crate) fn drop_dangling_privileges(database: &mut Database, reader: &Reader<
             clean(acl, &|| format!("{name}.{column}"));
         }
         for column in &mut relation.columns {
-            clean(&mut column.acl, &|| format!("{name}.{}", column.name));
+            if let Some(settings) = &mut column.settings {
+                clean(&mut settings.acl, &|| format!("{name}.{}", column.name));
+            }
         }
     }
     for header in all(database) {

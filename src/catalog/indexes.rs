@@ -102,7 +102,8 @@ pub(crate) fn queries(version: ServerVersion) -> Vec<(&'static str, String)> {
 
 /// What plain indexes are put into words with.
 pub(crate) struct Words {
-    found: Vec<Found>,
+    /// Each by itself: what has been put into words is gone before the rest is.
+    found: Vec<Box<Found>>,
     methods: HashMap<Oid, String>,
     /// Type and collation by operator class.
     classes: HashMap<Oid, (Oid, Oid)>,
@@ -206,7 +207,7 @@ impl Words {
             let class = classes.get(at).and_then(|class| self.classes.get(class));
             class.is_some_and(|(of_type, collation)| {
                 *of_type == column.type_oid
-                    && column.collation.is_none()
+                    && column.settings().collation.is_none()
                     && collations.get(at) == Some(collation)
             })
         });
@@ -266,7 +267,7 @@ pub(crate) async fn rows(reader: &Reader<'_>, tables: &[Oid]) -> Result<Words> {
     let sql = indexes(reader.version);
     let found = &mut words.found;
     let take = |fields: &mut Fields<'_>| {
-        found.push(Found::read(fields)?);
+        found.push(Box::new(Found::read(fields)?));
         Ok(())
     };
     reader.each("indexes", &sql, &[&tables], take).await?;

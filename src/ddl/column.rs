@@ -235,7 +235,7 @@ pub(super) fn element<'a>(
     if table.of_type.is_some() {
         return (text.len() > bare).then_some(text);
     }
-    text.push_str(&collate(column.collation.as_deref()));
+    text.push_str(&collate(column.settings().collation.as_deref()));
     Some(text)
 }
 
@@ -273,13 +273,14 @@ pub(super) fn alters<'a>(
 pub(super) fn attributes(target: &Target, table: &Relation, column: &Column) -> Vec<String> {
     let alter = format!("{} ALTER COLUMN {}", alter_only(table), ident(&column.name));
     let mut statements = Vec::new();
-    if let Some(number) = column.statistics_target {
+    let settings = column.settings();
+    if let Some(number) = settings.statistics_target {
         statements.push(format!("{alter} SET STATISTICS {number}"));
     }
-    if let Some(storage) = column.storage {
+    if let Some(storage) = settings.storage {
         statements.push(format!("{alter} SET STORAGE {storage}"));
     }
-    if let Some(compression) = column.compression {
+    if let Some(compression) = settings.compression {
         if target.at_least(14) {
             statements.push(format!("{alter} SET COMPRESSION {compression}"));
         } else {
@@ -287,7 +288,7 @@ pub(super) fn attributes(target: &Target, table: &Relation, column: &Column) -> 
         }
     }
     // Some servers count there, for themselves, how often a row type changed.
-    let options: Vec<_> = column
+    let options: Vec<_> = settings
         .options
         .iter()
         .filter(|(name, _)| name != "pg_attver")
@@ -296,8 +297,8 @@ pub(super) fn attributes(target: &Target, table: &Relation, column: &Column) -> 
     if !options.is_empty() {
         statements.push(format!("{alter} SET ({})", storage_parameters(&options)));
     }
-    if !column.foreign_options.is_empty() {
-        statements.push(format!("{alter}{}", foreign(&column.foreign_options)));
+    if !settings.foreign_options.is_empty() {
+        statements.push(format!("{alter}{}", foreign(&settings.foreign_options)));
     }
     statements
 }

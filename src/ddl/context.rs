@@ -171,19 +171,26 @@ impl<'a> Lookup<'a> {
             self.children.entry(parent.oid).or_default().push(oid);
         }
         for column in &relation.columns {
-            if let Some(default) = &column.default {
+            if let Some(default) = &column.default
+                && self.nodes.contains(&Node::SeparateDefault(default.oid))
+            {
                 self.defaults.insert(default.oid, (relation, column));
             }
             if let Some(not_null) = &column.not_null
                 && let Some(oid) = not_null.oid
             {
-                let separable = Separable::NotNull(relation, column, not_null);
-                self.separable.insert(oid, separable);
+                self.add_separable(oid, Separable::NotNull(relation, column, not_null));
             }
         }
         for check in &relation.checks {
-            self.separable
-                .insert(check.oid, Separable::Check(relation, check));
+            self.add_separable(check.oid, Separable::Check(relation, check));
+        }
+    }
+
+    /// Only those that are set apart are asked for.
+    fn add_separable(&mut self, oid: Oid, separable: Separable<'a>) {
+        if self.nodes.contains(&Node::SeparateConstraint(oid)) {
+            self.separable.insert(oid, separable);
         }
     }
 
@@ -196,8 +203,7 @@ impl<'a> Lookup<'a> {
         if let TypeDefinition::Domain(domain) = &type_.definition {
             let domain: &'a Domain = domain;
             for constraint in &domain.constraints {
-                self.separable
-                    .insert(constraint.oid, Separable::Domain(type_, constraint));
+                self.add_separable(constraint.oid, Separable::Domain(type_, constraint));
             }
         }
     }

@@ -73,7 +73,10 @@ pub(super) fn column_privileges(context: &Context<'_>, relation: &Relation) -> V
     }
     let object = format!("TABLE {}", header.sql_name());
     let owner = header.owner.as_deref();
-    let own = relation.columns.iter().map(|c| (&c.name, &c.acl));
+    let own = relation
+        .columns
+        .iter()
+        .map(|c| (&c.name, &c.settings().acl));
     let systems = relation
         .system_columns
         .iter()

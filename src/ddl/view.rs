@@ -154,7 +154,7 @@ fn dummy(relation: &Relation) -> String {
             format!(
                 "\n    NULL::{}{} AS {}",
                 column.type_sql,
-                collate(column.collation.as_deref()),
+                collate(column.settings().collation.as_deref()),
                 ident(&column.name)
             )
         })

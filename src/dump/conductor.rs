@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::archive::{self, ArchiveId, Entry, Manifest, Timestamp, Writer, rows_first};
+use crate::archive::{self, ArchiveId, Entry, Listing, Manifest, Timestamp, Writer};
 use crate::catalog::{self, ReadRequest, RowForm};
 use crate::connect::{Canceller, Config, Session};
 use crate::ddl;
@@ -17,6 +17,7 @@ use crate::graph;
 use crate::model::{Components, Database, Oid, Relation, Schema};
 use crate::report::{Event, Observer};
 use crate::select::{Globals, JOURNAL_SCHEMA};
+use crate::sql::ServerVersion;
 use crate::storage::Sink;
 use crate::task::{cores, on_own_thread};
 
@@ -24,10 +25,11 @@ use super::database::{database_entries, database_record};
 use super::entries::{Contents, contents};
 use super::outlet::Outlet;
 use super::pipeline::{Expected, Pipeline, Written};
+use super::scripts::Scripts;
 use super::snapshot::{CANCEL_INTERVAL, Cancellers, Snapshot, interrupted, leader_lost};
 use super::work::Work;
 use super::worker::{Shared, Worker};
-use super::{Compression, DumpOptions, DumpReport, SnapshotMode, globals, lead, scripts, session};
+use super::{Compression, DumpOptions, DumpReport, SnapshotMode, globals, lead, session};
 
 /// Dumps the database of `config` into `sink`.
 ///
@@ -63,13 +65,31 @@ struct Begun {
 }
 
 /// All that is to be read, under a snapshot and locks that the leader holds.
-pub(super) struct Listed {
+pub(super) struct Listed<E> {
     pub leader: Session,
     pub snapshot: String,
     pub manifest: Manifest,
     pub globals: Option<archive::Globals>,
-    /// None where only what belongs to the whole server is dumped.
-    pub contents: Option<Contents>,
+    /// What its maker made of the entries, and what is to be read. None where only what belongs to the whole
+    /// server is dumped.
+    pub contents: Option<(E, Contents)>,
+}
+
+/// What takes entries one by one.
+pub(super) trait TakeEntries {
+    /// Takes the next one.
+    ///
+    /// # Errors
+    /// When it cannot be kept.
+    fn take(&mut self, entry: Entry) -> Result<()>;
+}
+
+/// What becomes of entries on their way into an archive.
+struct WrittenDown {
+    listing: Listing,
+    scripts: Scripts,
+    /// Number of entries that somebody has made.
+    made: u64,
 }
 
 /// One reading of a database, from its beginning to its end.
@@ -261,7 +281,13 @@ impl<'a> Dump<'a> {
 
     /// Opens the snapshot, locks the tables, reads the catalogs and makes of them what there is to
     /// read, in its order.
-    pub async fn list(&self, config: &Config) -> Result<Listed> {
+    ///
+    /// The entries go to what `taker` makes for the source's version.
+    pub async fn list<E: TakeEntries>(
+        &self,
+        config: &Config,
+        taker: impl FnOnce(ServerVersion) -> E,
+    ) -> Result<Listed<E>> {
         let mut attempt = 1;
         let Begun {
             leader,
@@ -301,7 +327,9 @@ impl<'a> Dump<'a> {
         };
         self.checkpoint()?;
         let order = graph::order(&database)?;
-        let contents = contents(&database, &order, self.options)?;
+        let mut taken = taker(leader.server_version());
+        let take = |entry| taken.take(entry);
+        let contents = contents(&database, &order, self.options, take)?;
         for circle in &order.splits.circular_data {
             self.warn_of_circle(&database, circle);
         }
@@ -324,14 +352,14 @@ impl<'a> Dump<'a> {
         manifest.database_entries = self
             .options
             .quoting
-            .scope(|| database_entries(&database, &contents.entries, self.options))?;
+            .scope(|| database_entries(&database, contents.entries, self.options))?;
         manifest.database_properties = Some(database_record(&database, self.options));
         Ok(Listed {
             leader,
             snapshot,
             manifest,
             globals,
-            contents: Some(contents),
+            contents: Some((taken, contents)),
         })
     }
 
@@ -343,14 +371,21 @@ impl<'a> Dump<'a> {
     async fn run(&self, sink: Box<dyn Sink>) -> Result<DumpReport> {
         self.phase("connect", None);
         let config = self.sessions();
+        let codec = self.options.compression.codec();
         let Listed {
             leader,
             snapshot,
             manifest,
             globals,
             contents,
-        } = self.list(&config).await?;
-        let Some(contents) = contents else {
+        } = self
+            .list(&config, |version| WrittenDown {
+                listing: Listing::new(codec, CLIENT_ENCODING),
+                scripts: Scripts::new(codec, &ddl::script::header(version, CLIENT_ENCODING)),
+                made: 0,
+            })
+            .await?;
+        let Some((written, contents)) = contents else {
             let began = self.started;
             let globals = globals.unwrap_or_default();
             let report = globals::write_alone(sink, manifest, globals, began).await?;
@@ -365,19 +400,23 @@ impl<'a> Dump<'a> {
             statistics,
             row_form,
         } = contents;
-        let header = ddl::script::header(leader.server_version(), CLIENT_ENCODING);
-        let scripts = scripts::both(&header, &entries)?;
+        let WrittenDown {
+            listing,
+            scripts,
+            made,
+        } = written;
         let archive_id = manifest.archive_id;
         let database = manifest.database.clone();
         let server_version = manifest.server_version_text.clone();
-        let writer =
-            Writer::create_with_globals(sink, manifest, &entries, scripts, globals).await?;
+        let rows_first = listing.rows_first().clone();
+        let scripts = scripts.finish()?;
+        let writer = Writer::create_listed(sink, manifest, listing, scripts, globals).await?;
 
         let work = Arc::new(Work::new(
             tables,
             large_objects,
             statistics,
-            &rows_first(&entries),
+            &rows_first,
             self.options.jobs,
         ));
         let (table_count, bytes) = work.totals();
@@ -408,8 +447,8 @@ impl<'a> Dump<'a> {
             database,
             server_version,
             globals: global_count as u64,
-            entries: entries.len() as u64,
-            made: entries.iter().filter(|it| is_made(it)).count() as u64,
+            entries: entries as u64,
+            made,
             tables: table_count,
             rows: table_rows,
             raw_bytes: summary.raw_bytes,
@@ -595,6 +634,14 @@ impl<'a> Dump<'a> {
         manifest.lsn = lsn;
         manifest.snapshot = Some(snapshot.to_owned());
         Ok(manifest)
+    }
+}
+
+impl TakeEntries for WrittenDown {
+    fn take(&mut self, entry: Entry) -> Result<()> {
+        self.made += u64::from(is_made(&entry));
+        self.scripts.push(&entry)?;
+        self.listing.push(&entry)
     }
 }
 

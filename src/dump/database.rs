@@ -70,17 +70,17 @@ fn acl_record(item: &AclItem) -> AclRecord {
     }
 }
 
-/// The database itself as entries, numbered after all others. They are part of the manifest and
+/// The database itself as entries, numbered after all others, of which there are so many. They are part of the manifest and
 /// not of the table of contents: two databases of the same content have different names.
 pub(super) fn database_entries(
     database: &Database,
-    entries: &[Entry],
+    entries: usize,
     options: &DumpOptions,
 ) -> Result<Vec<Entry>> {
     let properties = &database.properties;
     let leave_out = options.leave_out;
     let name = &properties.header.name;
-    let first = EntryId::try_from(entries.len() + 1)
+    let first = EntryId::try_from(entries + 1)
         .map_err(|_| Error::new(Kind::Failed, "more than four thousand million objects"))?;
     let blank = |id, kind: &str| Entry::new(id, kind, name, Section::PreData);
     let definition = Entry {

@@ -1,6 +1,6 @@
 //! From rendered objects to the archive's table of contents.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::mpsc::sync_channel;
 
 use crate::archive::{
@@ -20,10 +20,11 @@ use super::copy::TableCopy;
 use super::roles::NamedRoles;
 use super::statistics::{RELATIONS_PER_ENTRY, StatisticsTask};
 
-/// The table of contents, and what there is to read for it.
+/// What there is to read for a table of contents.
 #[derive(Default)]
 pub(super) struct Contents {
-    pub entries: Vec<Entry>,
+    /// Number of entries.
+    pub entries: usize,
     pub tables: Vec<TableTask>,
     pub large_objects: Vec<LargeObjectTask>,
     pub statistics: Vec<StatisticsTask>,
@@ -56,11 +57,14 @@ pub(super) struct LargeObjectTask {
 /// Nodes that are rendered at a time.
 const RENDERED_AT_ONCE: usize = 1024;
 
-/// Renders every node in order, maps the wanted ones to entries, and collects what data is to be read.
+/// Renders every node in order, maps the wanted ones to entries, and collects what data is to be read. Each
+/// entry is handed over as soon as it is known: with very many objects the entries take as much memory
+/// as all that they are made of, which is still needed then.
 pub(super) fn contents(
     database: &Database,
     order: &Order,
     options: &DumpOptions,
+    take: impl FnMut(Entry) -> Result<()>,
 ) -> Result<Contents> {
     let renderer = Renderer::new(database, order);
     let count = order.nodes.len().div_ceil(RENDERED_AT_ONCE);
@@ -69,7 +73,7 @@ pub(super) fn contents(
         let to = order.nodes.len().min(from + RENDERED_AT_ONCE);
         options.quoting.scope(|| renderer.range(from..to))
     };
-    let mut listing = Listing::new(database, order, options);
+    let mut listing = Listing::new(database, order, options, take);
     in_order(count, render, |rendered| {
         options
             .quoting
@@ -79,7 +83,8 @@ pub(super) fn contents(
 }
 
 /// The table of contents while it grows.
-struct Listing<'a> {
+struct Listing<'a, T> {
+    take: T,
     database: &'a Database,
     order: &'a Order,
     options: &'a DumpOptions,
@@ -90,13 +95,31 @@ struct Listing<'a> {
     ids: Vec<Option<EntryId>>,
     relation_entries: HashMap<Oid, EntryId>,
     refreshes: HashMap<Oid, EntryId>,
-    /// Locks by the place of their entry, those of its pieces behind: what they are on may come later.
-    locked: Vec<(usize, Vec<Vec<ddl::Locked>>)>,
+    /// Where in the order relations are made.
+    made_at: HashMap<Oid, usize>,
+    /// Entries that were not handed over yet, since one of them locks what comes later.
+    waiting: VecDeque<Waiting>,
 }
 
-impl<'a> Listing<'a> {
-    fn new(database: &'a Database, order: &'a Order, options: &'a DumpOptions) -> Self {
+/// An entry whose locks are still those of relations on the source.
+struct Waiting {
+    entry: Entry,
+    /// Its own, and those of its pieces behind them.
+    locked: Vec<Vec<ddl::Locked>>,
+    /// How far the order must have come until all of them are known.
+    until: usize,
+}
+
+impl<'a, T: FnMut(Entry) -> Result<()>> Listing<'a, T> {
+    fn new(database: &'a Database, order: &'a Order, options: &'a DumpOptions, take: T) -> Self {
+        let made_at = (0..).zip(&order.nodes).filter_map(|(at, ordered)| {
+            let Node::Object(address) = ordered.node else {
+                return None;
+            };
+            (address.class == Class::Relation).then_some((address.oid, at))
+        });
         Self {
+            take,
             database,
             order,
             options,
@@ -106,14 +129,12 @@ impl<'a> Listing<'a> {
                 .map(|relation| (relation.header.address.oid, relation))
                 .collect(),
             named: NamedRoles::new(database),
-            contents: Contents {
-                entries: Vec::with_capacity(order.nodes.len()),
-                ..Contents::default()
-            },
+            contents: Contents::default(),
             ids: Vec::with_capacity(order.nodes.len()),
             relation_entries: HashMap::new(),
             refreshes: HashMap::new(),
-            locked: Vec::new(),
+            made_at: made_at.collect(),
+            waiting: VecDeque::new(),
         }
     }
 
@@ -130,7 +151,8 @@ impl<'a> Listing<'a> {
             return Ok(());
         }
         let contents = &mut self.contents;
-        let id = EntryId::try_from(contents.entries.len() + 1).map_err(|_| too_many())?;
+        contents.entries += 1;
+        let id = EntryId::try_from(contents.entries).map_err(|_| too_many())?;
         self.ids.push(Some(id));
         if let Node::Object(Address {
             class: Class::Relation,
@@ -188,9 +210,6 @@ impl<'a> Listing<'a> {
             }
         });
         let split = split.collect();
-        if locked.iter().any(|locks| !locks.is_empty()) {
-            self.locked.push((contents.entries.len(), locked));
-        }
         let leave_out = options.leave_out;
         // Those of privileges that are left out do not count.
         let roles = if rendered.privileges.is_empty() || !leave_out.privileges {
@@ -198,7 +217,7 @@ impl<'a> Listing<'a> {
         } else {
             Vec::new()
         };
-        contents.entries.push(Entry {
+        let mut entry = Entry {
             id,
             pass: pass_of(rendered.kind),
             kind: rendered.kind.to_owned(),
@@ -213,13 +232,13 @@ impl<'a> Listing<'a> {
             access_method: rendered
                 .access_method
                 .filter(|_| !leave_out.table_access_methods),
-            create: tight(rendered.create),
+            create: rendered.create,
             split,
-            drop: tight(rendered.drop),
-            set_owner: tight(unless(leave_out.owners, rendered.set_owner)),
-            privileges: tight(unless(leave_out.privileges, rendered.privileges)),
-            comments: tight(unless(leave_out.comments, rendered.comments)),
-            labels: tight(unless(leave_out.security_labels, rendered.labels)),
+            drop: rendered.drop,
+            set_owner: unless(leave_out.owners, rendered.set_owner),
+            privileges: unless(leave_out.privileges, rendered.privileges),
+            comments: unless(leave_out.comments, rendered.comments),
+            labels: unless(leave_out.security_labels, rendered.labels),
             roles,
             version: rendered.version,
             data,
@@ -228,12 +247,43 @@ impl<'a> Listing<'a> {
                 .into_iter()
                 .filter_map(|form| form_of(form, leave_out))
                 .collect(),
+        };
+        if options.extension_versions {
+            entry.pin_version();
+        }
+        let relations = locked.iter().flatten().map(|lock| lock.relation);
+        let until = relations.filter_map(|oid| Some(self.made_at.get(&oid)? + 1));
+        let until = until.max().unwrap_or(0);
+        self.waiting.push_back(Waiting {
+            entry,
+            locked,
+            until,
         });
+        self.hand_over()
+    }
+
+    /// Hands over, in their order, all entries whose locks are on what has an entry by now, or never will.
+    fn hand_over(&mut self) -> Result<()> {
+        while let Some(Waiting { entry, locked, .. }) = self
+            .waiting
+            .pop_front_if(|waiting| waiting.until <= self.ids.len())
+        {
+            let mut entry = entry;
+            let entries = &self.relation_entries;
+            let mut locked = locked.into_iter().map(|of| locks(&of, entries));
+            entry.locks = locked.next().unwrap_or_default();
+            for (piece, locks) in entry.split.iter_mut().zip(locked) {
+                piece.locks = locks;
+            }
+            (self.take)(entry)?;
+        }
         Ok(())
     }
 
-    fn finish(self) -> Result<Contents> {
+    fn finish(mut self) -> Result<Contents> {
+        self.hand_over()?;
         let Self {
+            mut take,
             database,
             order,
             options,
@@ -241,44 +291,29 @@ impl<'a> Listing<'a> {
             ids,
             relation_entries,
             refreshes,
+            waiting,
             ..
         } = self;
-        if ids.len() != order.nodes.len() {
+        if ids.len() != order.nodes.len() || !waiting.is_empty() {
             return Err(Error::new(
                 Kind::Failed,
                 format!(
                     "{} objects are in order, and {} were written",
                     order.nodes.len(),
-                    ids.len()
+                    ids.len() - waiting.len()
                 ),
             ));
-        }
-        for (at, locked) in self.locked {
-            let mut locked = locked.into_iter().map(|of| locks(&of, &relation_entries));
-            let entry = &mut contents.entries[at];
-            entry.locks = locked.next().unwrap_or_default();
-            for (piece, locks) in entry.split.iter_mut().zip(locked) {
-                piece.locks = locks;
-            }
-        }
-        if options.extension_versions {
-            contents.entries.iter_mut().for_each(Entry::pin_version);
         }
         let post_data = options.sections.has(Section::PostData);
         if post_data && !options.leave_out.statistics {
             let wanted = &database.planner_statistics;
             for (number, group) in (1..).zip(groups(wanted)) {
-                let id = EntryId::try_from(contents.entries.len() + 1).map_err(|_| too_many())?;
-                contents.entries.push(statistics_entry(
-                    id,
-                    number,
-                    group,
-                    &relation_entries,
-                    &refreshes,
-                ));
-                contents
-                    .statistics
-                    .push(StatisticsTask::new(id, group.to_vec()));
+                contents.entries += 1;
+                let id = EntryId::try_from(contents.entries).map_err(|_| too_many())?;
+                let entry = statistics_entry(id, number, group, &relation_entries, &refreshes);
+                take(entry)?;
+                let task = StatisticsTask::new(id, group.to_vec());
+                contents.statistics.push(task);
             }
         }
         Ok(contents)
@@ -319,13 +354,6 @@ fn in_order<T: Send>(
             take(done[at % threads].recv().map_err(failed)??)
         })
     })
-}
-
-/// Without room to grow: there are many of them.
-fn tight(mut statements: Vec<String>) -> Vec<String> {
-    statements.iter_mut().for_each(String::shrink_to_fit);
-    statements.shrink_to_fit();
-    statements
 }
 
 /// Locks on relations that the archive makes.

@@ -8,14 +8,15 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::archive::{EntryId, Fingerprint, rows_first};
+use crate::archive::{Codec, Entry, EntryId, Fingerprint, Listing};
 use crate::catalog::RowForm;
 use crate::connect::{Config, Session};
 use crate::error::{Context, Error, Kind, Result};
 use crate::relay::{Item, Offer};
 use crate::report::Observer;
+use crate::task::blocking;
 
-use super::conductor::{Dump, Listed};
+use super::conductor::{Dump, Listed, TakeEntries};
 use super::entries::{Contents, LargeObjectTask, TableTask};
 use super::outlet::Outlet;
 use super::pipeline::Written;
@@ -104,16 +105,18 @@ impl Dump<'_> {
             manifest,
             globals,
             contents,
-        } = self.list(&config).await?;
+        } = self.list(&config, |_| empty()).await?;
+        let (listing, contents) = contents.unwrap_or_else(|| (empty(), Contents::default()));
         let Contents {
-            entries,
             mut tables,
             mut large_objects,
             mut statistics,
             row_form,
-        } = contents.unwrap_or_default();
+            ..
+        } = contents;
         let bytes = tables.iter().map(|task| (task.entry, task.bytes)).collect();
-        let mut first = rows_first(&entries);
+        let mut first = listing.rows_first().clone();
+        let entries = blocking(move || listing.into_entries()).await?;
         let globals = globals.map(|globals| globals.entries);
         let (offer, asked) = Offer::new(manifest, entries, globals, bytes);
         // Whoever does not wait for it any more does not want it either.
@@ -196,6 +199,18 @@ impl Dump<'_> {
         self.end(&leader, &RowForm::default()).await?;
         leader.close().await;
         Ok(fingerprints)
+    }
+}
+
+/// Keeps entries small, until what they were made of is gone. What is not written is not worth more than the
+/// quickest compression.
+fn empty() -> Listing {
+    Listing::new(Codec::Zstd(1), "")
+}
+
+impl TakeEntries for Listing {
+    fn take(&mut self, entry: Entry) -> Result<()> {
+        self.push(&entry)
     }
 }
 

@@ -44,7 +44,7 @@ impl<'a> NamedRoles<'a> {
             let named: BTreeSet<&str> = relation
                 .columns
                 .iter()
-                .map(|column| &column.acl)
+                .map(|column| &column.settings().acl)
                 .chain(relation.system_columns.iter().map(|(_, acl)| acl))
                 .flat_map(|acl| acl.named_roles(relation.header.owner.as_deref()))
                 .collect();

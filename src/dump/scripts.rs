@@ -1,53 +1,106 @@
 //! The schema as scripts: the entries' statements in the order in which a restore runs them.
 
-use crate::archive::{Entry, Pass, Scripts, Section};
-use crate::ddl::script::{Item, section};
-use crate::error::{Error, Kind, Result};
+use crate::archive::{Codec, Entry, PackedScripts, Pass, Section};
+use crate::ddl::script::{Defaults, Item, section};
+use crate::error::Result;
 
-/// Both scripts of a database, side by side, each with `header` in front.
+/// So much of a script is gathered before it is packed.
+const GATHERED: usize = 64 << 10;
+
+/// Both scripts of a database, entry by entry.
 ///
-/// # Errors
-/// When there is no thread to be had.
-pub(crate) fn both(header: &str, entries: &[Entry]) -> Result<Scripts> {
-    std::thread::scope(|scope| {
-        let name = String::from("scripts");
-        let post = std::thread::Builder::new()
-            .name(name)
-            .spawn_scoped(scope, || header.to_owned() + &post_data(entries))
-            .map_err(|error| Error::new(Kind::Failed, format!("thread: {error}")))?;
-        let pre_data = header.to_owned() + &pre_data(entries);
-        let post_data = post
-            .join()
-            .map_err(|_| Error::new(Kind::Failed, "a thread has stopped"))?;
-        Ok(Scripts {
-            pre_data,
-            post_data,
-        })
-    })
+/// What must run before rows are loaded: definitions with owners, comments and labels. What must run after:
+/// definitions of the post-data section, then privileges (which may take away what is still needed
+/// before), then event triggers and refreshes.
+pub(super) struct Scripts {
+    packed: PackedScripts,
+    before: Part,
+    after: Part,
+    privileges: Part,
+    /// Default privileges, behind all others.
+    granting: Vec<Entry>,
+    last: Vec<Entry>,
 }
 
-/// What must run before rows are loaded: definitions with owners, comments and labels.
-pub(crate) fn pre_data(entries: &[Entry]) -> String {
-    definitions(entries, Section::PreData)
+/// A part of a script: what of it was not packed yet, and what it has set so far.
+#[derive(Default)]
+struct Part {
+    text: String,
+    defaults: Defaults,
 }
 
-/// What must run after: definitions of the post-data section, then privileges (which may take away
-/// what is still needed before), then event triggers and refreshes.
-pub(crate) fn post_data(entries: &[Entry]) -> String {
-    let mut script = definitions(entries, Section::PostData);
-    let granting = entries
-        .iter()
-        .filter(|entry| entry.pass == Pass::Privileges);
-    let default_privileges = granting.map(|entry| item(entry, statements(entry)));
-    script.push_str(&section(
-        entries
-            .iter()
-            .map(|entry| item(entry, entry.privileges.iter().map(String::as_str).collect()))
-            .chain(default_privileges),
-    ));
-    let last = entries.iter().filter(|entry| entry.pass == Pass::Last);
-    script.push_str(&section(last.map(|entry| item(entry, statements(entry)))));
-    script
+impl Part {
+    fn behind(header: &str) -> Self {
+        Self {
+            text: header.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    fn push(&mut self, item: Item<'_>) {
+        self.defaults.item(&mut self.text, item);
+    }
+}
+
+impl Scripts {
+    /// Both with `header` in front.
+    pub fn new(codec: Codec, header: &str) -> Self {
+        Self {
+            packed: PackedScripts::new(codec),
+            before: Part::behind(header),
+            after: Part::behind(header),
+            privileges: Part::default(),
+            granting: Vec::new(),
+            last: Vec::new(),
+        }
+    }
+
+    /// Takes the next entry.
+    pub fn push(&mut self, entry: &Entry) -> Result<()> {
+        match (entry.pass, entry.section) {
+            (Pass::Main, Section::PreData) => {
+                self.before.push(item(entry, statements(entry)));
+                if self.before.text.len() > GATHERED {
+                    self.packed.push_pre_data(&self.before.text)?;
+                    self.before.text.clear();
+                }
+            }
+            (Pass::Main, Section::PostData) => {
+                self.after.push(item(entry, statements(entry)));
+                if self.after.text.len() > GATHERED {
+                    self.packed.push_post_data(&self.after.text)?;
+                    self.after.text.clear();
+                }
+            }
+            (Pass::Main, Section::Data) => {}
+            (Pass::Privileges | Pass::Last, _) if statements(entry).is_empty() => {}
+            (Pass::Privileges, _) => self.granting.push(entry.clone()),
+            (Pass::Last, _) => self.last.push(entry.clone()),
+        }
+        self.privileges.push(privileges(entry));
+        Ok(())
+    }
+
+    /// What is left, behind all else.
+    pub fn finish(self) -> Result<PackedScripts> {
+        let Self {
+            mut packed,
+            before,
+            after,
+            mut privileges,
+            granting,
+            last,
+        } = self;
+        packed.push_pre_data(&before.text)?;
+        packed.push_post_data(&after.text)?;
+        for entry in &granting {
+            privileges.push(item(entry, statements(entry)));
+        }
+        packed.push_post_data(&privileges.text)?;
+        let last = last.iter().map(|entry| item(entry, statements(entry)));
+        packed.push_post_data(&section(last))?;
+        Ok(packed)
+    }
 }
 
 /// Globals in their order, each with its privileges.
@@ -59,13 +112,8 @@ pub(crate) fn globals(entries: &[Entry]) -> String {
     }))
 }
 
-fn definitions(entries: &[Entry], wanted: Section) -> String {
-    section(
-        entries
-            .iter()
-            .filter(|entry| entry.section == wanted && entry.pass == Pass::Main)
-            .map(|entry| item(entry, statements(entry))),
-    )
+fn privileges(entry: &Entry) -> Item<'_> {
+    item(entry, entry.privileges.iter().map(String::as_str).collect())
 }
 
 /// What makes an entry, its privileges apart.
@@ -84,7 +132,11 @@ fn statements(entry: &Entry) -> Vec<&str> {
 
 fn item<'a>(entry: &'a Entry, statements: Vec<&'a str>) -> Item<'a> {
     Item {
-        title: entry.describe(),
+        // Without statements nobody asks for it.
+        title: match statements.is_empty() {
+            true => String::new(),
+            false => entry.describe(),
+        },
         statements,
         tablespace: entry.tablespace.as_deref(),
         access_method: entry.access_method.as_deref(),

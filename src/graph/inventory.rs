@@ -1,6 +1,6 @@
 //! Every node that may take part, in the initial order, and the way from an address to its node.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::key::Key;
 use super::node::{Node, Section};
@@ -181,12 +181,16 @@ impl<'a> Inventory<'a> {
                 .filter(|index| index.header.wanted.has(Components::DEFINITION))
                 .map(|index| index.header.address.oid)
                 .collect(),
-            found: Vec::new(),
+            found: BTreeMap::new(),
         };
         collected.collect();
-        let mut found = collected.found;
-        found.sort_by_key(|(key, _)| *key);
-        let slots: Vec<Slot<'a>> = found.into_iter().map(|(_, slot)| slot).collect();
+        let found = collected.found;
+        let mut slots: Vec<Slot<'a>> = Vec::with_capacity(found.values().map(Vec::len).sum());
+        // Keys are large, and nobody needs those of one sort together with those of another.
+        for (_, mut of_sort) in found {
+            of_sort.sort_by_key(|(key, _)| *key);
+            slots.extend(of_sort.into_iter().map(|(_, slot)| slot));
+        }
         let by_node: HashMap<Node, u32> = (0_u32..)
             .zip(&slots)
             .map(|(index, slot)| (slot.node, index))
@@ -418,7 +422,8 @@ struct Collector<'a> {
     database: &'a Database,
     relations: HashMap<Oid, &'a Relation>,
     defined_indexes: HashSet<Oid>,
-    found: Vec<(Key<'a>, Slot<'a>)>,
+    /// By what keys begin with: section and sort of object.
+    found: BTreeMap<(Section, u8), Vec<(Key<'a>, Slot<'a>)>>,
 }
 
 impl<'a> Collector<'a> {
@@ -429,15 +434,14 @@ impl<'a> Collector<'a> {
         } else {
             key.section
         };
-        self.found.push((
-            key,
-            Slot {
-                item,
-                node,
-                standing,
-                section,
-            },
-        ));
+        let slot = Slot {
+            item,
+            node,
+            standing,
+            section,
+        };
+        let of_sort = self.found.entry((key.section, key.priority)).or_default();
+        of_sort.push((key, slot));
     }
 
     fn object(&mut self, item: Item<'a>, header: &'a Header, key: Key<'a>, shown: bool) {
@@ -742,7 +746,10 @@ impl<'a> Collector<'a> {
         }
         let shown = is_shown(header)
             || (header.wanted.has(Components::ACL)
-                && (relation.columns.iter().any(|column| column.acl.differs())
+                && (relation
+                    .columns
+                    .iter()
+                    .any(|column| column.settings().acl.differs())
                     || relation.system_columns.iter().any(|(_, acl)| acl.differs())));
         self.object(
             Item::Relation(relation),

@@ -6,10 +6,10 @@ use super::inventory::Inventory;
 use super::name::describe;
 use super::{Node, Order, Section, order};
 use crate::model::{
-    Acl, Address, BaseType, Check, Class, Column, Components, Database, DatabaseProperties,
-    Default, Dependency, DependencyKind, Domain, DomainConstraint, DomainDefault, EnabledState,
-    Extension, ForeignKey, Function, FunctionBody, FunctionKind, Generated, Header, Identity,
-    Index, IndexConstraint, IndexConstraintKind, Oid, Parallel, Parent, Persistence, Policy,
+    Address, BaseType, Check, Class, Column, Components, Database, DatabaseProperties, Default,
+    Dependency, DependencyKind, Domain, DomainConstraint, DomainDefault, EnabledState, Extension,
+    ForeignKey, Function, FunctionBody, FunctionKind, Generated, Header, Identity, Index,
+    IndexConstraint, IndexConstraintKind, Oid, Parallel, Parent, Persistence, Policy,
     PolicyCommand, RangeType, Relation, RelationKind, ReplicaIdentity, Schema, Sequence,
     SequenceOwner, Trigger, Type, TypeDefinition, View, Volatility,
 };
@@ -227,7 +227,6 @@ impl Model {
             type_sql: "integer".to_owned(),
             type_oid: 23,
             local: true,
-            collation: None,
             default: Some(Default {
                 oid,
                 expression: String::new(),
@@ -235,12 +234,7 @@ impl Model {
             generated,
             identity: None,
             not_null: None,
-            statistics_target: None,
-            storage: None,
-            compression: None,
-            options: Vec::new(),
-            foreign_options: Vec::new(),
-            acl: Acl::default(),
+            settings: None,
             sent_as: Some("integer".into()),
         });
         self.depend_as(

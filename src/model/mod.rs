@@ -55,8 +55,8 @@ pub use operator_class::{FamilyMember, OperatorClass, OperatorFamily};
 pub use privileges::{Acl, AclItem, DefaultAcl, Privilege};
 pub use publication::{Publication, PublicationSchema, PublicationTable};
 pub use relation::{
-    Check, Column, Default, ForeignKey, Generated, Identity, NotNull, Parent, Persistence,
-    Relation, RelationKind, ReplicaIdentity, View,
+    Check, Column, ColumnSettings, Default, ForeignKey, Generated, Identity, NotNull, Parent,
+    Persistence, Relation, RelationKind, ReplicaIdentity, View,
 };
 pub use remark::Remark;
 pub use rule::{EnabledState, Policy, PolicyCommand, Rule};

@@ -140,8 +140,6 @@ pub struct Column {
     pub type_oid: Oid,
     /// Whether it is declared here (`attislocal`).
     pub local: bool,
-    /// Collation as SQL, where it is not the type's.
-    pub collation: Option<String>,
     /// Default or generation expression.
     pub default: Option<Default>,
     /// Whether it is generated.
@@ -150,6 +148,18 @@ pub struct Column {
     pub identity: Option<Identity>,
     /// NOT NULL, named from 18 on.
     pub not_null: Option<NotNull>,
+    /// What most columns have nothing of; see [`Column::settings`].
+    pub settings: Option<Box<ColumnSettings>>,
+    /// The type that binary COPY sends: without modifier, and the base type of a domain. None where
+    /// binary COPY does not carry it faithfully between servers.
+    pub sent_as: Option<Arc<str>>,
+}
+
+/// What few columns have: apart, since a database of many tables has very many columns.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ColumnSettings {
+    /// Collation as SQL, where it is not the type's.
+    pub collation: Option<String>,
     /// `SET STATISTICS`, where set.
     pub statistics_target: Option<i32>,
     /// `SET STORAGE`, where it is not the type's.
@@ -162,9 +172,35 @@ pub struct Column {
     pub foreign_options: Vec<(String, String)>,
     /// Column privileges.
     pub acl: super::Acl,
-    /// The type that binary COPY sends: without modifier, and the base type of a domain. None where
-    /// binary COPY does not carry it faithfully between servers.
-    pub sent_as: Option<Arc<str>>,
+}
+
+impl ColumnSettings {
+    /// Nothing.
+    const NONE: Self = Self {
+        collation: None,
+        statistics_target: None,
+        storage: None,
+        compression: None,
+        options: Vec::new(),
+        foreign_options: Vec::new(),
+        acl: super::Acl {
+            current: None,
+            base: Vec::new(),
+        },
+    };
+
+    /// None where there is nothing.
+    pub fn unless_empty(self) -> Option<Box<Self>> {
+        (self != Self::NONE).then(|| Box::new(self))
+    }
+}
+
+impl Column {
+    /// What few columns have; without anything where there is nothing.
+    pub fn settings(&self) -> &ColumnSettings {
+        static NONE: ColumnSettings = ColumnSettings::NONE;
+        self.settings.as_deref().unwrap_or(&NONE)
+    }
 }
 
 /// A column's default, or what a generated column is computed from.

@@ -173,7 +173,7 @@ pub async fn copy_plan(
             return Ok(None);
         };
         let reader = ArchiveReader::Relay(Box::new(offer));
-        let planning = unless(&cancel, plan_for(target, &reader, &options.target));
+        let planning = unless(&cancel, plan_for(target, reader, &options.target));
         Ok(Some(planning.await?))
     };
     let (given, plan): (_, Result<_>) = tokio::join!(giving, planning);

@@ -57,7 +57,7 @@ pub async fn restore_plan_for(
     options: &RestoreOptions,
 ) -> Result<Plan> {
     options.validate()?;
-    restore::plan_for(config, &open(input).await?, options).await
+    restore::plan_for(config, open(input).await?, options).await
 }
 
 async fn open(input: Input) -> Result<ArchiveReader> {

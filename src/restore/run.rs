@@ -81,7 +81,28 @@ impl ArchiveReader {
             Self::Pipe(reader) => reader.entries(),
             Self::Relay(offer) => &offer.entries,
         };
-        let mut entries = listed.to_vec();
+        self.with_options(listed.to_vec(), options)
+    }
+
+    /// As [`entries`](Self::entries), which are gone then where nobody else holds the archive: a database of very
+    /// many objects has a large table of contents.
+    fn take_entries(&mut self, options: &RestoreOptions) -> Vec<Entry> {
+        if options.globals == Globals::Alone {
+            return Vec::new();
+        }
+        let listed = match self {
+            Self::File(archive) => match Arc::get_mut(archive) {
+                Some(archive) => archive.take_entries(),
+                None => archive.entries().to_vec(),
+            },
+            Self::Pipe(reader) => reader.take_entries(),
+            Self::Relay(offer) => std::mem::take(&mut offer.entries),
+        };
+        self.with_options(listed, options)
+    }
+
+    /// The entries as these options want them.
+    fn with_options(&self, mut entries: Vec<Entry>, options: &RestoreOptions) -> Vec<Entry> {
         if options.create {
             entries.extend_from_slice(&self.manifest().database_entries);
         }
@@ -98,8 +119,8 @@ impl ArchiveReader {
     ///
     /// # Errors
     /// As [`build`].
-    pub fn plan(&self, options: &RestoreOptions) -> Result<Plan> {
-        let mut entries = self.entries(options);
+    pub fn plan(mut self, options: &RestoreOptions) -> Result<Plan> {
+        let mut entries = self.take_entries(options);
         let known = Known {
             version: options.target_version,
             ..Known::default()
@@ -211,10 +232,10 @@ impl Known {
 /// As [`build`]; [`Kind::Connect`] and what the server answers.
 pub async fn plan_for(
     config: &Config,
-    archive: &ArchiveReader,
+    mut archive: ArchiveReader,
     options: &RestoreOptions,
 ) -> Result<Plan> {
-    let mut entries = archive.entries(options);
+    let mut entries = archive.take_entries(options);
     let mut wire = session::open(config, "restore").await?;
     let mut known = Known::ask(&mut wire, &mut entries).await?;
     let mut plan = archive.plan_of(&mut entries, options, &known)?;
@@ -241,18 +262,27 @@ pub async fn plan_for(
 /// As [`crate::ops::restore`].
 pub async fn restore(
     config: &Config,
-    archive: ArchiveReader,
+    mut archive: ArchiveReader,
     options: &RestoreOptions,
     observer: Arc<dyn Observer>,
     cancel: &CancellationToken,
 ) -> Result<RestoreReport> {
+    let entries = archive.take_entries(options);
     let file = match &archive {
         ArchiveReader::File(archive) => Some(Arc::clone(archive)),
         ArchiveReader::Pipe(_) | ArchiveReader::Relay(_) => None,
     };
     let crashed = Arc::new(AtomicBool::new(false));
     let observed = Arc::clone(&observer);
-    let mut restored = restore_some(config, archive, options, observed, cancel, &crashed).await;
+    let mut restored = restore_some(
+        config,
+        (archive, entries),
+        options,
+        observed,
+        cancel,
+        &crashed,
+    )
+    .await;
     for _ in 0..CRASHES {
         let (Err(error), Some(file)) = (&restored, &file) else {
             break;
@@ -266,9 +296,22 @@ pub async fn restore(
             resume: true,
             ..options.clone()
         };
+        let entries = match options.globals {
+            Globals::Alone => Vec::new(),
+            _ => file.read_entries().await?,
+        };
         let archive = ArchiveReader::File(Arc::clone(file));
+        let entries = archive.with_options(entries, &resuming);
         let observed = Arc::clone(&observer);
-        restored = restore_some(config, archive, &resuming, observed, cancel, &crashed).await;
+        restored = restore_some(
+            config,
+            (archive, entries),
+            &resuming,
+            observed,
+            cancel,
+            &crashed,
+        )
+        .await;
     }
     restored.map_err(|error| match error.kind() {
         Kind::Interrupted | Kind::Archive if options.single_transaction => {
@@ -294,14 +337,13 @@ async fn current_role(wire: &mut Wire) -> Result<String> {
 
 async fn restore_some(
     config: &Config,
-    archive: ArchiveReader,
+    (archive, mut entries): (ArchiveReader, Vec<Entry>),
     options: &RestoreOptions,
     observer: Arc<dyn Observer>,
     cancel: &CancellationToken,
     crashed: &Arc<AtomicBool>,
 ) -> Result<RestoreReport> {
     let mut globals = archive.wanted_globals(options)?;
-    let mut entries = archive.entries(options);
     let mut outcome = Outcome::new();
     outcome.phase("connect");
     observer.event(&Event::Phase {

@@ -1,0 +1,147 @@
+//! The table of contents while it grows: each entry becomes a line, and of the entry itself only what the writer
+//! needs for its frames is kept. A database of very many objects never has all of its entries in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::codec::Codec;
+use super::entry::{CopyFormat, DataSpec, Entry, EntryId, RowsFirst};
+use super::index;
+use super::ledger::DataNames;
+use super::manifest::{AllInPieces, InPieces};
+use super::names;
+use super::packed::{Packed, Stored};
+use super::reader;
+use super::readme::LoadScript;
+use crate::error::{Error, Kind, Result};
+
+/// A table of contents on its way into an archive.
+pub struct Listing {
+    codec: Codec,
+    count: u64,
+    lines: Packed,
+    load: LoadScript,
+    names: DataNames,
+    data: BTreeMap<EntryId, Data>,
+    rows_first: RowsFirst,
+    in_pieces: AllInPieces,
+    /// Entries with rows of a table.
+    tables: u64,
+}
+
+/// What the frames of an entry are.
+pub(super) struct Data {
+    pub statistics: bool,
+    pub format: CopyFormat,
+    pub columns: Vec<String>,
+}
+
+/// What a writer keeps of a table of contents that is complete.
+pub(super) struct Listed {
+    pub count: u64,
+    pub names: DataNames,
+    pub data: BTreeMap<EntryId, Data>,
+    pub rows_first: BTreeMap<EntryId, BTreeSet<EntryId>>,
+    pub in_pieces: Vec<InPieces>,
+    pub tables: u64,
+}
+
+impl Listing {
+    /// An empty one, for an archive of this codec whose statements are in this client encoding.
+    pub fn new(codec: Codec, encoding: &str) -> Self {
+        Self {
+            codec,
+            count: 0,
+            lines: Packed::new(codec),
+            load: LoadScript::new(codec, encoding),
+            names: DataNames::new(&[], codec),
+            data: BTreeMap::new(),
+            rows_first: RowsFirst::default(),
+            in_pieces: AllInPieces::default(),
+            tables: 0,
+        }
+    }
+
+    /// One of all these entries.
+    ///
+    /// # Errors
+    /// As [`Listing::push`].
+    pub fn of(entries: &[Entry], codec: Codec, encoding: &str) -> Result<Self> {
+        let mut listing = Self::new(codec, encoding);
+        entries.iter().try_for_each(|entry| listing.push(entry))?;
+        Ok(listing)
+    }
+
+    /// Takes the next entry.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when the entries are not numbered 1, 2, …; [`Kind::Failed`] when there is no memory
+    /// to compress it.
+    pub fn push(&mut self, entry: &Entry) -> Result<()> {
+        self.count += 1;
+        if u64::from(entry.id) != self.count {
+            return Err(Error::new(Kind::Usage, "entries must be numbered 1, 2, …"));
+        }
+        serde_json::to_writer(&mut self.lines, entry)
+            .map_err(|error| Error::new(Kind::Failed, "render an entry").with_source(error))?;
+        self.lines.push(b"\n")?;
+        self.load.push(entry)?;
+        self.rows_first.push(entry);
+        self.in_pieces.take(entry);
+        self.names.take(entry);
+        if let Some(format) = names::format_of(entry) {
+            let data = Data {
+                statistics: entry.has_statistics(),
+                format,
+                columns: index::columns_of(entry).to_vec(),
+            };
+            self.data.insert(entry.id, data);
+        }
+        if matches!(entry.data, Some(DataSpec::Table { .. })) {
+            self.tables += 1;
+        }
+        Ok(())
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> u64 {
+        self.count
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// As [`rows_first`](super::rows_first).
+    pub fn rows_first(&self) -> &BTreeMap<EntryId, BTreeSet<EntryId>> {
+        self.rows_first.found()
+    }
+
+    /// All entries again, for whoever takes them without an archive. CPU work.
+    ///
+    /// # Errors
+    /// As [`Listing::push`].
+    pub fn into_entries(self) -> Result<Vec<Entry>> {
+        let Stored { raw_bytes, bytes } = self.lines.finish()?;
+        let pieces = self.in_pieces.into_vec();
+        reader::parse_toc(self.codec, &bytes, raw_bytes, self.count, pieces)
+            .map_err(|error| error.with_kind(Kind::Failed))
+    }
+
+    /// Packs what is left: the table of contents and the script that loads rows beside it. CPU work.
+    pub(super) fn finish(self) -> Result<(Listed, Stored, Stored)> {
+        let listed = Listed {
+            count: self.count,
+            names: self.names,
+            data: self.data,
+            rows_first: self.rows_first.into_found(),
+            in_pieces: self.in_pieces.into_vec(),
+            tables: self.tables,
+        };
+        Ok((listed, self.lines.finish()?, self.load.finish()?))
+    }
+
+    pub(super) fn codec(&self) -> Codec {
+        self.codec
+    }
+}
