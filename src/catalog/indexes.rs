@@ -103,6 +103,7 @@ pub(crate) fn queries(version: ServerVersion) -> Vec<(&'static str, String)> {
 /// What plain indexes are put into words with.
 pub(crate) struct Words {
     /// Each by itself: what has been put into words is gone before the rest is.
+    #[expect(clippy::vec_box, reason = "a list gives its room back as a whole")]
     found: Vec<Box<Found>>,
     methods: HashMap<Oid, String>,
     /// Type and collation by operator class.
