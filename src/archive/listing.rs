@@ -145,3 +145,83 @@ impl Listing {
         self.codec
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::entry::{Lock, LockMode, Piece, Section, rows_first};
+    use super::*;
+
+    /// A table with its rows and a foreign key that can be made in two ways, as three entries.
+    fn table(number: EntryId) -> [Entry; 3] {
+        let first = 3 * number - 2;
+        let name = format!("t{number}");
+        let of_table = |id, kind, section| Entry {
+            schema: Some(String::from("public")),
+            relation: Some(name.clone()),
+            owner: Some(String::from("postgres")),
+            create: vec![format!("CREATE … {kind} {name} {}", "x, ".repeat(150))],
+            ..Entry::new(id, kind, &name, section)
+        };
+        let spec = DataSpec::Table {
+            format: CopyFormat::Text,
+            columns: vec![String::from("a")],
+            types: Vec::new(),
+            copy_out: format!("COPY public.{name} TO STDOUT"),
+            copy_in: format!("COPY public.{name} FROM STDIN"),
+        };
+        let mut rows = of_table(first + 1, "TABLE DATA", Section::Data);
+        rows.create.clear();
+        rows.data = Some(spec);
+        rows.depends_on = if number == 1 {
+            vec![first]
+        } else {
+            vec![first - 2, first]
+        };
+        let lock = Lock {
+            on: first,
+            mode: LockMode::ShareRowExclusive,
+        };
+        let mut key = of_table(first + 2, "FK CONSTRAINT", Section::PostData);
+        key.split = vec![Piece {
+            create: vec![String::from("ALTER TABLE …")],
+            locks: vec![lock],
+        }];
+        [of_table(first, "TABLE", Section::PreData), rows, key]
+    }
+
+    #[test]
+    fn entries_come_back_as_they_were() {
+        for codec in [Codec::Zstd(1), Codec::None] {
+            let entries: Vec<Entry> = (1..=40).flat_map(table).collect();
+            let listing = Listing::of(&entries, codec, "UTF8").unwrap();
+            assert_eq!((listing.len(), listing.tables), (120, 40));
+            assert_eq!(*listing.rows_first(), rows_first(&entries));
+            assert_eq!(listing.rows_first().len(), 39);
+            assert_eq!(listing.into_entries().unwrap(), entries);
+        }
+    }
+
+    #[test]
+    fn entries_have_numbers_without_gaps() {
+        let [_, rows, _] = table(1);
+        let mut listing = Listing::new(Codec::None, "UTF8");
+        let error = listing.push(&rows).unwrap_err();
+        assert_eq!(error.kind(), Kind::Usage);
+    }
+
+    #[test]
+    fn little_is_kept_of_an_entry_without_data() {
+        let mut listing = Listing::new(Codec::Zstd(1), "UTF8");
+        let mut raw_bytes = 0;
+        for number in 1..=30_000 {
+            let [mut entry, ..] = table(number);
+            entry.id = number;
+            raw_bytes += entry.create[0].len();
+            listing.push(&entry).unwrap();
+        }
+        assert!(listing.data.is_empty() && listing.rows_first().is_empty());
+        let held = listing.lines.held_bytes();
+        assert!(raw_bytes > 10 << 20, "{raw_bytes}");
+        assert!(held < raw_bytes / 2, "{held} of {raw_bytes} bytes");
+    }
+}

@@ -12,7 +12,10 @@ use super::manifest::Scripts;
 use crate::error::{Error, Kind, Result};
 
 /// So much is held raw; content that ends before is packed in one go.
-const WHOLE_MAX: usize = 4 << 20;
+const WHOLE_MAX: usize = 1 << 20;
+
+/// Of what is longer so much is gathered each time.
+const GATHERED: usize = 128 << 10;
 
 /// Above this level zstd needs more room for each content than the content itself may take.
 const STREAMED_LEVEL_MAX: i32 = 3;
@@ -139,11 +142,24 @@ impl Packed {
     }
 }
 
+#[cfg(test)]
+impl Packed {
+    /// Bytes of content that it holds, compressed or not, and what it has set aside for more.
+    pub(super) fn held_bytes(&self) -> usize {
+        let stored = self.streamed.as_ref().map_or(0, |it| it.stored.len());
+        self.rest.capacity() + stored
+    }
+}
+
 impl Write for Packed {
     fn write(&mut self, raw: &[u8]) -> io::Result<usize> {
         self.rest.extend_from_slice(raw);
         self.raw_bytes += raw.len() as u64;
-        if self.rest.len() > WHOLE_MAX
+        let most = match self.streamed {
+            Some(_) => GATHERED,
+            None => WHOLE_MAX,
+        };
+        if self.rest.len() > most
             && let Codec::Zstd(level @ ..=STREAMED_LEVEL_MAX) = self.codec
         {
             let streamed = match &mut self.streamed {
@@ -152,6 +168,7 @@ impl Write for Packed {
             };
             streamed.take(&self.rest)?;
             self.rest.clear();
+            self.rest.shrink_to(2 * GATHERED);
         }
         Ok(raw.len())
     }
@@ -288,11 +305,7 @@ mod tests {
             packed.push(piece).unwrap();
             assert!(packed.rest.len() <= WHOLE_MAX);
         }
-        assert!(packed.rest.capacity() <= 2 * WHOLE_MAX + 1000);
-        assert!(
-            packed
-                .streamed
-                .is_some_and(|it| it.stored.len() < raw.len() / 2)
-        );
+        assert!(packed.streamed.is_some());
+        assert!(packed.held_bytes() < 2 * GATHERED + raw.len() / 2);
     }
 }

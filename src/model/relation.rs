@@ -285,3 +285,16 @@ pub struct ForeignKey {
     /// and the constraint's name there.
     pub validated_on: Vec<(Oid, String)>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database of many tables has very many of these, all in memory while it is dumped.
+    #[test]
+    fn columns_and_relations_stay_small() {
+        let (column, relation) = (size_of::<Column>(), size_of::<Relation>());
+        assert!(column <= 192, "a column takes {column} bytes");
+        assert!(relation <= 800, "a relation takes {relation} bytes");
+    }
+}
