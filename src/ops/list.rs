@@ -105,11 +105,11 @@ impl ListReport {
     fn new(
         manifest: &Manifest,
         globals: Option<&[Entry]>,
-        entries: &[Entry],
+        entries: Vec<Entry>,
         index: &Index,
         options: &ListOptions,
     ) -> Result<Self> {
-        let wanted = options.wanted(entries)?;
+        let wanted = options.wanted(&entries)?;
         let is_wanted = |entry: &Entry| wanted.as_ref().is_none_or(|ids| ids.contains(&entry.id));
         let table = |entry: &Entry| {
             let table = index.table(entry.id)?;
@@ -136,14 +136,14 @@ impl ListReport {
                     name: entry.name.clone(),
                 })
                 .collect(),
-            entries: keys(entries)
+            entries: keys(&entries)
                 .into_iter()
                 .zip(entries)
                 .filter(|(_, entry)| is_wanted(entry))
                 .map(|(key, entry)| ListedEntry {
                     key,
-                    entry: entry.clone(),
-                    table: table(entry),
+                    table: table(&entry),
+                    entry,
                 })
                 .collect(),
         })
@@ -172,11 +172,12 @@ pub async fn list(
 async fn read(input: Input, options: &ListOptions) -> Result<ListReport> {
     match input {
         Input::Source(source) => {
-            let archive = Archive::open(source).await?;
+            let mut archive = Archive::open(source).await?;
+            let entries = archive.take_entries();
             ListReport::new(
                 archive.manifest(),
                 archive.globals(),
-                archive.entries(),
+                entries,
                 archive.index(),
                 options,
             )
@@ -191,10 +192,11 @@ async fn read(input: Input, options: &ListOptions) -> Result<ListReport> {
             }
             let index = index
                 .ok_or_else(|| Error::new(Kind::Archive, "the archive ends without its trailer"))?;
+            let entries = reader.take_entries();
             ListReport::new(
                 reader.manifest(),
                 reader.globals(),
-                reader.entries(),
+                entries,
                 &index,
                 options,
             )
