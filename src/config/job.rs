@@ -151,6 +151,11 @@ impl Job {
         }
     }
 
+    /// Whether a database is named, by file or variable.
+    pub fn names_database(&self) -> bool {
+        self.value("database", "url").is_some()
+    }
+
     fn value(&self, section: &str, name: &str) -> Option<(Value, Origin)> {
         let slot = Slot::of(section, name);
         debug_assert!(slot.is_some(), "no key {section}.{name}");

@@ -45,6 +45,12 @@ pub(super) fn parse(text: &str) -> Result<Parameters> {
 
     let hosts_end = after.find(['/', '?']).unwrap_or(after.len());
     let (hosts, after) = after.split_at(hosts_end);
+    // Most likely of a password: shown as a host it would stand in every message.
+    if hosts.contains('@') {
+        return Err(usage(
+            "connection uri: an @ in the user or password must be written %40",
+        ));
+    }
     push_hosts(hosts, &mut parameters)?;
 
     let (dbname, query) = match after.strip_prefix('/') {

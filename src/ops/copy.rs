@@ -207,8 +207,8 @@ fn made<'a>(source: &'a str, options: &'a CopyOptions) -> Option<&'a str> {
 async fn refuse_same(source: &Config, target: &Config, options: &CopyOptions) -> Result<String> {
     let at = |side: &'static str| move |error: Error| error.context(side);
     let (source_is, target_is) = tokio::try_join!(
-        async { Identity::ask(source).await.map_err(at("source")) },
-        async { Identity::ask(target).await.map_err(at("target")) },
+        async { Identity::ask(source, "copy").await.map_err(at("source")) },
+        async { Identity::ask(target, "copy").await.map_err(at("target")) },
     )?;
     if options.target.globals != Globals::Alone {
         source_is.refuse_same(&target_is, made(&source_is.name, options))?;

@@ -25,11 +25,19 @@ enum Servers {
     Different,
 }
 
+/// The system identifier of a server; none where the role may not ask.
+///
+/// # Errors
+/// When the server cannot be reached, or does not answer.
+pub(super) async fn system_of(config: &Config) -> Result<Option<String>> {
+    Ok(Identity::ask(config, "backup").await?.system)
+}
+
 impl Identity {
     /// Asks a server which database this is.
-    pub(super) async fn ask(config: &Config) -> Result<Self> {
+    pub(super) async fn ask(config: &Config, asker: &str) -> Result<Self> {
         let mut wire = config
-            .with_application_name_suffix("copy")
+            .with_application_name_suffix(asker)
             .connect_wire()
             .await?;
         let identity = Self::of(&mut wire)

@@ -919,6 +919,8 @@ impl Backup {
                 format_version: RECORD_VERSION,
                 id: draft.id,
                 database: draft.database,
+                server: None,
+                selection: None,
                 backup_type: draft.backup_type,
                 ending: Ending::Failed,
                 started: draft.started,
@@ -943,10 +945,25 @@ impl Backup {
         self.status == Status::Completed && self.damage.is_none()
     }
 
+    /// What it is a backup of: others of the same series can stand in for it, and no others. A part of a database
+    /// is not the whole one, nor is a database of the same name on another server.
+    pub fn series(&self) -> String {
+        let BackupRecord {
+            database,
+            server,
+            selection,
+            ..
+        } = &self.record;
+        // No name and no option has this character in it.
+        let parts = [Some(database), server.as_ref(), selection.as_ref()];
+        let parts = parts.map(|it| it.map_or("", String::as_str));
+        parts.join("\0")
+    }
+
     fn candidate(&self) -> Candidate {
         Candidate {
             id: self.record.id.to_string(),
-            series: self.record.database.clone(),
+            series: self.series(),
             backup_type: self.record.backup_type,
             created: self.record.started,
             state: match self.status {

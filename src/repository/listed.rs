@@ -13,6 +13,10 @@ pub struct ListedBackup {
     pub id: BackupId,
     /// The database's name.
     pub database: String,
+    /// The system identifier of its server, where that was known.
+    pub server: Option<String>,
+    /// The options by which not all of the database is in it; none of a whole one.
+    pub selection: Option<String>,
     /// How it was asked for.
     #[serde(rename = "type")]
     pub backup_type: BackupType,
@@ -73,6 +77,8 @@ impl From<Backup> for ListedBackup {
         Self {
             id: record.id,
             database: record.database,
+            server: record.server,
+            selection: record.selection,
             backup_type: record.backup_type,
             status: backup.status,
             started: record.started,

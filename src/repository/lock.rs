@@ -154,6 +154,11 @@ async fn look(store: &dyn Store, folder: &str, own: &str) -> Result<i64, No> {
 
 impl Lock {
     /// When it was taken, by the store's clock.
+    pub fn taken(&self) -> Timestamp {
+        Timestamp(u64::try_from(self.store_time).unwrap_or(0))
+    }
+
+    /// As [`Lock::taken`], as stores count.
     pub(super) fn store_time(&self) -> i64 {
         self.store_time
     }

@@ -249,6 +249,8 @@ mod tests {
                 format_version: RECORD_VERSION,
                 id: BackupId::new(Timestamp(started)).unwrap(),
                 database: database.to_owned(),
+                server: None,
+                selection: None,
                 backup_type: BackupType::Daily,
                 ending: if has_archive {
                     Ending::Completed

@@ -193,6 +193,12 @@ pub struct BackupRecord {
     pub id: BackupId,
     /// The database's name.
     pub database: String,
+    /// What tells its server from others of that name, the system identifier; none where it was not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// The options by which not all of the database is in it; none of a whole one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<String>,
     /// How it was asked for.
     #[serde(rename = "type")]
     pub backup_type: BackupType,

@@ -21,12 +21,15 @@ use object_store::{
 use super::client::{CONNECT, Connector};
 use super::location::{ObjectLocation, Service, check_key};
 use super::part_size::PartSizes;
-use super::refusal::{Refusal, explain, is_told, sort};
+use super::refusal::{Refusal, explain, is_cut, is_told, sort};
 use super::settings::StoreSettings;
 use super::unfinished::{Begun, Uploads};
 use super::upload::UploadSink;
 use super::{ObjectInfo, Overwrite, Put, Sink, Source, Store};
 use crate::error::{Context as _, Error, Kind, Result};
+
+/// How often a list is asked for whose answer is cut.
+const LIST_TRIES: u32 = 4;
 
 /// What this room needs of the library's stores.
 pub(super) trait Backend: ObjectStore + MultipartStore {}
@@ -545,13 +548,21 @@ impl Store for CloudStore {
         Box::pin(async move {
             let path = self.path(prefix)?;
             let below = (!path.as_ref().is_empty()).then_some(&path);
-            let found = self.bucket.steady.list(below);
-            let mut found: Vec<ObjectInfo> = found
-                .map(|meta| meta.map(|meta| self.info(&meta)))
-                .try_filter_map(|info| futures::future::ready(Ok(info)))
-                .try_collect()
-                .await
-                .map_err(|error| self.bucket.explain(error, "list", &path))?;
+            let mut tries = 0;
+            let mut found: Vec<ObjectInfo> = loop {
+                tries += 1;
+                let found = self.bucket.steady.list(below);
+                let listing = found
+                    .map(|meta| meta.map(|meta| self.info(&meta)))
+                    .try_filter_map(|info| futures::future::ready(Ok(info)))
+                    .try_collect();
+                match Box::pin(listing).await {
+                    Ok(found) => break found,
+                    // The library asks again for an answer that does not come, but not for one that ends too soon.
+                    Err(error) if tries < LIST_TRIES && is_cut(&error) => {}
+                    Err(error) => return Err(self.bucket.explain(error, "list", &path)),
+                }
+            };
             found.sort_unstable_by(|a, b| a.key.cmp(&b.key));
             Ok(found)
         })

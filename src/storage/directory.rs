@@ -109,6 +109,11 @@ impl Store for LocalStore {
         self.root.display().to_string()
     }
 
+    fn stands(&self) -> BoxFuture<'_, Result<bool>> {
+        let root = self.root.clone();
+        Box::pin(blocking(move || Ok(root.exists())))
+    }
+
     fn head<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<ObjectInfo>>> {
         Box::pin(async move {
             let path = self.path(key)?;

@@ -174,6 +174,21 @@ pub(super) fn is_told(error: &object_store::Error) -> bool {
     service_code(&chain(error)).is_some()
 }
 
+/// Whether an answer had begun to come and was cut.
+pub(super) fn is_cut(error: &object_store::Error) -> bool {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        if inner
+            .downcast_ref::<reqwest::Error>()
+            .is_some_and(|it| it.is_body() || it.is_decode())
+        {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
+}
+
 /// The innermost cause in words; no URL, which may carry a token.
 fn innermost(error: &object_store::Error) -> String {
     let mut words = String::new();
@@ -194,7 +209,11 @@ pub(super) fn explain(
 ) -> Error {
     let text = chain(&error);
     let code = service_code(&text).map(str::to_owned);
-    let refusal = sort(&error);
+    // What is written need not be there: it is the place that is not.
+    let refusal = match sort(&error) {
+        Refusal::NoObject if what.starts_with("write ") => Refusal::NoBucket,
+        refusal => refusal,
+    };
     let word = service.bucket_word();
     let (keys, secret, clock, region) = match service {
         Service::S3 => (

@@ -39,6 +39,15 @@ pub trait Store: Send + Sync {
     /// For messages: a path or URL without secrets.
     fn name(&self) -> String;
 
+    /// Whether the place is there already; one that is not is made with the first object. A bucket is never made, and
+    /// what it says to a request tells whether it is there.
+    ///
+    /// # Errors
+    /// As [`Store::head`].
+    fn stands(&self) -> BoxFuture<'_, Result<bool>> {
+        Box::pin(futures::future::ready(Ok(true)))
+    }
+
     /// What is known about an object; `None` when there is none.
     ///
     /// # Errors

@@ -50,6 +50,8 @@ async fn add(repository: &Repository, started: u64, database: &str, error: Optio
         format_version: RECORD_VERSION,
         id: id.clone(),
         database: database.to_owned(),
+        server: None,
+        selection: None,
         backup_type: BackupType::Daily,
         ending: if error.is_some() {
             Ending::Failed

@@ -9,6 +9,8 @@ use pgstow::report::Silent;
 use pgstow::repository::{Repository, Status};
 use pgstow::storage::Store;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::double::{Double, Trouble};
 use crate::scene::{age, assert_whole, back_up, files, local, prune_strictly};
 
@@ -156,7 +158,8 @@ async fn a_delete_dies_after_a_call() {
                     last_good: LastGood::Keep,
                     reason: None,
                 };
-                delete(repository, &victim, &options, Arc::new(Silent)).await
+                let cancel = CancellationToken::new();
+                delete(repository, &victim, &options, Arc::new(Silent), cancel).await
             }
             Err(_) => continue,
         };

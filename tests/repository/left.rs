@@ -8,15 +8,15 @@ use std::time::{Duration, SystemTime};
 use pgstow::encryption::Keys;
 use pgstow::error::Kind;
 use pgstow::ops::VerifyOptions;
-use pgstow::ops::repository::{PruneMode, prune, verify_backup};
+use pgstow::ops::repository::{PruneMode, backup, prune, verify_backup};
 use pgstow::report::Silent;
-use pgstow::repository::{Leftover, Repository};
+use pgstow::repository::{BackupType, Leftover, Repository};
 use pgstow::storage::{Overwrite, Put, Store};
 use tokio_util::sync::CancellationToken;
 
 use crate::double::{Double, Trouble};
-use crate::scene::{assert_whole, back_up, local, prune_strictly, shop, strict};
-use crate::support::{pgstow, run};
+use crate::scene::{assert_whole, back_up, config, local, options, prune_strictly, shop, strict};
+use crate::support::{pgstow, run, with_clock};
 
 async fn verify(store: &Arc<dyn Store>) -> pgstow::error::Result<()> {
     let repository = Repository::open(Arc::clone(store)).await?;
@@ -145,6 +145,7 @@ async fn prune_takes_away_what_dead_writers_began() {
         PruneMode::DryRun,
         now,
         Arc::new(Silent),
+        CancellationToken::new(),
     );
     let planned = planned.await.unwrap();
     assert_eq!(planned.leftovers.len(), made.len(), "{planned:?}");
@@ -179,4 +180,84 @@ fn a_database_with_nothing_in_it_is_most_often_the_wrong_one() {
     backup(&["--allow-empty"]).success();
     empty.psql("CREATE TYPE mood AS ENUM ('well')");
     backup(&[]).success();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_a_database_does_not_stand_in_for_all_of_it() {
+    let (home, store) = local();
+    back_up(&store).await.unwrap();
+    let mut part = options(BackupType::Daily);
+    part.dump.selection.exclude_table_data = vec!["orders".to_owned()];
+    let (config, cancel) = (config(), CancellationToken::new());
+    let made = backup(
+        Arc::clone(&store),
+        &config,
+        &part,
+        &[],
+        Arc::new(Silent),
+        cancel,
+    );
+    let made = made.await.unwrap().backup;
+    let selection = made.record.selection.as_deref();
+    assert_eq!(selection, Some("--exclude-table-data=orders"));
+    assert!(made.record.server.is_some());
+    assert_eq!(prune_strictly(&store).await.unwrap().deleted, 0);
+
+    // By a clock that is not the store's nothing is deleted, whatever it finds old.
+    back_up(&store).await.unwrap();
+    let mut command = pgstow();
+    command.args(["prune", "--store"]).current_dir(home.path());
+    command.arg(home.path().join("backups"));
+    with_clock(&mut command, "+2y");
+    let refused = run(&mut command).expect_code(6);
+    assert!(refused.stderr.contains("clock says"), "{}", refused.stderr);
+    assert_eq!(prune_strictly(&store).await.unwrap().deleted, 1);
+}
+
+#[test]
+fn the_wrong_place_is_told_and_not_made() {
+    let home = tempfile::tempdir().unwrap();
+    let nowhere = home.path().join("nowhere");
+    let at = |arguments: &[&str], code| {
+        let mut command = pgstow();
+        command.args(arguments).current_dir(home.path());
+        run(command.arg("--store").arg(&nowhere)).expect_code(code)
+    };
+    let database = shop().url();
+    let looked = at(&["doctor", "--only", "store,clock", "-d", &database], 1);
+    assert!(
+        looked.stdout.contains("there is no directory"),
+        "{}",
+        looked.stdout
+    );
+    at(&["rebuild"], 6);
+    assert!(!nowhere.exists());
+    let made = at(&["backup", "-d", &database], 0);
+    assert!(made.stderr.contains("a new repository"), "{}", made.stderr);
+}
+
+#[test]
+fn the_latest_is_that_of_the_job() {
+    let home = tempfile::tempdir().unwrap();
+    let other = shop().server().create_db("of_another_job");
+    other.psql("CREATE TABLE t AS SELECT 1 AS i");
+    let content = format!(
+        "[store]\nlocation = \"store\"\n[jobs.shop.database]\nurl = \"{}\"\n[jobs.other.database]\nurl = \"{}\"\n",
+        shop().url(),
+        other.url()
+    );
+    fs::write(home.path().join("pgstow.toml"), content).unwrap();
+    let with = |arguments: &[&str], code| {
+        run(pgstow().args(arguments).current_dir(home.path())).expect_code(code)
+    };
+    with(&["backup", "--job", "shop"], 0);
+    with(&["backup", "--job", "other"], 0);
+    for (job, name) in [("shop", shop().name()), ("other", other.name())] {
+        let shown = with(&["show", "latest", "--json", "--job", job], 0).stdout;
+        assert!(
+            shown.contains(&format!("\"database\": \"{name}\"")),
+            "{shown}"
+        );
+        with(&["verify", "latest", "--job", job], 0);
+    }
 }

@@ -11,6 +11,8 @@ use pgstow::repository::{
     BackupRecord, BackupType, Ending, Note, RECORD_VERSION, Repository, Status, StoredArchive,
 };
 
+use tokio_util::sync::CancellationToken;
+
 use crate::double::Double;
 use crate::scene::local;
 
@@ -35,6 +37,8 @@ fn record(number: u64) -> BackupRecord {
         }),
         id,
         database: "shop".to_owned(),
+        server: None,
+        selection: None,
         backup_type: BackupType::Daily,
         ending: Ending::Completed,
         started,
@@ -159,6 +163,7 @@ async fn a_backup_stays_when_it_cannot_be_read_whether_it_is_pinned() {
         PruneMode::Delete,
         now,
         Arc::new(Silent),
+        CancellationToken::new(),
     );
     let report = pruning.await.unwrap();
     assert_eq!(report.deleted, 1);

@@ -1,13 +1,17 @@
 //! What is set up wrongly, or not allowed: each command says what it is and ends with 7, and what is in the store
 //! stays as it was.
 
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
 use pgstow::repository::Status;
 use pgstow::storage::ObjectInfo;
 
 use crate::network::{Harm, Network};
 use crate::scene::{assert_whole, behind, shop};
 use crate::servers::{SECRET, Seaweed, opened};
-use crate::support::{Output, run, with_clock};
+use crate::support::{Output, pgstow, run, with_clock};
 
 #[track_caller]
 fn assert_told(output: &Output, what: &str, url: &str) {
@@ -96,4 +100,46 @@ async fn each_command_says_what_is_wrong_and_changes_nothing() {
     assert_eq!(status, [Status::Completed, Status::Failed, Status::Failed]);
     assert_eq!(direct.list("archives").await.unwrap().len(), 1);
     assert_eq!(direct.list("drafts").await.unwrap(), []);
+}
+
+/// Whoever is told to end, and waits for a store that does not answer, ends.
+#[test]
+fn an_interruption_is_heard_where_the_store_is_silent() {
+    // Connections are made by the system; nobody takes them up.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let home = tempfile::tempdir().unwrap();
+    let database = shop().url();
+    let id = "20261122T030000Z-1f2e3d4c";
+    let commands = [
+        &["backup", "-d", &database][..],
+        &["prune"],
+        &["delete", id],
+        &["pin", "latest"],
+        &["unpin", "latest"],
+        &["rebuild"],
+        &["init"],
+    ];
+    let mut running: Vec<_> = commands
+        .iter()
+        .map(|arguments| {
+            let mut command = pgstow();
+            command.envs(Seaweed::get().variables()).args(*arguments);
+            command.args(["--store", "s3://bucket/x"]);
+            command.env("AWS_S3_ENDPOINT", &endpoint);
+            command.current_dir(home.path()).stderr(Stdio::null());
+            command.spawn().unwrap()
+        })
+        .collect();
+    // All of them are at work by then.
+    std::thread::sleep(Duration::from_secs(2));
+    for child in &running {
+        let id = child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status();
+        assert!(sent.unwrap().success());
+    }
+    for (child, arguments) in running.iter_mut().zip(commands) {
+        let ended = child.wait().unwrap();
+        assert_eq!(ended.code(), Some(130), "{arguments:?}");
+    }
 }

@@ -102,6 +102,7 @@ pub async fn prune_strictly(store: &Arc<dyn Store>) -> Result<PruneReport> {
         mode,
         Timestamp::now(),
         Arc::new(Silent),
+        CancellationToken::new(),
     )
     .await
 }

@@ -93,7 +93,7 @@ async fn command(
     let progress = Progress::new(output.clone());
     let ticking = tokio::spawn(Arc::clone(&progress).tick());
     let ended = match command {
-        Command::Init(args) => config::init(*args, output).await,
+        Command::Init(args) => config::init(*args, output, cancel).await,
         Command::Config(args) => {
             let config::ConfigWhat::Check(args) = &args.what;
             config::check(args, output)
@@ -108,10 +108,10 @@ async fn command(
         Command::Backups(args) => repository::backups(*args, output, cancel).await,
         Command::Show(args) => repository::show(*args, output, cancel).await,
         Command::Download(args) => repository::download(*args, output, &progress, cancel).await,
-        Command::Delete(args) => repository::delete(*args, output, &progress).await,
-        Command::Prune(args) => repository::prune(*args, output, &progress).await,
-        Command::Pin(args) => repository::pin(*args, output, &progress).await,
-        Command::Unpin(args) => repository::unpin(*args, output, &progress).await,
+        Command::Delete(args) => repository::delete(*args, output, &progress, cancel).await,
+        Command::Prune(args) => repository::prune(*args, output, &progress, cancel).await,
+        Command::Pin(args) => repository::pin(*args, output, &progress, cancel).await,
+        Command::Unpin(args) => repository::unpin(*args, output, &progress, cancel).await,
         Command::Audit(args) => repository::audit(*args, output, cancel).await,
         Command::Rebuild(args) => repository::rebuild(*args, output, &progress, cancel).await,
         Command::Doctor(args) => doctor::doctor(*args, output, cancel).await,

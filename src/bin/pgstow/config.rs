@@ -12,8 +12,10 @@ use pgstow::error::{Context as _, Error, Kind, Result, system_reason};
 use pgstow::repository::Repository;
 use pgstow::storage;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use crate::args::{Answer, ConfigFile, Configured, ConfiguredDatabase, EncryptTo, Messages, Store};
+use crate::commands::unless;
 use crate::exit::{self, Outcome};
 use crate::output::{self, Output, harmless};
 
@@ -66,7 +68,11 @@ pub struct ConfigCheck {
 }
 
 /// Writes a configuration, and makes the repository that it names.
-pub async fn init(args: Init, output: &Output) -> Result<Outcome<'static>> {
+pub async fn init(
+    args: Init,
+    output: &Output,
+    cancel: CancellationToken,
+) -> Result<Outcome<'static>> {
     let named = args.file.config.clone();
     let by_variable = ProcessEnv.get("PGSTOW_CONFIG").filter(|it| !it.is_empty());
     let file = named
@@ -113,7 +119,7 @@ pub async fn init(args: Init, output: &Output) -> Result<Outcome<'static>> {
     }
     let values: Vec<(&str, &str)> = values.iter().map(|(k, v)| (*k, v.as_str())).collect();
     let store = storage::store(&job.location()?, &job.store_settings()?)?;
-    let repository = Repository::init(store).await?;
+    let repository = unless(&cancel, Repository::init(store)).await?;
     write(path, &template(&values)).context_with(|| &file)?;
     output.done(
         "init",

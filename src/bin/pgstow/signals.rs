@@ -27,7 +27,7 @@ pub fn watch(output: Output) -> CancellationToken {
         };
         next().await;
         fired.cancel();
-        output.say("interrupted: ending work on the server (once more ends pgstow at once)");
+        output.say("interrupted: ending (once more ends pgstow at once)");
         next().await;
         std::process::exit(i32::from(exit::INTERRUPTED));
     });

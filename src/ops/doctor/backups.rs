@@ -5,7 +5,7 @@ use crate::archive::Timestamp;
 use crate::encryption::DecryptedSource;
 use crate::error::{Error, Kind, Result};
 use crate::report::{Check, Verdict};
-use crate::repository::{Backup, LEASE_SECONDS, Repository, Survey};
+use crate::repository::{Backup, LEASE_SECONDS, Repository, Status, Survey};
 
 /// How many backups before the last one its size is compared with, and how many it takes to judge.
 const COMPARED: usize = 7;
@@ -71,6 +71,21 @@ impl Known {
             failures.push(format!("archives are gone or too short: {}", some(&ids)));
         }
         let mut lines = Vec::new();
+        let completed = || {
+            let all = survey.listing.backups.iter();
+            all.filter(|it| it.status == Status::Completed)
+        };
+        let damaged: Vec<String> = completed()
+            .filter(|it| it.damage.is_some() && !survey.damaged.contains(&it.record.id))
+            .map(|it| it.record.id.to_string())
+            .collect();
+        if !damaged.is_empty() {
+            let text = format!("found damaged: {}", some(&damaged));
+            match completed().next_back() {
+                Some(newest) if newest.damage.is_some() => failures.push(text),
+                _ => lines.push(text),
+            }
+        }
         if !survey.leftovers.is_empty() {
             let left: Vec<String> = survey.leftovers.iter().map(ToString::to_string).collect();
             lines.push(format!("left by runs that died: {}", some(&left)));
@@ -96,6 +111,9 @@ impl Known {
             }
         };
         let mut ways = Vec::new();
+        if !damaged.is_empty() {
+            ways.push("pgstow backup makes a good one, pgstow delete takes a damaged one away");
+        }
         if !failures.is_empty() {
             ways.push("pgstow verify tells what can still be restored");
         }
@@ -152,8 +170,7 @@ impl Known {
             .rev()
             .skip(1)
             .filter(|it| {
-                let (a, b) = (&it.record, &last.record);
-                a.backup_type == b.backup_type && a.database == b.database
+                it.record.backup_type == last.record.backup_type && it.series() == last.series()
             })
             .take(COMPARED)
             .filter_map(bytes)

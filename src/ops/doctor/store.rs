@@ -34,6 +34,7 @@ pub(super) fn key(what: &str) -> Result<String> {
 
 pub(super) async fn look(name: &'static str, patient: &Patient) -> Result<Check> {
     let store = given(&patient.store)?;
+    must_stand(store).await?;
     let key = key("probe")?;
     let content = Bytes::from_static(b"pgstow doctor was here; this may be deleted\n");
     let probing = async {
@@ -73,6 +74,15 @@ pub(super) async fn look(name: &'static str, patient: &Patient) -> Result<Check>
     Ok(Check::new(name, Verdict::Passed, found))
 }
 
+/// What is only looked at is not made.
+async fn must_stand(store: &Arc<dyn Store>) -> Result<()> {
+    match store.stands().await? {
+        true => Ok(()),
+        false => Err(wrong(&format!("there is no directory {}", store.name()))
+            .with_hint("is it the right one? pgstow init, or the first backup, makes it")),
+    }
+}
+
 fn wrong(what: &str) -> Error {
     Error::new(Kind::Storage, what)
 }
@@ -102,7 +112,7 @@ pub(super) async fn clocks(name: &'static str, patient: &Patient) -> Result<Chec
     let verdict = match (worst, unknown) {
         (SKEW_FAILURE.., _) => Verdict::Failed,
         (SKEW_WARNING.., _) => Verdict::Warning,
-        (_, 0 | 1) => Verdict::Passed,
+        (_, 0) => Verdict::Passed,
         _ => Verdict::Skipped,
     };
     let check = Check::new(name, verdict, found.join("\n"));
@@ -120,6 +130,7 @@ fn now() -> i64 {
 /// Seconds since 1970: ours before, its own, ours after.
 async fn of_store(store: Result<&Arc<dyn Store>>) -> Result<(i64, i64, i64)> {
     let store = store?;
+    must_stand(store).await?;
     let key = key("clock")?;
     let before = now();
     let asking = async {

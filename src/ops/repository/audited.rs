@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
+use super::interrupt::at_the_end;
 use crate::error::{Error, Kind, Result};
 use crate::report::Observer;
 use crate::repository::{Action, Repository, Verdict};
@@ -32,7 +35,12 @@ pub async fn audited<T>(
         Ok(done) => (Verdict::Done, detail(done)),
         Err(error) => (verdict(error), error.message().to_owned()),
     };
-    let noted = repository.audit(action, backups, verdict, detail).await;
+    let noting = repository.audit(action, backups, verdict, detail);
+    let cancelled = CancellationToken::new();
+    if matches!(&done, Err(error) if error.kind() == Kind::Interrupted) {
+        cancelled.cancel();
+    }
+    let noted = at_the_end(&cancelled, noting).await;
     if let Err(error) = noted {
         observer.warning(format!("{action}: {error}"));
     }

@@ -8,12 +8,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::aftermath::{self, Aftermath, Ended};
 use super::audited::audited;
+use super::interrupt::{give_back, interrupted, unless};
 use super::proof::{ReadBack, Witnessed, agrees};
+use super::selection;
 use crate::archive::Timestamp;
 use crate::connect::Config;
 use crate::dump::{DumpOptions, DumpReport};
 use crate::encryption::Recipients;
 use crate::error::{Context as _, Error, Kind, Result};
+use crate::ops::same_database::system_of;
 use crate::report::Observer;
 use crate::repository::retention::Policy;
 use crate::repository::{
@@ -109,6 +112,7 @@ pub async fn backup(
         },
         repository: None,
         previous: None,
+        server: None,
         cleared: Vec::new(),
     };
     let made = run.run(store).await;
@@ -141,6 +145,8 @@ struct Run<'a> {
     draft: Draft,
     repository: Option<Repository>,
     previous: Option<Backup>,
+    /// What tells the database's server from others.
+    server: Option<String>,
     cleared: Vec<Leftover>,
 }
 
@@ -152,7 +158,18 @@ struct Made {
 
 impl Run<'_> {
     async fn run(&mut self, store: Arc<dyn Store>) -> Result<BackupReport> {
-        let repository = Repository::init(store).await?;
+        let cancel = self.cancel.clone();
+        let repository = match unless(&cancel, "backup", Repository::open(Arc::clone(&store))).await
+        {
+            // The first one makes it.
+            Err(error) if error.kind() == Kind::Refused => {
+                let made = unless(&cancel, "backup", Repository::init(store)).await?;
+                let text = format!("a new repository: {}", made.name());
+                self.observer.info(text);
+                made
+            }
+            opened => opened?,
+        };
         self.repository = Some(repository.clone());
         let id = self.draft.id.clone();
         let observer = Arc::clone(self.observer);
@@ -161,7 +178,8 @@ impl Run<'_> {
             crate::repository::Action::Backup,
             vec![id.to_string()],
             &observer,
-            self.in_turn(&repository),
+            // A dump is large: it lies on the heap, and not on the stack of whoever waits for it.
+            Box::pin(self.in_turn(&repository)),
             |report: &BackupReport| {
                 let record = &report.backup.record;
                 let bytes = record.archive.as_ref().map_or(0, |it| it.bytes);
@@ -182,31 +200,31 @@ impl Run<'_> {
     async fn in_turn(&mut self, repository: &Repository) -> Result<BackupReport> {
         let database = self.draft.database.clone();
         let what = format!("backup of {database}");
-        let lock = repository.lock(&lock_of(&database), &what).await?;
-        let made = self.locked(repository, &lock).await;
-        if let Err(error) = repository.unlock(lock).await {
-            self.observer.warning(error.to_string());
-        }
+        let name = lock_of(&database);
+        let lock = unless(&self.cancel, "backup", repository.lock(&name, &what)).await?;
+        let made = Box::pin(self.locked(repository, &lock)).await;
+        give_back(repository, lock, &self.cancel, self.observer).await;
         made
     }
 
     async fn locked(&mut self, repository: &Repository, lock: &Lock) -> Result<BackupReport> {
         self.clear(repository, lock).await;
-        if !self.aftermath.is_empty() {
-            let backups = repository.list().await?.backups;
-            let ended = |it: &Backup| {
-                matches!(it.status, Status::Completed | Status::Failed)
-                    && it.record.database == self.draft.database
-            };
-            self.previous = backups.into_iter().rev().find(ended);
-        }
+        let listed = unless(&self.cancel, "backup", repository.list()).await?;
+        let mut of_database = listed.backups;
+        of_database.retain(|it| it.record.database == self.draft.database);
+        if let Ok(server) = unless(&self.cancel, "backup", system_of(self.config)).await {
+            self.server = server;
+            self.tell_others(&of_database);
+        } // Else the dump says what is wrong with the connection.
+        let ended = |it: &Backup| matches!(it.status, Status::Completed | Status::Failed);
+        self.previous = of_database.into_iter().rev().find(ended);
         if self.cancel.is_cancelled() {
-            return Err(Error::new(Kind::Interrupted, "backup: interrupted"));
+            return Err(interrupted("backup"));
         }
         let pending = repository.begin(self.draft.clone()).await?;
         let backup = pending.backup();
         aftermath::started(self.aftermath, &backup, repository, self.observer).await;
-        let made = match self.make(repository, &pending).await {
+        let made = match Box::pin(self.make(repository, &pending)).await {
             Ok(made) => lock.confirm().map(|()| made),
             Err(error) => Err(error),
         };
@@ -246,6 +264,23 @@ impl Run<'_> {
             seconds: self.began.elapsed().as_secs_f64(),
             cleared: std::mem::take(&mut self.cleared),
         })
+    }
+
+    /// Warns of backups of a database of the same name on another server.
+    fn tell_others(&self, of_database: &[Backup]) {
+        let other = of_database.iter().rev().find(|it| {
+            let servers = it.record.server.as_ref().zip(self.server.as_ref());
+            it.is_good() && servers.is_some_and(|(theirs, ours)| theirs != ours)
+        });
+        if let Some(other) = other {
+            self.observer.warning_with_hint(
+                format!(
+                    "{} is a backup of a database {} on another server",
+                    other.record.id, other.record.database
+                ),
+                "give each a repository of its own: latest means the newest of both".to_owned(),
+            );
+        }
     }
 
     /// Takes away what dead runs have left. That this could not be done is no reason to make none.
@@ -335,6 +370,8 @@ impl Run<'_> {
             format_version: RECORD_VERSION,
             id,
             database,
+            server: self.server.clone(),
+            selection: selection::of(&self.options.dump),
             backup_type,
             ending: if made.is_ok() {
                 Ending::Completed

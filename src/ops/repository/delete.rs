@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::audited::audited;
+use super::interrupt::{give_back, unless};
 use crate::archive::Timestamp;
 use crate::error::{Error, Kind, Result};
 use crate::report::Observer;
@@ -39,14 +42,14 @@ pub async fn delete(
     id: &BackupId,
     options: &DeleteOptions,
     observer: Arc<dyn Observer>,
+    cancel: CancellationToken,
 ) -> Result<Backup> {
     let ids = vec![id.to_string()];
     let work = async {
-        let lock = repository.lock(DELETION, &format!("delete {id}")).await?;
-        let done = delete_locked(repository, id, options, &lock).await;
-        if let Err(error) = repository.unlock(lock).await {
-            observer.warning(error.to_string());
-        }
+        let what = format!("delete {id}");
+        let lock = unless(&cancel, "delete", repository.lock(DELETION, &what)).await?;
+        let done = delete_locked(repository, id, options, &lock, &cancel).await;
+        give_back(repository, lock, &cancel, &observer).await;
         done
     };
     let detail = |_: &Backup| options.reason.clone().unwrap_or_default();
@@ -58,14 +61,18 @@ async fn delete_locked(
     id: &BackupId,
     options: &DeleteOptions,
     lock: &Lock,
+    cancel: &CancellationToken,
 ) -> Result<Backup> {
-    let backup = repository.find(id.as_str(), None).await?;
+    let finding = repository.find(id.as_str(), None);
+    let backup = unless(cancel, "delete", finding).await?;
     if backup.is_good() && options.last_good == LastGood::Keep {
         let database = &backup.record.database;
-        let listing = repository.list().await?;
-        let others = listing.backups.iter().filter(|other| {
-            other.is_good() && other.record.database == *database && other.record.id != *id
-        });
+        let listing = unless(cancel, "delete", repository.list()).await?;
+        let series = backup.series();
+        let others = listing
+            .backups
+            .iter()
+            .filter(|other| other.is_good() && other.series() == series && other.record.id != *id);
         if others.count() == 0 {
             return Err(Error::new(
                 Kind::Refused,
@@ -102,6 +109,7 @@ pub async fn pin(
     backup: &Backup,
     reason: Option<String>,
     observer: Arc<dyn Observer>,
+    cancel: CancellationToken,
 ) -> Result<()> {
     let id = &backup.record.id;
     let work = async {
@@ -115,9 +123,10 @@ pub async fn pin(
             ));
         }
         // Nobody deletes it in this moment.
-        let lock = repository.lock(DELETION, &format!("pin {id}")).await?;
+        let what = format!("pin {id}");
+        let lock = unless(&cancel, "pin", repository.lock(DELETION, &what)).await?;
         let pinned = async {
-            let now = repository.find(id.as_str(), None).await?;
+            let now = unless(&cancel, "pin", repository.find(id.as_str(), None)).await?;
             if now.status != Status::Completed {
                 return Err(Error::new(
                     Kind::Refused,
@@ -129,9 +138,7 @@ pub async fn pin(
             repository.note(id, &Note::Pinned { at, reason }).await
         }
         .await;
-        if let Err(error) = repository.unlock(lock).await {
-            observer.warning(error.to_string());
-        }
+        give_back(repository, lock, &cancel, &observer).await;
         pinned
     };
     let ids = vec![id.to_string()];
@@ -147,12 +154,13 @@ pub async fn unpin(
     repository: &Repository,
     backup: &Backup,
     observer: Arc<dyn Observer>,
+    cancel: CancellationToken,
 ) -> Result<()> {
     let id = &backup.record.id;
     let note = Note::Unpinned {
         at: Timestamp::now(),
     };
-    let work = repository.note(id, &note);
+    let work = unless(&cancel, "unpin", repository.note(id, &note));
     let ids = vec![id.to_string()];
     let detail = |(): &()| String::new();
     audited(repository, Action::Unpin, ids, &observer, work, detail).await

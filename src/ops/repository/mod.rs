@@ -17,9 +17,11 @@ mod backup;
 mod backups;
 mod delete;
 mod download;
+mod interrupt;
 mod proof;
 mod prune;
 mod rebuild;
+mod selection;
 mod verify;
 
 pub use aftermath::{Aftermath, Ended};

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use super::audited::audited;
+use super::interrupt::{give_back, interrupted, unless};
 use crate::archive::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::report::Observer;
-use crate::repository::retention::Policy;
+use crate::repository::retention::{AHEAD_SECONDS, Policy};
 use crate::repository::{
     Action, BackupId, BackupType, DELETION, Leftover, Lock, Note, Repository, Status, Survey,
     Verdict, decide,
@@ -69,24 +71,27 @@ pub struct PruneReport {
 /// Nothing is touched that this program has not written.
 ///
 /// # Errors
-/// [`Kind::Refused`](crate::error::Kind::Refused) when somebody else deletes; what the store says.
+/// [`Kind::Refused`] when somebody else deletes, and when this machine's clock is not the store's;
+/// [`Kind::Interrupted`] when `cancel` fired; what the store says.
 pub async fn prune(
     repository: &Repository,
     policy: &Policy,
     mode: PruneMode,
     now: Timestamp,
     observer: Arc<dyn Observer>,
+    cancel: CancellationToken,
 ) -> Result<PruneReport> {
     if mode == PruneMode::DryRun {
-        let survey = repository.survey().await?;
+        let survey = unless(&cancel, "prune", repository.survey()).await?;
         return Ok(plan(&survey, policy, mode, now));
     }
     let work = async {
-        let lock = repository.lock(DELETION, "prune").await?;
-        let done = prune_locked(repository, policy, now, &lock).await;
-        if let Err(error) = repository.unlock(lock).await {
-            observer.warning(error.to_string());
-        }
+        let lock = unless(&cancel, "prune", repository.lock(DELETION, "prune")).await?;
+        let done = match clocks_agree(&lock) {
+            Ok(()) => prune_locked(repository, policy, now, &lock, &cancel).await,
+            Err(error) => Err(error),
+        };
+        give_back(repository, lock, &cancel, &observer).await;
         done
     };
     let report = audited(
@@ -159,13 +164,27 @@ fn plan(survey: &Survey, policy: &Policy, mode: PruneMode, now: Timestamp) -> Pr
     }
 }
 
+/// Refuses to delete by a clock that is not the store's: one that stands far ahead finds every backup old.
+fn clocks_agree(lock: &Lock) -> Result<()> {
+    let (ours, theirs) = (Timestamp::now(), lock.taken());
+    if ours.0.abs_diff(theirs.0) <= AHEAD_SECONDS {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Refused,
+        format!("this machine's clock says {ours}, and the store's {theirs}"),
+    )
+    .with_hint("how old a backup is goes by the clock: set it, and prune again"))
+}
+
 async fn prune_locked(
     repository: &Repository,
     policy: &Policy,
     now: Timestamp,
     lock: &Lock,
+    cancel: &CancellationToken,
 ) -> Result<PruneReport> {
-    let survey = repository.survey().await?;
+    let survey = unless(cancel, "prune", repository.survey()).await?;
     let report = plan(&survey, policy, PruneMode::Delete, now);
     for backup in &survey.listing.backups {
         let id = &backup.record.id;
@@ -188,7 +207,13 @@ async fn prune_locked(
     repository
         .audit(Action::Prune, ids, Verdict::Begun, detail.join("; "))
         .await?;
+    // What is begun with one of them is ended; what is left then, the next prune ends.
+    let go_on = || match cancel.is_cancelled() {
+        true => Err(interrupted("prune")),
+        false => Ok(()),
+    };
     for one in &going {
+        go_on()?;
         let backup = survey
             .listing
             .backups
@@ -199,9 +224,11 @@ async fn prune_locked(
         }
     }
     for one in &going {
+        go_on()?;
         repository.erase(&one.id, lock).await?;
     }
     for leftover in &report.leftovers {
+        go_on()?;
         repository.clear(leftover, lock).await?;
     }
     Ok(report)

@@ -6,10 +6,11 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::audited::audited;
+use super::interrupt::{give_back, interrupted, unless};
 use super::proof::digest_of;
 use crate::archive::{self, Archive, DataSpec, Timestamp};
 use crate::encryption::{DecryptedSource, Keys};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::report::Observer;
 use crate::repository::{
     Action, Backup, BackupId, BackupRecord, BackupType, DELETION, Ending, RECORD_VERSION,
@@ -48,10 +49,10 @@ pub async fn rebuild(
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
 ) -> Result<RebuildReport> {
-    let lock = repository.lock(DELETION, "rebuild").await?;
+    let lock = unless(&cancel, "rebuild", repository.lock(DELETION, "rebuild")).await?;
     let work = async {
         let mut report = RebuildReport::default();
-        for id in repository.survey().await?.lost {
+        for id in unless(&cancel, "rebuild", repository.survey()).await?.lost {
             lock.confirm()?;
             let work = one(repository, &id, keys, &observer, &cancel);
             let ids = vec![id.to_string()];
@@ -81,9 +82,7 @@ pub async fn rebuild(
         Ok(report)
     };
     let done = work.await;
-    if let Err(error) = repository.unlock(lock).await {
-        observer.warning(error.to_string());
-    }
+    give_back(repository, lock, &cancel, &observer).await;
     done
 }
 
@@ -108,7 +107,7 @@ async fn one(
     tokio::select! {
         verified = verifying => verified?,
         () = cancel.cancelled() => {
-            return Err(Error::new(Kind::Interrupted, "rebuild: interrupted"));
+            return Err(interrupted("rebuild"));
         }
     };
     let archive = Archive::open(source).await?;
@@ -121,6 +120,8 @@ async fn one(
         format_version: RECORD_VERSION,
         id: id.clone(),
         database: manifest.database.clone(),
+        server: None,
+        selection: None,
         backup_type: BackupType::Manual,
         ending: Ending::Completed,
         started,

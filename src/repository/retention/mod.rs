@@ -225,6 +225,9 @@ fn age_days(created: Timestamp, now: Timestamp) -> u64 {
     now.0.saturating_sub(created.0) / DAY
 }
 
+/// By so many seconds clocks may differ; what is made later than that in the future has a wrong time.
+pub const AHEAD_SECONDS: u64 = 3600;
+
 /// Seconds of a day.
 const DAY: u64 = 86_400;
 
@@ -274,6 +277,14 @@ fn kept<'a>(
             );
         }
     }
+    // Of a clock that was ahead: it is no newer than the others, and must not take their place.
+    good.retain(|backup| {
+        let is_ahead = backup.created.0 > now.0.saturating_add(AHEAD_SECONDS);
+        if is_ahead {
+            keep(backup, "made by a clock that was ahead".to_owned());
+        }
+        !is_ahead
+    });
     // Newest first; of one second the greater id.
     good.sort_by(|a, b| (b.created, &b.id).cmp(&(a.created, &a.id)));
     for backup in good.iter().take(policy.keep_last.max(1) as usize) {

@@ -204,6 +204,21 @@ fn cases() {
 }
 
 #[test]
+fn what_a_clock_ahead_has_made_takes_nobody_s_place() {
+    let ahead = Timestamp(NOW.0 + 700 * 86_400);
+    let backups = [
+        backup("old", BackupType::Daily, days_ago(900), State::Completed),
+        backup("new", BackupType::Daily, days_ago(800), State::Completed),
+        backup("ahead", BackupType::Daily, ahead, State::Completed),
+    ];
+    let mut policy = Policy::default();
+    for tier in [&mut policy.daily, &mut policy.weekly, &mut policy.monthly] {
+        tier.days = None;
+    }
+    assert_eq!(kept_ids(&backups, &policy, NOW), ["new", "ahead"]);
+}
+
+#[test]
 fn a_pin_and_a_series_of_its_own_save() {
     let mut backups = every_day(100);
     backups[99].pinned = true;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use indicatif::{HumanBytes, HumanCount};
 use pgstow::archive::Timestamp;
 use pgstow::config::Job;
-use pgstow::connect::{Config, ProcessEnv};
+use pgstow::connect::{Config, ConfigSource, ProcessEnv};
 use pgstow::error::{Error, Kind, Result};
 use pgstow::notify::Work;
 use pgstow::ops::VerifyOptions;
@@ -44,10 +44,21 @@ pub fn print_json(value: &impl Serialize) -> Result<()> {
 pub async fn find(which: &Which, output: &Output) -> Result<(Repository, Backup, Job)> {
     let job = place::job(&which.kept.place, output)?;
     let repository = place::repository(&job).await?;
-    let backup = repository
-        .find(&which.id, which.kept.database.as_deref())
-        .await?;
+    let backup = find_in(&repository, which, &job).await?;
     Ok((repository, backup, job))
+}
+
+/// The backup that is meant; `latest` is of the job's database, where that has any.
+async fn find_in(repository: &Repository, which: &Which, job: &Job) -> Result<Backup> {
+    let mut database = which.kept.database.clone();
+    if database.is_none() && which.id == "latest" && job.names_database() {
+        // What is wrong with the connection does not matter here.
+        let config = job.database(&ConfigSource::default(), &ProcessEnv);
+        let listed = repository.list().await?.backups;
+        database = config.ok().map(|it| it.database().to_owned());
+        database.take_if(|name| !listed.iter().any(|it| it.record.database == *name));
+    }
+    repository.find(&which.id, database.as_deref()).await
 }
 
 /// All that a backup is made with.
@@ -227,8 +238,7 @@ pub async fn verify(
     let verifying = async {
         let opened = unless(&cancel, place::repository(&job)).await?;
         let opened = repository.insert(opened);
-        let finding = opened.find(&which.id, which.kept.database.as_deref());
-        let backup = unless(&cancel, finding).await?;
+        let backup = unless(&cancel, find_in(opened, which, &job)).await?;
         let keys = place::keys(decrypt, &job)?;
         let (observer, cancel) = (progress.observer(), cancel.clone());
         ops::verify_backup(opened, &backup, options, &keys, observer, cancel).await
@@ -269,6 +279,7 @@ pub async fn delete(
     args: args::Delete,
     output: &Output,
     progress: &Arc<Progress>,
+    cancel: CancellationToken,
 ) -> Result<Outcome<'static>> {
     let ids: Vec<BackupId> = args
         .ids
@@ -284,10 +295,11 @@ pub async fn delete(
         reason: args.why.reason,
     };
     let job = after::watched(place::job(&args.place, output)?, &args.watched)?;
-    let repository = place::repository(&job).await?;
+    let repository = unless(&cancel, place::repository(&job)).await?;
     let mut deleted = Vec::new();
     for id in &ids {
-        let backup = ops::delete(&repository, id, &options, progress.observer()).await?;
+        let (observer, cancel) = (progress.observer(), cancel.clone());
+        let backup = ops::delete(&repository, id, &options, observer, cancel).await?;
         summary(
             output,
             &format!("deleted backup {id} of {}", backup.record.database),
@@ -303,6 +315,7 @@ pub async fn prune(
     args: args::Prune,
     output: &Output,
     progress: &Arc<Progress>,
+    cancel: CancellationToken,
 ) -> Result<Outcome<'static>> {
     let mode = if args.dry_run {
         PruneMode::DryRun
@@ -313,9 +326,9 @@ pub async fn prune(
     let policy = job.retention()?;
     let mut repository = None;
     let pruning = async {
-        let opened = repository.insert(place::repository(&job).await?);
-        let now = Timestamp::now();
-        ops::prune(opened, &policy, mode, now, progress.observer()).await
+        let opened = repository.insert(unless(&cancel, place::repository(&job)).await?);
+        let (now, observer) = (Timestamp::now(), progress.observer());
+        ops::prune(opened, &policy, mode, now, observer, cancel.clone()).await
     };
     let pruned = pruning.await;
     let opened = repository.as_ref();
@@ -348,10 +361,12 @@ pub async fn pin(
     args: args::Pin,
     output: &Output,
     progress: &Arc<Progress>,
+    cancel: CancellationToken,
 ) -> Result<Outcome<'static>> {
-    let (repository, backup, job) = find(&args.which, output).await?;
+    let (repository, backup, job) = unless(&cancel, find(&args.which, output)).await?;
     let job = after::watched(job, &args.watched)?;
-    ops::pin(&repository, &backup, args.why.reason, progress.observer()).await?;
+    let observer = progress.observer();
+    ops::pin(&repository, &backup, args.why.reason, observer, cancel).await?;
     let id = &backup.record.id;
     after::show(&job, &repository, output).await;
     output.done("pin", &json!({ "id": id }), exit::DONE);
@@ -363,10 +378,11 @@ pub async fn unpin(
     args: args::Unpin,
     output: &Output,
     progress: &Arc<Progress>,
+    cancel: CancellationToken,
 ) -> Result<Outcome<'static>> {
-    let (repository, backup, job) = find(&args.which, output).await?;
+    let (repository, backup, job) = unless(&cancel, find(&args.which, output)).await?;
     let job = after::watched(job, &args.watched)?;
-    ops::unpin(&repository, &backup, progress.observer()).await?;
+    ops::unpin(&repository, &backup, progress.observer(), cancel).await?;
     let id = &backup.record.id;
     after::show(&job, &repository, output).await;
     output.done("unpin", &json!({ "id": id }), exit::DONE);
@@ -410,8 +426,20 @@ pub async fn rebuild(
 ) -> Result<Outcome<'static>> {
     let job = place::job(&args.place, output)?;
     let keys = place::keys(&args.decrypt, &job)?;
-    // What was lost may be the mark of the repository, too.
-    let repository = Repository::init(place::store(&job)?).await?;
+    let opening = async {
+        let store = place::store(&job)?;
+        match Repository::open(Arc::clone(&store)).await {
+            // What was lost may be the mark of the repository, too; where there is nothing, it is the wrong place.
+            Err(error) if error.kind() == Kind::Refused => {
+                if store.list("archives").await?.is_empty() {
+                    return Err(error);
+                }
+                Repository::init(store).await
+            }
+            opened => opened,
+        }
+    };
+    let repository = unless(&cancel, opening).await?;
     let report = ops::rebuild(&repository, &keys, progress.observer(), cancel).await?;
     progress.clear();
     let failed = report

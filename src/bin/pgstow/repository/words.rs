@@ -53,6 +53,9 @@ fn remark(backup: &Backup) -> String {
     if backup.pinned {
         words.push("pinned".to_owned());
     }
+    if let Some(selection) = &backup.record.selection {
+        words.push(format!("partial: {selection}"));
+    }
     if let Some(error) = &backup.record.error {
         words.push(error.clone());
     }
