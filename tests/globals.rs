@@ -375,7 +375,7 @@ fn all_databases_there_and_back() {
         target.psql("drop database \"globals\"; grant carol to erin with admin option");
         let partial = restore(&target, &["--all-databases"], &all).expect_code(3);
         assert!(
-            partial.stderr.contains("failed: postgres"),
+            partial.stderr.contains("database postgres failed: "),
             "{}",
             partial.stderr
         );
