@@ -1,6 +1,6 @@
 //! From an open archive and a configuration to a restored database.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,7 +19,7 @@ use super::outcome::Outcome;
 use super::serial::{Absent, drop_objects, refuse_absent, unless_cancelled};
 use super::session::{self, Session, Setup, Share};
 use super::shared::{Shared, Transactions};
-use super::triggers::Switcher;
+use super::triggers::{Switcher, TriggerStates, Which};
 use super::{
     cascade, column_types, database, extensions, globals, present, statistics, target, triggers,
     versions,
@@ -703,31 +703,58 @@ async fn prepare(
     let Some(session) = sessions.first_mut() else {
         return Ok(());
     };
-    if options.disable_triggers {
-        let made: BTreeSet<EntryId> = shared
-            .plan
-            .steps_of(Work::Statements)
-            .map(|(_, entry)| entry)
-            .collect();
-        // A table that was made just now has no triggers yet.
-        let found_before = |entry: &&Entry| {
-            let needs = |id: &EntryId| made.contains(id);
-            !entry.depends_on.iter().any(needs)
-        };
-        let loaded = shared.plan.steps_of(Work::Rows);
-        let entries = loaded
-            .filter_map(|(_, id)| shared.entry(id))
-            .filter(found_before);
-        let reach = session.reach();
-        let switcher = Switcher {
-            superuser: options.superuser.as_deref(),
-            role: options.role.as_deref(),
-        };
-        let asking = triggers::ask(&mut session.wire, entries, switcher);
-        let states = unless_cancelled(reach, cancel, asking).await??;
-        shared.triggers = states;
-    }
+    shared.triggers = triggers_off(session, target, shared).await?;
     Ok(())
+}
+
+/// The triggers that are off while rows are loaded: of tables that were found, where that is asked
+/// for; and of unlogged tables that this restore made, when it goes on. Those may have been complete, and got
+/// their triggers, before a crash of the server emptied them.
+async fn triggers_off(
+    session: &mut Session,
+    target: &Target<'_>,
+    shared: &Shared,
+) -> Result<HashMap<EntryId, TriggerStates>> {
+    let options = target.options;
+    let is_resumed = target.standing.resumed().is_some();
+    if !options.disable_triggers && !is_resumed {
+        return Ok(HashMap::new());
+    }
+    let made: BTreeSet<EntryId> = shared
+        .plan
+        .steps_of(Work::Statements)
+        .map(|(_, entry)| entry)
+        .collect();
+    let is_made = |entry: &&Entry| {
+        let needs = |id: &EntryId| made.contains(id);
+        entry.depends_on.iter().any(needs)
+    };
+    let loaded = shared.plan.steps_of(Work::Rows);
+    // A table that was made just now has no triggers yet.
+    let (made, found): (Vec<&Entry>, Vec<&Entry>) = loaded
+        .filter_map(|(_, id)| shared.entry(id))
+        .partition(is_made);
+    let switcher = Switcher {
+        superuser: options.superuser.as_deref(),
+        role: options.role.as_deref(),
+    };
+    let reach = session.reach();
+    let wire = &mut session.wire;
+    let asking = async {
+        let mut states = HashMap::new();
+        if options.disable_triggers {
+            states = triggers::ask(wire, found.into_iter(), Which::All, switcher).await?;
+        }
+        if is_resumed {
+            let unlogged = journal::unlogged(wire, made.iter().copied()).await?;
+            let emptied = made
+                .into_iter()
+                .filter(|entry| unlogged.contains_key(&entry.id));
+            states.extend(triggers::ask(wire, emptied, Which::Switchable, switcher).await?);
+        }
+        Ok::<_, Error>(states)
+    };
+    unless_cancelled(reach, target.cancel, asking).await?
 }
 
 /// Settings, owner, comment of a database that was just made; from another one, so that sessions in

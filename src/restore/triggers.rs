@@ -22,6 +22,15 @@ pub(super) struct TriggerStates {
     pub(super) together: String,
 }
 
+/// Which triggers are switched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// All: those of foreign keys are a superuser's to switch.
+    All,
+    /// All, or without those of foreign keys where the session's role may not switch them.
+    Switchable,
+}
+
 /// Who switches triggers, where that is not who loads rows.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Switcher<'a> {
@@ -50,12 +59,18 @@ impl Switcher<'_> {
 type Trigger = (String, String);
 
 /// Statements that switch the triggers of a table off, and those that put their states back.
+/// `word` says which they are, `ALL` or `USER`;
 /// `exactly` also says which are to be off: switching a parent's may have switched them on.
-fn switch(table: &str, triggers: &[Trigger], exactly: bool) -> (Option<String>, Vec<String>) {
+fn switch(
+    table: &str,
+    triggers: &[Trigger],
+    word: &str,
+    exactly: bool,
+) -> (Option<String>, Vec<String>) {
     let alter = |what: &str| format!("ALTER TABLE ONLY {table} {what}");
     let any_on = triggers.iter().any(|(_, enabled)| enabled != "D");
     let restore = if any_on && triggers.iter().all(|(_, enabled)| enabled == "O") {
-        vec![alter("ENABLE TRIGGER ALL")]
+        vec![alter(&format!("ENABLE TRIGGER {word}"))]
     } else {
         triggers
             .iter()
@@ -71,7 +86,10 @@ fn switch(table: &str, triggers: &[Trigger], exactly: bool) -> (Option<String>, 
             })
             .collect()
     };
-    (any_on.then(|| alter("DISABLE TRIGGER ALL")), restore)
+    (
+        any_on.then(|| alter(&format!("DISABLE TRIGGER {word}"))),
+        restore,
+    )
 }
 
 /// What is loaded: the entry, its table, and whether rows go through the root of its tree.
@@ -103,10 +121,16 @@ impl Loaded {
 pub(super) async fn ask<'a>(
     wire: &mut Wire,
     entries: impl Iterator<Item = &'a Entry>,
+    which: Which,
     switcher: Switcher<'_>,
 ) -> Result<HashMap<EntryId, TriggerStates>> {
     let tables: Vec<Loaded> = entries.filter_map(Loaded::of).collect();
     let mut states = HashMap::new();
+    let all = which == Which::All || tables.is_empty() || is_superuser(wire).await?;
+    let (word, filter) = match all {
+        true => ("ALL", ""),
+        false => ("USER", "AND NOT g.tgisinternal "),
+    };
     for group in tables.chunks(1000) {
         let values: Vec<String> = group
             .iter()
@@ -127,7 +151,7 @@ pub(super) async fn ask<'a>(
              pg_catalog.pg_partition_root(pg_catalog.to_regclass(t.name))) r WHERE t.via_root) p \
              JOIN pg_catalog.pg_class c ON c.oid = p.relid \
              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-             JOIN pg_catalog.pg_trigger g ON g.tgrelid = p.relid \
+             JOIN pg_catalog.pg_trigger g ON g.tgrelid = p.relid {filter}\
              ORDER BY t.id, p.level, n.nspname, c.relname, g.oid",
             values.join(", ")
         );
@@ -159,7 +183,7 @@ pub(super) async fn ask<'a>(
         }
         for loaded in group {
             let tables = found.remove(&loaded.id).unwrap_or_default();
-            if let Some(switched) = tree(loaded, &tables, switcher) {
+            if let Some(switched) = tree(loaded, &tables, word, switcher) {
                 states.insert(loaded.id, switched);
             }
         }
@@ -167,15 +191,24 @@ pub(super) async fn ask<'a>(
     Ok(states)
 }
 
+async fn is_superuser(wire: &mut Wire) -> Result<bool> {
+    let rows = wire
+        .query("SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user")
+        .await
+        .context_with(|| "ask who the session is")?;
+    Ok(rows.into_iter().flatten().next().flatten().as_deref() == Some("t"))
+}
+
 fn tree(
     loaded: &Loaded,
     tables: &BTreeMap<(u32, String), Vec<Trigger>>,
+    word: &str,
     switcher: Switcher<'_>,
 ) -> Option<TriggerStates> {
     let mut disable = Vec::new();
     let mut restore = Vec::new();
     for ((_, table), triggers) in tables {
-        let (off, back) = switch(table, triggers, loaded.via_root);
+        let (off, back) = switch(table, triggers, word, loaded.via_root);
         disable.extend(off);
         restore.extend(back);
     }
@@ -198,7 +231,7 @@ mod tests {
     }
 
     fn states(of: &[(&str, &str)]) -> (Option<String>, Vec<String>) {
-        switch("s.t", &triggers(of), false)
+        switch("s.t", &triggers(of), "ALL", false)
     }
 
     #[test]
@@ -243,7 +276,7 @@ mod tests {
             superuser: Some("Root"),
             role: Some("app"),
         };
-        let states = tree(&loaded, &tables, switcher).unwrap();
+        let states = tree(&loaded, &tables, "ALL", switcher).unwrap();
         assert_eq!(states.together, "s.root");
         assert_eq!(
             states.disable,

@@ -12,6 +12,7 @@ use super::found::{Standing, read};
 use super::seats::{evict, sit};
 use super::tables::{create, drop_it, relation};
 use super::unit::{Part, Unit};
+use super::unlogged::emptied;
 use crate::archive::{ArchiveId, Entry, EntryId};
 use crate::connect::{Config, Wire};
 use crate::error::{Context, Error, Kind, Result, SqlState};
@@ -108,14 +109,6 @@ impl Journal {
         } else {
             create(wire, &token, &run).await?;
         }
-        let alive = relation("alive");
-        wire.execute_all(&[
-            &format!("DELETE FROM {alive}"),
-            &format!("INSERT INTO {alive} VALUES (true)"),
-        ])
-        .await
-        .context_with(|| "open the journal")?;
-        sit(wire, session.seat).await?;
         let mut journal = Self {
             opener: run.opener,
             resumable: run.resumable,
@@ -126,8 +119,27 @@ impl Journal {
             crashed: run.crashed,
             is_durable: AtomicBool::new(false),
         };
+        let mut forget = None;
         if resumed {
             journal.read_done(wire).await?;
+            forget = journal.forget_emptied(wire, shared).await?;
+        }
+        let alive = relation("alive");
+        let [emptied, filled] = [
+            format!("DELETE FROM {alive}"),
+            format!("INSERT INTO {alive} VALUES (true)"),
+        ];
+        // What a crash has emptied is forgotten in the transaction that forgets the crash.
+        let statements: Vec<&str> = forget
+            .as_deref()
+            .into_iter()
+            .chain([emptied.as_str(), filled.as_str()])
+            .collect();
+        wire.execute_all(&statements)
+            .await
+            .context_with(|| "open the journal")?;
+        sit(wire, session.seat).await?;
+        if resumed {
             shared.observer.info(format!(
                 "going on with a restore of which {} parts are done",
                 journal.done.len()
@@ -152,12 +164,46 @@ impl Journal {
                 )
                 .with_hint("go on with the pgstow that began it; or begin anew, in a new database or with --clean")
             })?;
-            if unit.part == Part::Frame {
-                *self.frames.entry(unit.entry).or_default() += 1;
-            }
             self.done.insert(unit);
         }
+        self.count_frames();
         Ok(())
+    }
+
+    fn count_frames(&mut self) {
+        self.frames.clear();
+        for unit in self.done.iter().filter(|unit| unit.part == Part::Frame) {
+            *self.frames.entry(unit.entry).or_default() += 1;
+        }
+    }
+
+    /// After a crash of the server: what is done no longer, since the server has emptied unlogged
+    /// relations, and the statement that strikes it out.
+    async fn forget_emptied(&mut self, wire: &mut Wire, shared: &Shared) -> Result<Option<String>> {
+        let alive = wire
+            .query(&format!("SELECT FROM {}", relation("alive")))
+            .await
+            .context_with(|| "look into the journal")?;
+        if !alive.is_empty() {
+            return Ok(None);
+        }
+        let entries: BTreeSet<EntryId> = self.done.iter().map(|unit| unit.entry).collect();
+        let emptied = emptied(wire, shared, &entries).await?;
+        let before = self.done.len();
+        self.done.retain(|unit| !emptied.contains(&unit.entry));
+        self.count_frames();
+        if self.done.len() == before {
+            return Ok(None);
+        }
+        shared.observer.info(
+            "the server has crashed and emptied unlogged tables and sequences: they are filled again",
+        );
+        let emptied: Vec<String> = emptied.iter().map(ToString::to_string).collect();
+        Ok(Some(format!(
+            "DELETE FROM {} WHERE entry = ANY ('{{{}}}'::bigint[])",
+            relation("done"),
+            emptied.join(",")
+        )))
     }
 
     /// The unit of a step; none for what has frames.

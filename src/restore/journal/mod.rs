@@ -9,7 +9,8 @@
 //! - `run`: one row that says which archive is restored, with which options, and by whom;
 //! - `done`: what was done. Its key keeps anything from being done twice;
 //! - `alive`: one row in an unlogged table, which a server empties when it recovers from a crash. A
-//!   run that finds it empty must not believe what it was told was committed.
+//!   run that finds it empty must not believe what it was told was committed, and fills unlogged tables
+//!   and sequences of the archive again, which were emptied with it.
 //!
 //! Every session sits on a seat: an advisory lock under its number. Whoever takes the seat of a lost
 //! session ends what the server still does for that, and only then looks what became of it.
@@ -19,6 +20,7 @@ mod keep;
 mod seats;
 mod tables;
 mod unit;
+mod unlogged;
 
 use std::time::Duration;
 
@@ -26,6 +28,7 @@ pub(super) use found::{Standing, look};
 pub(super) use keep::{Fate, Journal, Opener, Run};
 pub(super) use tables::drop_it;
 pub(super) use unit::Unit;
+pub(super) use unlogged::unlogged;
 
 /// The first pause between two attempts, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(3));
