@@ -18,7 +18,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{Db, Dice, Fault, Harm, Output, Proxy, Server, Side, pgstow, run, run_for};
+use support::{Db, Dice, Fault, Harm, Output, Pooler, Proxy, Server, Side, pgstow, run, run_for};
 
 /// Rows and fingerprint by entry.
 type Content = BTreeMap<u64, (u64, String)>;
@@ -499,4 +499,66 @@ fn a_standby_that_must_go_on_ends_the_dump() {
         .map(|(rows, _)| rows)
         .collect();
     assert!(rows.contains(&10_000), "{rows:?}");
+}
+
+/// What a role or a database has set must not reach the dump, whichever session of the server it gets.
+#[test]
+fn a_pooler_that_hands_out_transactions() {
+    let server = Server::start(18);
+    let db = server.create_db("pooled");
+    db.psql(
+        "drop role if exists pooled; create role pooled login;
+         alter role pooled set search_path = s, pg_catalog;
+         alter role pooled set extra_float_digits = -15; alter role pooled set intervalstyle = iso_8601;
+         create schema s; grant usage on schema s to pooled;
+         create table s.t (id int primary key, f float8, i interval, filler text);
+         insert into s.t select n, n / 3.0::float8, n * interval '1 hour', repeat('x', 200)
+           from generate_series(1, 60000) n;
+         create table s.u as select n, n / 7.0::float8 as f from generate_series(1, 100) n;
+         create view s.v as select id, f from s.t;
+         create index on s.t ((abs(id)));
+         grant select on all tables in schema s to pooled;",
+    );
+    let pooler = Pooler::start(&server);
+    let direct = db.url_as("pooled", None);
+    let pooled = pooler.url(&direct);
+    let dir = tempfile::tempdir().unwrap();
+    let archive = |name: &str, url: &str| {
+        let file = dir.path().join(name);
+        let options = ["dump", "-j3", "--copy-format=text", url, "-f"];
+        run(pgstow().args(options).arg(&file)).success();
+        file
+    };
+    let [good, same] = [archive("good", &direct), archive("same", &pooled)];
+    let switches = pooler.switches();
+    assert!(switches > 0, "sessions were handed out anew");
+    assert_eq!(content_of(&good), content_of(&same));
+    let script = |file: &Path| run(pgstow().arg("sql").arg(file)).success().stdout;
+    let lines = |file: &Path| -> Vec<String> {
+        let script = script(file);
+        let kept = script
+            .lines()
+            .filter(|line| !line.starts_with("--") && !line.starts_with('\\'));
+        kept.map(str::to_owned).collect()
+    };
+    assert!(lines(&same).iter().any(|line| line.contains("FROM s.t")));
+    assert_eq!(lines(&good), lines(&same));
+    run(pgstow().args(["verify", "--against", &pooled]).arg(&good)).success();
+    assert!(pooler.switches() > switches);
+    // Rows that the role may not see are missed, not passed over.
+    db.psql(
+        "alter table s.u enable row level security;
+         create policy some on s.u for select to pooled using (n <= 10);",
+    );
+    let refused = run(pgstow()
+        .args(["dump", &pooled, "-f"])
+        .arg(dir.path().join("part")));
+    let refused = refused.expect_code(1);
+    assert!(
+        refused.stderr.contains("row-level security"),
+        "{}",
+        refused.stderr
+    );
+    drop(db);
+    server.psql("drop role pooled");
 }

@@ -11,7 +11,7 @@ use tokio_postgres::Client;
 use super::context::{Reader, changed, one_line};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{Components, Database, Header};
-use crate::sql::ServerVersion;
+use crate::sql::{Quoting, ServerVersion};
 
 /// Users' objects that deparsed text can speak of: class, OID, and what another version of the same
 /// object would have otherwise. By content: a refresh, a grant, a trigger that is switched write a row
@@ -92,6 +92,21 @@ const SNAPSHOT: &str = "SELECT pg_catalog.pg_current_snapshot()::text";
 /// The transactions that a session sees, as text: equal where none has been committed in between.
 ///
 /// # Errors
+/// Has a session leave its snapshot for a transaction in which each statement sees what is now, and
+/// writes values as the snapshot's does.
+pub(crate) fn now(quoting: Quoting) -> String {
+    let quoted = match quoting {
+        Quoting::Always => "on",
+        Quoting::WhereNeeded => "off",
+    };
+    format!(
+        "COMMIT; BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY; \
+         SET LOCAL statement_timeout = 0; SET LOCAL extra_float_digits = 3; \
+         SET LOCAL bytea_output = hex; SET LOCAL quote_all_identifiers = {quoted}; \
+         SELECT pg_catalog.set_config('search_path', '', true)"
+    )
+}
+
 /// The server's.
 pub(crate) async fn snapshot(client: &Client) -> Result<String> {
     let row = client.query_typed_one(SNAPSHOT, &[]).await;
@@ -155,7 +170,7 @@ fn list() -> String {
 }
 
 /// Compares the catalogs of the snapshot with those of now, as far as `database` has wanted objects
-/// in them. `now` is a session outside any transaction; `snapshot` is the dump's, as [`snapshot`] says it. Objects that have come or gone meanwhile do not matter: the snapshot does not have
+/// in them. `now` is a session as [`now`] leaves it; `snapshot` is the dump's, as [`snapshot`] says it. Objects that have come or gone meanwhile do not matter: the snapshot does not have
 /// the first, and what was dropped before it was deparsed is noticed where it is read.
 ///
 /// # Errors

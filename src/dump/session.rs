@@ -1,5 +1,8 @@
-//! Session set-up of a dump: every setting that could change what the server answers is pinned,
-//! whatever the role's or the database's own settings say; then the snapshot.
+//! Session set-up of a dump: the snapshot, then every setting that could change what the server answers is
+//! pinned, whatever the role's or the database's own settings say.
+//!
+//! All of it is said within the transaction, and for it alone: a pooler may hand each transaction to
+//! another session of the server, and that to another client.
 
 use crate::connect::{Session, Wire};
 use crate::error::{Context, Error, Kind, Result};
@@ -8,7 +11,7 @@ use crate::sql::{Quoting, ServerVersion, ident, literal};
 
 use super::{DumpOptions, SnapshotMode};
 
-/// What every session is set to, as one statement (they are twenty, and a statement costs the server more than
+/// What every transaction is set to, as one statement (they are twenty, and a statement costs the server more than
 /// a setting). The control plane and the data plane send the same.
 ///
 /// `TimeZone` and `lc_monetary` are in the list because they change how `timestamptz` and `money`
@@ -40,20 +43,17 @@ const PINNED: [(&str, &str); 19] = [
 /// server from evaluating a view or foreign table that was put in a table's place.
 const RESTRICTED_KINDS: &str = "CASE WHEN \
      pg_catalog.current_setting('restrict_nonsystem_relation_kind', true) IS NOT NULL THEN \
-     pg_catalog.set_config('restrict_nonsystem_relation_kind', 'view, foreign-table', false) END";
+     pg_catalog.set_config('restrict_nonsystem_relation_kind', 'view, foreign-table', true) END";
 
-/// The statements that pin what a session's answers depend on.
+/// The statements that pin what a transaction's answers depend on. They take its snapshot.
 pub(crate) fn settings(version: ServerVersion) -> Vec<String> {
     let mut pinned = PINNED.to_vec();
-    if version.at_least(14) {
-        pinned.push(("idle_session_timeout", "0"));
-    }
     if version.at_least(17) {
         pinned.push(("transaction_timeout", "0"));
     }
     let mut calls: Vec<String> = pinned
         .into_iter()
-        .map(|(name, value)| format!("pg_catalog.set_config('{name}', '{value}', false)"))
+        .map(|(name, value)| format!("pg_catalog.set_config('{name}', '{value}', true)"))
         .collect();
     calls.push(RESTRICTED_KINDS.to_owned());
     vec![format!("SELECT {}", calls.join(", "))]
@@ -61,22 +61,22 @@ pub(crate) fn settings(version: ServerVersion) -> Vec<String> {
 
 /// Where there are few objects, to look for the best order of a catalog query's joins takes the server longer than the
 /// query: it joins as the query is written then. With 4 MB of columns, some thousand tables, it looks.
-const AS_WRITTEN: &str = "SELECT pg_catalog.set_config('join_collapse_limit', '1', false) \
+const AS_WRITTEN: &str = "SELECT pg_catalog.set_config('join_collapse_limit', '1', true) \
      WHERE pg_catalog.pg_relation_size('pg_catalog.pg_attribute') < 4194304";
 
 /// The settings that the options ask for, over those of every dump.
 fn asked_for(options: &DumpOptions) -> Vec<&'static str> {
     let mut statements = Vec::new();
     if options.enable_row_security {
-        statements.push("SET row_security = on");
+        statements.push("SET LOCAL row_security = on");
     }
     if options.quoting == Quoting::Always {
-        statements.push("SET quote_all_identifiers = on");
+        statements.push("SET LOCAL quote_all_identifiers = on");
     }
     statements
 }
 
-/// Prepares the leader's session and opens its transaction. Returns the exported snapshot's id.
+/// Opens the leader's transaction. Returns the exported snapshot's id.
 pub(super) async fn begin_leader(
     session: &Session,
     options: &DumpOptions,
@@ -100,19 +100,6 @@ pub(super) async fn begin_leader(
             ),
         ));
     }
-    let mut statements = settings(version);
-    statements.extend(asked_for(options).into_iter().map(str::to_owned));
-    statements.push(AS_WRITTEN.to_owned());
-    client
-        .batch_execute(&statements.join("; "))
-        .await
-        .context_with(|| "set up session")?;
-    if let Some(role) = &options.role {
-        client
-            .batch_execute(&format!("SET ROLE {}", ident(role)))
-            .await
-            .context_with(|| format!("set role {role}"))?;
-    }
     let begin = match &options.snapshot {
         SnapshotMode::SerializableDeferrable => {
             "BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY, DEFERRABLE"
@@ -121,15 +108,40 @@ pub(super) async fn begin_leader(
             "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
         }
     };
+    let mut statements = vec![begin.to_owned()];
+    match &options.snapshot {
+        SnapshotMode::RepeatableRead => {}
+        // The first statement that takes the snapshot waits for it.
+        SnapshotMode::SerializableDeferrable => {
+            statements.push("SET LOCAL statement_timeout = 0".to_owned());
+            if version.at_least(17) {
+                statements.push("SET LOCAL transaction_timeout = 0".to_owned());
+            }
+        }
+        SnapshotMode::Exported(id) => {
+            client
+                .batch_execute(begin)
+                .await
+                .context_with(|| "begin the dump's transaction")?;
+            client
+                .batch_execute(&format!("{IMPORT} {}", literal(id)))
+                .await
+                .context_with(|| format!("use snapshot {id}"))?;
+            statements.clear();
+        }
+    }
+    statements.extend(settings(version));
+    statements.extend(asked_for(options).into_iter().map(str::to_owned));
+    statements.push(AS_WRITTEN.to_owned());
     client
-        .batch_execute(begin)
+        .batch_execute(&statements.join("; "))
         .await
         .context_with(|| "begin the dump's transaction")?;
-    if let SnapshotMode::Exported(id) = &options.snapshot {
+    if let Some(role) = &options.role {
         client
-            .batch_execute(&format!("SET TRANSACTION SNAPSHOT {}", literal(id)))
+            .batch_execute(&set_role(role))
             .await
-            .context_with(|| format!("use snapshot {id}"))?;
+            .context_with(|| format!("set role {role}"))?;
     }
     let row = client
         .query_typed_one("SELECT pg_catalog.pg_export_snapshot()", &[])
@@ -138,18 +150,17 @@ pub(super) async fn begin_leader(
     Ok(row.try_get(0)?)
 }
 
+fn set_role(role: &str) -> String {
+    format!("SET LOCAL ROLE {}", ident(role))
+}
+
 /// Opens a worker's transaction on the leader's snapshot.
 pub(super) async fn begin_worker(
     wire: &mut Wire,
     snapshot: &str,
     options: &DumpOptions,
 ) -> Result<()> {
-    let mut statements = set_up(wire.server_version(), options);
-    statements.push(format!("SET lock_timeout = {WORKER_LOCK_TIMEOUT_MS}"));
-    run(wire, &statements).await?;
-    run(wire, &join(snapshot, options))
-        .await
-        .map_err(|error| error.with_hint(NO_POOLER))
+    run(wire, &worker(wire.server_version(), snapshot, options)).await
 }
 
 /// Ends a worker's transaction and opens another one on the leader's snapshot.
@@ -159,8 +170,17 @@ pub(super) async fn begin_again(
     options: &DumpOptions,
 ) -> Result<()> {
     let mut statements = vec!["COMMIT".to_owned()];
-    statements.extend(join(snapshot, options));
+    statements.extend(worker(wire.server_version(), snapshot, options));
     run(wire, &statements).await
+}
+
+fn worker(version: ServerVersion, snapshot: &str, options: &DumpOptions) -> Vec<String> {
+    let mut statements = join(snapshot, options);
+    statements.extend(set_up(version, options));
+    statements.push(format!(
+        "SET LOCAL lock_timeout = {WORKER_LOCK_TIMEOUT_MS}"
+    ));
+    statements
 }
 
 /// The leader holds a lock on every table, and a worker that has none may still wait: behind somebody
@@ -175,32 +195,30 @@ pub(super) async fn begin_beside(
     options: &DumpOptions,
 ) -> Result<()> {
     let client = session.client();
+    client
+        .batch_execute(&join(snapshot, options).join("; "))
+        .await
+        .context_with(|| "use the leader's snapshot")
+        .map_err(|error| error.with_hint(SAME_SERVER))?;
+    // The leader has the locks that deparsing takes again, and this session does not: it would wait
+    // behind somebody who waits for the leader, and nobody would see that.
     let mut statements = set_up(session.server_version(), options);
     statements.push(AS_WRITTEN.to_owned());
+    statements.push("SET LOCAL lock_timeout = '1s'".to_owned());
     client
         .batch_execute(&statements.join("; "))
         .await
-        .context_with(|| "set up session")?;
-    // The leader has the locks that deparsing takes again, and this session does not: it would wait
-    // behind somebody who waits for the leader, and nobody would see that.
-    let mut begin = join(snapshot, options);
-    begin.push("SET LOCAL lock_timeout = '1s'".to_owned());
-    client
-        .batch_execute(&begin.join("; "))
-        .await
-        .context_with(|| "use the leader's snapshot")
-        .map_err(|error| error.with_hint(NO_POOLER))
+        .context_with(|| "set up session")
 }
 
-const NO_POOLER: &str = "workers share the leader's snapshot: connect straight to the server, \
-     not through a pooler that hands out transactions";
+const SAME_SERVER: &str = "all sessions share the leader's snapshot: they must reach the same server";
 
-/// What a session beside the leader is set to.
+/// What the transaction of a session beside the leader is set to.
 fn set_up(version: ServerVersion, options: &DumpOptions) -> Vec<String> {
     let mut statements = settings(version);
     statements.extend(asked_for(options).into_iter().map(str::to_owned));
     if let Some(role) = &options.role {
-        statements.push(format!("SET ROLE {}", ident(role)));
+        statements.push(set_role(role));
     }
     statements
 }
@@ -213,17 +231,23 @@ fn join(snapshot: &str, options: &DumpOptions) -> Vec<String> {
     };
     vec![
         format!("BEGIN TRANSACTION ISOLATION LEVEL {level}, READ ONLY"),
-        format!("SET TRANSACTION SNAPSHOT {}", literal(snapshot)),
+        format!("{IMPORT} {}", literal(snapshot)),
     ]
 }
+
+const IMPORT: &str = "SET TRANSACTION SNAPSHOT";
 
 async fn run(wire: &mut Wire, statements: &[String]) -> Result<()> {
     let statements: Vec<&str> = statements.iter().map(String::as_str).collect();
     wire.execute_all(&statements).await.map_err(|failed| {
         let statement = statements.get(failed.index).copied().unwrap_or_default();
-        failed
+        let error = failed
             .error
             .with_statement(statement)
-            .context("set up worker session")
+            .context("set up worker session");
+        match statement.starts_with(IMPORT) {
+            true => error.with_hint(SAME_SERVER),
+            false => error,
+        }
     })
 }

@@ -175,13 +175,14 @@ async fn relations_of(
     // Such a database holds bytes of any encoding, which the server would refuse to send as UTF-8.
     let any_bytes = wire.parameter("server_encoding") == Some("SQL_ASCII");
     if any_bytes {
-        wire.execute("SET client_encoding = SQL_ASCII").await?;
+        wire.execute("SET LOCAL client_encoding = SQL_ASCII")
+            .await?;
     }
     let rows = wire
         .query_bytes(&catalog::columns_query(relations, version))
         .await?;
     if any_bytes {
-        wire.execute("SET client_encoding = UTF8").await?;
+        wire.execute("SET LOCAL client_encoding = UTF8").await?;
     }
     for row in rows {
         let row: Result<Vec<Option<String>>, _> = row

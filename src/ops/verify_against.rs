@@ -229,20 +229,21 @@ async fn open(
         .with_application_name_suffix(part)
         .connect_wire()
         .await?;
-    let mut settings = crate::dump::session_settings(wire.server_version());
-    settings.extend(role.map(|role| format!("SET ROLE {}", ident(role))));
-    settings.push(format!("SET client_encoding = {}", literal(encoding)));
-    // A snapshot must be the first thing of its transaction, so settings go before.
-    let mut begin = vec!["BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY".to_owned()];
-    begin.extend(snapshot.map(|id| format!("SET TRANSACTION SNAPSHOT {}", literal(id))));
-    for statements in [settings, begin] {
-        let texts: Vec<&str> = statements.iter().map(String::as_str).collect();
-        wire.execute_all(&texts).await.map_err(|batch| {
-            let statement = statements.get(batch.index).cloned().unwrap_or_default();
-            let error = batch.error.context("set up session");
-            error.with_statement(statement)
-        })?;
-    }
+    // A snapshot must be the first thing of its transaction. Settings are the transaction's own: a
+    // pooler may hand the next one to another session of the server.
+    let mut statements =
+        vec!["BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY".to_owned()];
+    statements.extend(snapshot.map(|id| format!("SET TRANSACTION SNAPSHOT {}", literal(id))));
+    let settings = crate::dump::session_settings(wire.server_version());
+    statements.extend(settings);
+    statements.extend(role.map(|role| format!("SET LOCAL ROLE {}", ident(role))));
+    statements.push(format!("SET LOCAL client_encoding = {}", literal(encoding)));
+    let texts: Vec<&str> = statements.iter().map(String::as_str).collect();
+    wire.execute_all(&texts).await.map_err(|batch| {
+        let statement = statements.get(batch.index).cloned().unwrap_or_default();
+        let error = batch.error.context("set up session");
+        error.with_statement(statement)
+    })?;
     Ok(wire)
 }
 
