@@ -367,3 +367,41 @@ async fn tables_that_are_reloaded_while_their_locks_are_waited_for() {
     );
     assert!(!file.exists());
 }
+
+/// What stands in the way of no lock of a dump, and is called otherwise when the server is asked for its
+/// words: the catalogs are read again.
+#[tokio::test]
+async fn an_index_that_is_renamed_while_the_dump_waits() {
+    let server = Server::start(18);
+    let db = server.create_db("renamed");
+    db.psql(
+        "create table held (i int);
+         create table t (i int, j int);
+         create index old on t ((i + 1)); comment on index old is 'its';
+         create statistics old_too on i, j from t; comment on statistics old_too is 'its';",
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let renames = [
+        ("index", "alter index old rename to new"),
+        ("statistics", "alter statistics old_too rename to new_too"),
+    ];
+    for (name, rename) in renames {
+        let holder = db.connect().await;
+        let hold = "begin; lock table held in access exclusive mode";
+        holder.batch_execute(hold).await.unwrap();
+        let file = dir.path().join(name);
+        let (url, to) = (db.url(), file.clone());
+        let dump = thread::spawn(move || run(pgstow().args(["dump", &url, "-f"]).arg(to)));
+        let waits =
+            "select count(*) from pg_locks where not granted and relation = 'held'::regclass";
+        while db.query_one(waits) == "0" && !dump.is_finished() {
+            thread::sleep(std::time::Duration::from_millis(20));
+        }
+        holder.batch_execute(rename).await.unwrap();
+        holder.batch_execute("commit").await.unwrap();
+        let dump = dump.join().unwrap().success();
+        assert!(dump.stderr.contains("are read again"), "{}", dump.stderr);
+        let target = server.create_db("renamed_too");
+        run(pgstow().args(["restore", "-d", &target.url()]).arg(&file)).success();
+    }
+}

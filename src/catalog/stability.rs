@@ -14,7 +14,7 @@ use crate::model::{Components, Database, Header};
 use crate::sql::{Quoting, ServerVersion};
 
 /// Users' objects that deparsed text can speak of: class, OID, and what another version of the same
-/// object would have otherwise. By content: a refresh, a grant, a trigger that is switched write a row
+/// object would have otherwise. An index is one by itself: others may come and go. By content: a refresh, a grant, a trigger that is switched write a row
 /// anew, too. What belongs to a relation counts as the relation. What no grant writes, and hardly
 /// anything but a new name, counts by the row's own age: it may be called as before again. (Functions are replaced by
 /// themselves, and types and schemas granted again, by programs at any time.)
@@ -23,6 +23,14 @@ SELECT 'pg_catalog.pg_class'::regclass::oid AS class, c.oid AS object,
        concat_ws(' ', 'relation', c.relnamespace, c.relkind, c.relname) AS version
   FROM pg_catalog.pg_class c
  WHERE c.oid >= 16384 AND c.relpersistence <> 't' AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
+UNION ALL
+SELECT 'pg_catalog.pg_class'::regclass, c.oid,
+       concat_ws(' ', 'index', c.relnamespace, c.relname, c.reloptions)
+  FROM pg_catalog.pg_class c
+ WHERE c.oid >= 16384 AND c.relpersistence <> 't' AND c.relkind IN ('i', 'I')
+UNION ALL
+SELECT 'pg_catalog.pg_statistic_ext'::regclass, e.oid, concat_ws(' ', e.stxnamespace, e.stxname)
+  FROM pg_catalog.pg_statistic_ext e WHERE e.oid >= 16384
 UNION ALL
 SELECT 'pg_catalog.pg_class'::regclass, a.attrelid,
        concat_ws(' ', 'column', a.attnum, a.atttypid, a.atttypmod, a.attname)
@@ -84,14 +92,6 @@ UNION ALL
 SELECT 'pg_catalog.pg_namespace'::regclass, n.oid, n.nspname::text
   FROM pg_catalog.pg_namespace n WHERE n.oid >= 16384";
 
-/// `pg_enum`.
-const ENUM_LABELS: u32 = 3501;
-
-const SNAPSHOT: &str = "SELECT pg_catalog.pg_current_snapshot()::text";
-
-/// The transactions that a session sees, as text: equal where none has been committed in between.
-///
-/// # Errors
 /// Has a session leave its snapshot for a transaction in which each statement sees what is now, and
 /// writes values as the snapshot's does.
 pub(crate) fn now(quoting: Quoting) -> String {
@@ -107,6 +107,14 @@ pub(crate) fn now(quoting: Quoting) -> String {
     )
 }
 
+/// `pg_enum`.
+const ENUM_LABELS: u32 = 3501;
+
+const SNAPSHOT: &str = "SELECT pg_catalog.pg_current_snapshot()::text";
+
+/// The transactions that a session sees, as text: equal where none has been committed in between.
+///
+/// # Errors
 /// The server's.
 pub(crate) async fn snapshot(client: &Client) -> Result<String> {
     let row = client.query_typed_one(SNAPSHOT, &[]).await;
@@ -133,6 +141,7 @@ fn touched() -> String {
         "ts_config",
         "ts_dict",
         "namespace",
+        "statistic_ext",
     ];
     let any: Vec<String> = catalogs
         .iter()
@@ -240,6 +249,8 @@ fn wanted(database: &Database) -> HashSet<(u32, u32)> {
             .iter()
             .map(|r| &r.header)
             .collect::<Vec<_>>(),
+        database.indexes.iter().map(|i| &i.header).collect(),
+        database.statistics.iter().map(|s| &s.header).collect(),
         database.functions.iter().map(|f| &f.header).collect(),
         database.aggregates.iter().map(|a| &a.header).collect(),
         database.types.iter().map(|t| &t.header).collect(),
