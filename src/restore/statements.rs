@@ -375,25 +375,25 @@ async fn run_optional(
     statements: &[&str],
 ) -> Result<(), Error> {
     let savepoint = shared.transactions == Transactions::One;
-    let mut missing = false;
-    for statement in statements {
-        // What is not there is told once; only the role that was set must be left again.
-        if missing && *statement != shared.reset_role {
-            continue;
-        }
-        let told = |error| of_statement(error, entry, statement);
+    for group in one_by_one(statements, &shared.reset_role) {
+        let told = |error, at: usize| {
+            of_statement(error, entry, group.get(at).copied().unwrap_or_default())
+        };
         if savepoint {
             let savepoint = "SAVEPOINT optional";
-            session.wire.execute(savepoint).await.map_err(told)?;
+            let saved = session.wire.execute(savepoint).await;
+            saved.map_err(|error| told(error, 0))?;
         }
-        let run = run_again(session, shared, &[statement]).await;
-        if let Err(BatchError { error, .. }) = run {
+        let run = run_again(session, shared, &group).await;
+        let mut missing = false;
+        if let Err(BatchError { index, error, .. }) = run {
             if is_fatal(&error) || !(entry.is_remark() || lacks(Some(entry), &error)) {
-                return Err(told(error));
+                return Err(told(error, index));
             }
             if savepoint {
                 let back = "ROLLBACK TO SAVEPOINT optional";
-                session.wire.execute(back).await.map_err(told)?;
+                let back = session.wire.execute(back).await;
+                back.map_err(|error| told(error, 0))?;
             }
             if entry.is_remark() {
                 shared.warn(format!("left out {}: {error}", entry.describe()));
@@ -404,11 +404,39 @@ async fn run_optional(
         }
         if savepoint {
             let release = "RELEASE SAVEPOINT optional";
-            session.wire.execute(release).await.map_err(told)?;
+            let released = session.wire.execute(release).await;
+            released.map_err(|error| told(error, 0))?;
+        }
+        // What is not there is told once.
+        if missing {
+            break;
         }
     }
     Ok(())
 }
+
+/// Statements that are to be run one by one, each with what belongs into its transaction: to become
+/// the role that it is run as, and to leave it again. A session that was lost in between would forget the role.
+fn one_by_one<'a>(statements: &[&'a str], reset_role: &'a str) -> Vec<Vec<&'a str>> {
+    let mut groups = Vec::with_capacity(statements.len());
+    let mut role = None;
+    for &statement in statements {
+        if statement == reset_role {
+            role = None;
+        } else if statement.starts_with(SET_ROLE) {
+            role = Some(statement);
+        } else {
+            groups.push(match role {
+                Some(role) => vec![role, statement, reset_role],
+                None => vec![statement],
+            });
+        }
+    }
+    groups
+}
+
+/// What a statement that changes the role begins with.
+const SET_ROLE: &str = "SET ROLE ";
 
 /// What came of a step that was run part by part.
 #[derive(Debug)]
@@ -454,25 +482,21 @@ pub(super) async fn run_apart(session: &mut Session, shared: &Shared, id: StepId
         outcome.errors.push(error);
         return outcome;
     }
-    // What was to be done as another role is left alone when there is no becoming that role.
-    let mut skipping = false;
-    let mut missing = false;
-    for statement in adorn {
-        let ours = statement == shared.reset_role;
-        if skipping {
-            skipping = !ours;
+    let mut no_role = None;
+    for group in one_by_one(&adorn, &shared.reset_role) {
+        // What was to be done as another role is left alone when there is no becoming that role.
+        if no_role.is_some() && no_role == group.first().copied() {
             continue;
         }
-        if missing && !ours {
-            continue;
-        }
-        if let Err(BatchError { error, .. }) = run_again(session, shared, &[statement]).await {
+        if let Err(BatchError { index, error, .. }) = run_again(session, shared, &group).await {
             if lacks(Some(entry), &error) {
                 warn_of_missing(shared, entry);
-                missing = true;
-                continue;
+                break;
             }
-            skipping = !ours && statement.starts_with("SET ROLE ");
+            let statement = group.get(index).copied().unwrap_or_default();
+            if statement.starts_with(SET_ROLE) && statement != shared.reset_role {
+                no_role = Some(statement);
+            }
             let ends = is_fatal(&error) || error.kind() == Kind::ConnectionLost;
             outcome.errors.push(of_statement(error, entry, statement));
             if ends {
@@ -504,5 +528,34 @@ pub(super) fn count(shared: &Shared, id: StepId) -> usize {
 pub(super) fn pass_on_notices(wire: &mut Wire, shared: &Shared, name: &str) {
     for notice in wire.take_notices() {
         shared.warn(format!("{name}: {notice}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_is_taken_and_left_in_the_transaction_of_what_is_done_as_it() {
+        let statements = [
+            "a",
+            "SET ROLE x",
+            "b",
+            "c",
+            "SET ROLE me",
+            "d",
+            "SET ROLE y",
+            "e",
+        ];
+        assert_eq!(
+            one_by_one(&statements, "SET ROLE me"),
+            [
+                vec!["a"],
+                vec!["SET ROLE x", "b", "SET ROLE me"],
+                vec!["SET ROLE x", "c", "SET ROLE me"],
+                vec!["d"],
+                vec!["SET ROLE y", "e", "SET ROLE me"],
+            ]
+        );
     }
 }
