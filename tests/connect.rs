@@ -805,6 +805,23 @@ async fn several_hosts() {
     both(&only(&old, "read-write")).await.unwrap();
     refused(&only(&old, "standby"), "not in hot standby mode").await;
 
+    // All sessions of a dump are on the server that the first one has chosen.
+    let dir = tempfile::tempdir().unwrap();
+    let list = format!(
+        "host={},{} port={},{} user=postgres dbname=postgres load_balance_hosts=random",
+        primary.host(),
+        old.host(),
+        primary.port(),
+        old.port()
+    );
+    for n in 0..4 {
+        let file = dir.path().join(n.to_string());
+        run(support::pgstow()
+            .args(["dump", "-d", &list, "-f"])
+            .arg(file))
+        .success();
+    }
+
     // Every host that failed is named.
     let error = refused(
         &config(&format!(

@@ -103,6 +103,8 @@ pub(super) fn readme(manifest: &Manifest, tables: u64, with_globals: bool) -> St
 
 It can be restored without pgstow, too: the archive is an ordinary tar file.
 All that is needed is {needs}.
+psql does whatever its scripts say, on this machine too: go this way only with
+archives of sources that you trust.
 
 1. Unpack it, and check that it is whole and undamaged. An archive that has no member
    "pgstow/trailer" at its end was never finished.

@@ -190,7 +190,9 @@ pub(crate) async fn read_while_opening<S: Borrow<Session>>(
     if let Some(beside) = &beside_session {
         let beside = beside.borrow().client();
         // Out of the snapshot: from here on it sees what is now.
-        beside.batch_execute(&stability::now(request.quoting)).await?;
+        beside
+            .batch_execute(&stability::now(request.quoting))
+            .await?;
         stability::check(&reader, &database, beside, &snapshot).await?;
     }
     Ok((database, beside_session))

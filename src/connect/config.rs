@@ -138,6 +138,10 @@ pub(super) enum Endpoint {
     },
 }
 
+/// The server that a session has reached, of all that its configuration names.
+#[derive(Clone, Debug)]
+pub(crate) struct Reached(pub(super) Host);
+
 /// One of the hosts to try.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Host {
@@ -359,6 +363,15 @@ impl Config {
         let mut config = self.clone();
         name.clone_into(&mut config.database);
         config
+    }
+
+    /// The same, for one server alone: what a session has is known to that one only.
+    pub(crate) fn pinned(&self, reached: &Reached) -> Config {
+        Config {
+            hosts: vec![reached.0.clone()],
+            shuffle_hosts: false,
+            ..self.clone()
+        }
     }
 
     /// The database's name.

@@ -19,7 +19,7 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres::{AsyncMessage, Client, NoTls};
 
 use crate::connect::cancel::Canceller;
-use crate::connect::config::Config;
+use crate::connect::config::{Config, Reached};
 use crate::connect::startup::Ready;
 use crate::connect::stream::Stream;
 use crate::error::{Error, Kind, Result};
@@ -37,6 +37,7 @@ pub struct Session {
     notices: Arc<Mutex<Vec<String>>>,
     canceller: Canceller,
     place: String,
+    reached: Reached,
 }
 
 impl Session {
@@ -46,6 +47,7 @@ impl Session {
             version,
             canceller,
             place,
+            reached,
         } = ready;
         let early_notices = link.take_notices();
         let leftover = link.inbox.bytes.split_off(link.inbox.start);
@@ -88,6 +90,7 @@ impl Session {
             notices,
             canceller,
             place,
+            reached,
         })
     }
 
@@ -105,6 +108,11 @@ impl Session {
     /// `server_version`.
     pub fn parameter(&self, name: &str) -> Option<String> {
         self.parameters.get(name).cloned()
+    }
+
+    /// The server itself.
+    pub(crate) fn reached(&self) -> &Reached {
+        &self.reached
     }
 
     /// `user@host:port/database` of the host that answered.

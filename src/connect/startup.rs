@@ -2,6 +2,7 @@
 //! choice of the right kind of server.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use postgres_protocol::message::{backend, frontend};
 
 use crate::connect::auth;
 use crate::connect::cancel::Canceller;
-use crate::connect::config::{Config, Endpoint, Host, SslMode, TargetAttrs};
+use crate::connect::config::{Config, Endpoint, Host, Reached, SslMode, TargetAttrs};
 use crate::connect::frames::garbled;
 use crate::connect::link::Link;
 use crate::connect::server_message::{Content, ServerMessage};
@@ -25,6 +26,7 @@ pub(super) struct Ready {
     pub(super) canceller: Canceller,
     /// `user@host:port/database` of the host that answered.
     pub(super) place: String,
+    pub(super) reached: Reached,
 }
 
 /// One host did not work out.
@@ -334,7 +336,25 @@ async fn try_encryption(
         version,
         canceller,
         place: place(config, host),
+        reached: reached(host, peer),
     })
+}
+
+/// The host, with the address that it was found under.
+fn reached(host: &Host, peer: &Peer) -> Reached {
+    let mut host = host.clone();
+    if let (Endpoint::Tcp { name, address }, Peer::Tcp(found)) = (&mut host.endpoint, peer) {
+        // An address of one link says too little without its scope.
+        let has_scope = matches!(found, SocketAddr::V6(found) if found.scope_id() != 0);
+        if !has_scope {
+            // It is known by its name as before, to certificates and password files.
+            if name.is_none() && address.is_none() {
+                *name = Some("localhost".to_owned());
+            }
+            *address = Some(found.ip());
+        }
+    }
+    Reached(host)
 }
 
 /// The socket could not be connected.

@@ -11,6 +11,7 @@ use postgres_protocol::IsNull;
 use postgres_protocol::message::{backend, frontend};
 
 use crate::connect::cancel::Canceller;
+use crate::connect::config::Reached;
 use crate::connect::copy_in::CopyIn;
 use crate::connect::copy_out::CopyOut;
 use crate::connect::frames::{Frame, garbled, split_cstr};
@@ -88,6 +89,7 @@ pub struct Wire {
     version: ServerVersion,
     canceller: Canceller,
     place: String,
+    reached: Reached,
     /// What large rows of a COPY out take their memory from.
     pub(super) large_rows: Option<ByteBudget>,
     /// Whoever reads rows of a COPY has a thread to himself.
@@ -103,6 +105,7 @@ impl Wire {
             version: ready.version,
             canceller: ready.canceller,
             place: ready.place,
+            reached: ready.reached,
             large_rows: None,
             lingers: false,
         }
@@ -128,6 +131,11 @@ impl Wire {
     /// A parameter as the server last reported it, such as `server_encoding`.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.link.parameters.get(name).map(String::as_str)
+    }
+
+    /// The server itself.
+    pub(crate) fn reached(&self) -> &Reached {
+        &self.reached
     }
 
     /// `user@host:port/database` of the host that answered.

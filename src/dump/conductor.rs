@@ -251,8 +251,9 @@ impl<'a> Dump<'a> {
                 quoting: self.options.quoting,
                 lock_wait_timeout: self.options.lock_wait_timeout,
             };
+            let same_server = config.pinned(leader.reached());
             let beside = async {
-                match self.open_beside(config, &snapshot).await {
+                match self.open_beside(&same_server, &snapshot).await {
                     Err(error) if error.sqlstate() == Some(&SqlState::TOO_MANY_CONNECTIONS) => {
                         self.observer.warning(format!(
                             "{error}: whether the schema changes while it is read is not looked at"
@@ -491,7 +492,7 @@ impl<'a> Dump<'a> {
         });
         let shared = Shared {
             snapshot: Arc::new(Snapshot {
-                config: config.clone(),
+                config: config.pinned(leader.reached()),
                 id: snapshot.to_owned(),
                 options: self.options.clone(),
                 cancellers: self.cancellers.clone(),

@@ -177,9 +177,7 @@ pub(super) async fn begin_again(
 fn worker(version: ServerVersion, snapshot: &str, options: &DumpOptions) -> Vec<String> {
     let mut statements = join(snapshot, options);
     statements.extend(set_up(version, options));
-    statements.push(format!(
-        "SET LOCAL lock_timeout = {WORKER_LOCK_TIMEOUT_MS}"
-    ));
+    statements.push(format!("SET LOCAL lock_timeout = {WORKER_LOCK_TIMEOUT_MS}"));
     statements
 }
 
@@ -211,7 +209,8 @@ pub(super) async fn begin_beside(
         .context_with(|| "set up session")
 }
 
-const SAME_SERVER: &str = "all sessions share the leader's snapshot: they must reach the same server";
+const SAME_SERVER: &str =
+    "all sessions share the leader's snapshot: they must reach the same server";
 
 /// What the transaction of a session beside the leader is set to.
 fn set_up(version: ServerVersion, options: &DumpOptions) -> Vec<String> {

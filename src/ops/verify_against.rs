@@ -79,10 +79,11 @@ pub(super) async fn compare(
             .next()
             .and_then(|row| row.into_iter().next().flatten())
             .ok_or_else(|| Error::new(Kind::Failed, "the server exported no snapshot"))?;
+        let same_server = config.pinned(leader.reached());
         let mut wires = Vec::new();
         for number in 1..=options.jobs.clamp(1, count.max(1)) {
             let part = format!("verify worker {number}");
-            wires.push(open(config, &part, encoding, role, Some(&snapshot)).await?);
+            wires.push(open(&same_server, &part, encoding, role, Some(&snapshot)).await?);
         }
         Ok::<_, Error>((leader, wires))
     };
