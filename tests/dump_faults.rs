@@ -546,7 +546,7 @@ fn a_pooler_that_hands_out_transactions() {
     // Rows that the role may not see are missed, not passed over.
     db.psql(
         "alter table s.u enable row level security;
-         create policy some on s.u for select to pooled using (n <= 10);",
+         create policy part on s.u for select to pooled using (n <= 10);",
     );
     let refused = run(pgstow()
         .args(["dump", &pooled, "-f"])

@@ -51,12 +51,13 @@ impl RowForm {
     pub(crate) async fn commit(&self, client: &Client, version: ServerVersion) -> Result<()> {
         let lost = || "the session that held the snapshot and the locks was lost";
         let then = self.ask(client, version).await.context_with(lost)?;
-        client.batch_execute("COMMIT").await.context_with(lost)?;
         if then.is_empty() {
-            return Ok(());
+            return client.batch_execute("COMMIT").await.context_with(lost);
         }
-        let what = "look whether types stood still while rows were read";
-        let now = self.ask(client, version).await.context_with(|| what)?;
+        client.batch_execute(AFTERWARDS).await.context_with(lost)?;
+        let what = || "look whether types stood still while rows were read";
+        let now = self.ask(client, version).await.context_with(what)?;
+        client.batch_execute("COMMIT").await.context_with(what)?;
         refuse(changed(&then, &now))
     }
 
@@ -91,6 +92,10 @@ impl RowForm {
 /// By object, as a person reads it: its parts and what they are.
 type Parts = BTreeMap<String, BTreeMap<(Oid, i32), String>>;
 
+/// The settings of the snapshot's transaction end with it: what names mean must not hang on the role's own.
+const AFTERWARDS: &str = "COMMIT; BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY; \
+     SET LOCAL search_path = ''";
+
 const SCHEMAS: &str = "\
 SELECT 'schema ' || n.nspname, n.oid, 0, ''
   FROM pg_catalog.pg_namespace n WHERE n.nspname = ANY ($1::text[])";
@@ -114,13 +119,16 @@ fn types_and_parts(version: ServerVersion) -> String {
          UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute a \
          WHERE a.attrelid = t.typrelid AND a.attnum > 0) AS part(oid) \
          WHERE part.oid >= {FIRST_OF_USERS}) \
-         SELECT 'type ' || pg_catalog.format_type(u.oid, NULL), e.oid, 0, \
-         concat_ws(' ', e.enumlabel, e.xmin) \
-         FROM used u JOIN pg_catalog.pg_enum e ON e.enumtypid = u.oid \
-         UNION ALL \
-         SELECT 'type ' || pg_catalog.format_type(u.oid, NULL), u.oid, a.attnum::int4, \
-         concat_ws(' ', a.atttypid, a.atttypmod, a.attisdropped) \
+         SELECT 'type ' || n.nspname || '.' || t.typname, e.oid, 0, \
+         pg_catalog.concat_ws(' ', e.enumlabel, e.xmin) \
          FROM used u JOIN pg_catalog.pg_type t ON t.oid = u.oid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
+         JOIN pg_catalog.pg_enum e ON e.enumtypid = u.oid \
+         UNION ALL \
+         SELECT 'type ' || n.nspname || '.' || t.typname, u.oid, a.attnum::int4, \
+         pg_catalog.concat_ws(' ', a.atttypid, a.atttypmod, a.attisdropped) \
+         FROM used u JOIN pg_catalog.pg_type t ON t.oid = u.oid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
          JOIN pg_catalog.pg_attribute a ON a.attrelid = t.typrelid AND a.attnum > 0"
     )
 }
