@@ -342,7 +342,7 @@ fn what_a_crash_empties_is_filled_again() {
     // Rows, and values of sequences.
     assert_eq!(rows, table_hashes(&target));
     assert_same_text(&schema, &pg_dump_schema(&target));
-    let ways = "select string_agg(tgname || tgenabled, ',' order by tgname) from pg_trigger \
+    let ways = "select string_agg(tgname::text || tgenabled::text, ',' order by tgname) from pg_trigger \
                 where not tgisinternal";
     assert_eq!(target.query_one(ways), "doubledO");
     let estimates = "select reltuples from pg_class where relname = 'down'";
