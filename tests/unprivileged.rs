@@ -325,3 +325,87 @@ fn with_the_ways_out_nothing_is_refused() {
     );
     assert_eq!(owners, [[Some("unpriv_app".to_owned())]]);
 }
+
+/// A role that may have fewer sessions than there are jobs: who has one does the work of all, and that is said once.
+#[test]
+fn fewer_sessions_than_jobs() {
+    let server = server();
+    server.psql(
+        "DO $$
+         BEGIN
+             CREATE ROLE unpriv_few LOGIN CONNECTION LIMIT 3;
+         EXCEPTION WHEN duplicate_object OR unique_violation THEN
+             NULL;
+         END $$",
+    );
+    let owned = || server.create_db_with("few", "OWNER unpriv_few TEMPLATE template0");
+    let (source, slow, target) = (owned(), owned(), owned());
+    let url = source.url_as("unpriv_few", None);
+    source.psql(
+        "SET ROLE unpriv_few;
+         DO $$ BEGIN FOR i IN 1..12 LOOP
+             EXECUTE format('CREATE TABLE public.t%s AS SELECT n, repeat(md5(n::text), 30) FROM generate_series(1, 1500) n', i);
+         END LOOP; END $$",
+    );
+    let directory = tempfile::tempdir().unwrap();
+    let archive = directory.path().join("archive");
+    let room = |output: &Output, there: usize| {
+        let said = &output.stderr;
+        let told = format!("the server has room for {there} of 8 sessions");
+        assert_eq!(said.matches(&told).count(), 1, "{said}");
+        assert_eq!(said.matches("warning").count(), 1, "{said}");
+    };
+    // Who has a session is not done before the others have been refused for good.
+    slow.psql(
+        "SET ROLE unpriv_few;
+         SELECT lo_create(0);
+         DO $$ BEGIN FOR i IN 1..16 LOOP
+             EXECUTE format('CREATE TABLE public.t%s AS SELECT 1 AS n', i);
+             EXECUTE format('CREATE POLICY slow ON public.t%s USING (pg_sleep(0.15) IS NOT NULL)', i);
+             EXECUTE format('ALTER TABLE public.t%s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', i);
+         END LOOP; END $$",
+    );
+    let dumped = run(pgstow()
+        .args(["dump", "-j8", "--enable-row-security", "-d"])
+        .arg(slow.url_as("unpriv_few", None))
+        .arg("-f")
+        .arg(directory.path().join("slow")))
+    .success();
+    room(&dumped, 2);
+    assert!(
+        dumped.stderr.contains("16 tables, 16 rows"),
+        "{}",
+        dumped.stderr
+    );
+    run(pgstow()
+        .args(["dump", "-j8", "-d", &url, "-f"])
+        .arg(&archive))
+    .success();
+    let compare = |options: &[&str]| {
+        let mut command = pgstow();
+        command.args(["verify", "-j8", "--against", &url]);
+        run(command.args(options).arg(&archive))
+    };
+    room(&compare(&[]).success(), 2);
+    let restored = run(pgstow()
+        .args(["restore", "-j8", "-d", &target.url_as("unpriv_few", None)])
+        .arg(&archive));
+    room(&restored.success(), 3);
+    assert_same_data(&source, &target);
+    let copied = owned();
+    let copy = run(pgstow()
+        .args(["copy", "-j8", &source.url()])
+        .arg(copied.url_as("unpriv_few", None)));
+    let said = copy.success().stderr;
+    assert_eq!(said.matches("room for 3 of 8").count(), 1, "{said}");
+    // Nobody else is left: it is a failure.
+    server.psql("ALTER ROLE unpriv_few CONNECTION LIMIT 1");
+    let refused = compare(&["-j1"]).expect_code(4);
+    assert!(
+        refused.stderr.contains("too many connections"),
+        "{}",
+        refused.stderr
+    );
+    drop((source, slow, target, copied));
+    server.psql("DROP ROLE unpriv_few");
+}

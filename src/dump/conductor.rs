@@ -512,7 +512,9 @@ impl<'a> Dump<'a> {
         let (refused, for_leader) = mpsc::unbounded_channel();
         let mut workers = JoinSet::new();
         let has_threads = shared.snapshot.has_threads;
-        for number in 1..=shared.work.sessions() {
+        let sessions = shared.work.sessions();
+        shared.work.begin_with(sessions);
+        for number in 1..=sessions {
             let worker = Worker::new(shared.clone(), number, refused.clone());
             if has_threads {
                 workers.spawn(on_own_thread(format!("worker {number}"), || worker.run()));

@@ -59,6 +59,11 @@ impl Line {
         Ok(self.wire.insert(wire))
     }
 
+    /// Whether there was ever a session.
+    pub fn was_opened(&self) -> bool {
+        self.opened
+    }
+
     /// Releases all locks before a wait: somebody may wait for them, and another worker behind that
     /// one. A session that is lost here is replaced when it is needed.
     pub async fn let_go(&mut self) {

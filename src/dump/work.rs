@@ -50,12 +50,37 @@ struct Queue {
     small: VecDeque<usize>,
     /// Those that must come after others in the archive, with the entries that they wait for.
     held: Vec<(BTreeSet<EntryId>, Waiting)>,
+    /// What was taken by who then had no session for it.
+    given_back: Vec<Piece>,
     /// Statistics; they stand behind all rows.
     statistics: VecDeque<(usize, usize)>,
     /// Entries other than statistics that are not complete in the archive.
     incomplete: usize,
     /// Groups of large objects that are taken, and whose parts are not known yet.
     measuring: usize,
+    workers: Workers,
+}
+
+/// Who takes pieces.
+#[derive(Default)]
+struct Workers {
+    /// How many there were to be.
+    wanted: usize,
+    /// How many of them take pieces, or will.
+    left: usize,
+    /// How many the server had no room for.
+    refused: usize,
+    /// Of how many it is not known yet whether it has.
+    unsettled: usize,
+}
+
+impl Workers {
+    /// It is known of one more; of the last one on, how many sessions there are of how many wanted, if they are fewer.
+    fn settle(&mut self) -> Option<(usize, usize)> {
+        self.unsettled = self.unsettled.saturating_sub(1);
+        let is_known = self.unsettled == 0 && self.refused > 0;
+        is_known.then(|| (self.wanted - self.refused, self.wanted))
+    }
 }
 
 enum Waiting {
@@ -156,6 +181,41 @@ impl Work {
             released: Notify::new(),
             unread: Unread::default(),
         }
+    }
+
+    /// So many workers begin.
+    pub fn begin_with(&self, workers: usize) {
+        self.lock().workers = Workers {
+            wanted: workers,
+            left: workers,
+            refused: 0,
+            unsettled: workers,
+        };
+    }
+
+    /// One of the workers has a session, or needs none. Gives what is to be told once: how many have one of how
+    /// many that were wanted.
+    pub fn settle(&self) -> Option<(usize, usize)> {
+        self.lock().workers.settle()
+    }
+
+    /// A worker that could not begin with a piece leaves it to others.
+    pub fn give_back(&self, piece: Piece) {
+        self.lock().given_back.push(piece);
+        self.released.notify_waiters();
+    }
+
+    /// A worker that the server has no room for ends, unless nobody else would take what is left. Gives what
+    /// is to be told then, as [`Work::settle`].
+    pub fn leave(&self) -> Option<Option<(usize, usize)>> {
+        let mut queue = self.lock();
+        let workers = &mut queue.workers;
+        if workers.left <= 1 {
+            return None;
+        }
+        workers.left -= 1;
+        workers.refused += 1;
+        Some(workers.settle())
     }
 
     /// Number of workers.
@@ -293,7 +353,10 @@ impl Work {
         match kept {
             Some(_) if queue.incomplete == 0 => Some(Next::WriteKept),
             // While large objects are measured, parts of them may still be let in.
-            None if queue.held.is_empty() && queue.measuring == 0 => Some(Next::End),
+            None if queue.held.is_empty() && queue.measuring == 0 => {
+                queue.workers.left = queue.workers.left.saturating_sub(1);
+                Some(Next::End)
+            }
             _ => None,
         }
     }
@@ -321,6 +384,9 @@ impl Queue {
     }
 
     fn take(&mut self, tables: &[(TableTask, AtomicBool)], jobs: usize) -> Option<Piece> {
+        if let Some(piece) = self.given_back.pop() {
+            return Some(piece);
+        }
         while let Some(Waiting::Shared(task, cursor)) = self.waiting.front_mut() {
             let (task, chunk) = (*task, cursor.take());
             if cursor.is_at_end() {

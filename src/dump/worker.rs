@@ -8,6 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 
 use crate::archive::CopyFormat;
+use crate::connect::{fewer, lacks_room, moments};
 use crate::error::{Error, Kind, Result, SqlState};
 use crate::report::Observer;
 use crate::task::Backoff;
@@ -59,6 +60,8 @@ pub(super) struct Worker {
     refused: UnboundedSender<Refused>,
     sealing: JoinSet<Result<()>>,
     kept: Vec<Kept>,
+    /// Whether it has, or had, a session or is the only one left to wait for it.
+    settled: bool,
 }
 
 /// A piece of work under way; what has been done of it survives a lost session.
@@ -85,12 +88,16 @@ impl Worker {
             refused,
             sealing: JoinSet::new(),
             kept: Vec::new(),
+            settled: false,
         }
     }
 
     /// Works until nothing is left, or until the dump is stopped.
     pub async fn run(mut self) -> Result<()> {
         let mut result = self.work().await;
+        if result.is_ok() {
+            self.settle();
+        }
         if result.is_ok() {
             result = settle(&mut self.sealing).await;
         }
@@ -107,7 +114,7 @@ impl Worker {
         loop {
             let kept = self.kept.iter().map(|kept| kept.bytes).sum();
             let kept = (!self.kept.is_empty()).then_some(kept);
-            let work = &self.shared.work;
+            let work = Arc::clone(&self.shared.work);
             let next = match work.try_next(kept, KEPT_BYTES) {
                 Some(next) => next,
                 None => {
@@ -129,7 +136,13 @@ impl Worker {
                 return Ok(());
             }
             match next {
-                Next::Piece(piece) => self.read(piece).await?,
+                Next::Piece(piece) if self.has_room().await => self.read(piece).await?,
+                Next::Piece(piece) => {
+                    work.give_back(piece);
+                    if self.leaves().await {
+                        return Ok(());
+                    }
+                }
                 Next::WriteKept => {
                     for kept in std::mem::take(&mut self.kept) {
                         self.write_statistics(kept).await?;
@@ -140,6 +153,51 @@ impl Worker {
             while let Some(joined) = self.sealing.try_join_next() {
                 sealed(joined)?;
             }
+        }
+    }
+
+    /// Whether the server has not refused a session for want of room; what else is wrong shows when a piece is read.
+    async fn has_room(&mut self) -> bool {
+        if self.settled {
+            return true;
+        }
+        match self.line.session(0).await {
+            Err(error) if lacks_room(&error) => return false,
+            Err(_) => {}
+            Ok(_) => self.settle(),
+        }
+        true
+    }
+
+    /// The server has no room for a session of this worker, which ends if it finds none in a moment and others
+    /// are left.
+    async fn leaves(&mut self) -> bool {
+        let stop = self.shared.snapshot.stop.clone();
+        for wait in moments() {
+            let waiting = tokio::time::sleep(wait);
+            if stop.run_until_cancelled(waiting).await.is_none() || self.has_room().await {
+                return false;
+            }
+        }
+        let Some(told) = self.shared.work.leave() else {
+            self.settle();
+            return false;
+        };
+        self.settled = true;
+        self.tell(told);
+        true
+    }
+
+    fn settle(&mut self) {
+        if !std::mem::replace(&mut self.settled, true) {
+            let told = self.shared.work.settle();
+            self.tell(told);
+        }
+    }
+
+    fn tell(&self, fewer_than_wanted: Option<(usize, usize)>) {
+        if let Some((there, wanted)) = fewer_than_wanted {
+            self.shared.observer.warning(fewer(there, wanted));
         }
     }
 
@@ -174,8 +232,11 @@ impl Worker {
             let Some(wait) = waits.next() else {
                 return Err(error);
             };
-            let observer = &self.shared.observer;
-            observer.warning(format!("{error}: it is read again under the same snapshot"));
+            // Nothing was lost yet where there is only no room.
+            if self.line.was_opened() || !lacks_room(&error) {
+                let observer = &self.shared.observer;
+                observer.warning(format!("{error}: it is read again under the same snapshot"));
+            }
             self.line.abandon();
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}

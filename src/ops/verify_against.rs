@@ -16,7 +16,10 @@ use crate::archive::{
     Archive, BINARY_HEADER, BINARY_TRAILER, CopyFormat, DataSpec, Entry, EntryId, Fingerprint,
     TableIndex, unseal,
 };
-use crate::connect::{Canceller, Config, CopyOut, LARGE_ROW, TransactionStatus, Walk, Wire};
+use crate::connect::{
+    Canceller, Config, CopyOut, LARGE_ROW, TransactionStatus, Walk, Wire, fewer, lacks_room,
+    open_in_a_moment,
+};
 use crate::dump::{Reading, reading};
 use crate::error::{Context, Error, Kind, Result};
 use crate::report::{Event, Observer};
@@ -81,9 +84,20 @@ pub(super) async fn compare(
             .ok_or_else(|| Error::new(Kind::Failed, "the server exported no snapshot"))?;
         let same_server = config.pinned(leader.reached());
         let mut wires = Vec::new();
-        for number in 1..=options.jobs.clamp(1, count.max(1)) {
+        let jobs = options.jobs.clamp(1, count.max(1));
+        for number in 1..=jobs {
             let part = format!("verify worker {number}");
-            wires.push(open(&same_server, &part, encoding, role, Some(&snapshot)).await?);
+            let opened =
+                open_in_a_moment(|| open(&same_server, &part, encoding, role, Some(&snapshot)))
+                    .await;
+            match opened {
+                Ok(wire) => wires.push(wire),
+                Err(error) if lacks_room(&error) && !wires.is_empty() => {
+                    observer.warning(fewer(wires.len(), jobs));
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok::<_, Error>((leader, wires))
     };

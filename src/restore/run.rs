@@ -1018,7 +1018,8 @@ impl Target<'_> {
         let jobs = self.options.jobs.min(useful);
         let seats = 2..=u32::try_from(jobs).unwrap_or(u32::MAX);
         let opening = join_all(seats.map(|seat| async move {
-            let wire = session::open(&self.config, &session::part(seat)).await?;
+            let part = session::part(seat);
+            let wire = open_in_a_moment(|| session::open(&self.config, &part)).await?;
             let mut session = Session::new(wire, seat);
             setup.apply(&mut session.wire).await?;
             if let Some(journal) = &shared.journal {
@@ -1036,18 +1037,12 @@ impl Target<'_> {
         for opened in opened {
             match opened {
                 Ok(session) => sessions.push(session),
-                Err(error) if error.sqlstate() == Some(&SqlState::TOO_MANY_CONNECTIONS) => {
-                    refused += 1;
-                }
+                Err(error) if lacks_room(&error) => refused += 1,
                 Err(error) => return Err(error),
             }
         }
         if refused > 0 {
-            shared.warn(format!(
-                "the server has room for {} of {} sessions",
-                sessions.len() + 1,
-                self.options.jobs
-            ));
+            shared.warn(fewer(sessions.len() + 1, jobs));
         }
         Ok(sessions)
     }
