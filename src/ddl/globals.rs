@@ -181,7 +181,23 @@ fn membership(grant: &Membership, bootstrap: &str, with_grantor: bool) -> Global
     let (role, member) = (&grant.role, &grant.member);
     let mut text = format!("GRANT {} TO {}", ident(role), ident(member));
     let mut forms = Vec::new();
-    if let (Some(inherit), Some(set)) = (grant.inherit, grant.set) {
+    let since = [role, member]
+        .into_iter()
+        .filter_map(|role| privileges::predefined_since(role))
+        .max();
+    if let Some(since) = since {
+        forms.push(Form {
+            before: Some(since),
+            create: Some(Vec::new()),
+            notes: vec![
+                "memberships in roles of the server's own that are not there are lost".to_owned(),
+            ],
+            ..Form::default()
+        });
+    }
+    if let (Some(inherit), Some(set)) = (grant.inherit, grant.set)
+        && since.is_none_or(|since| since < 16)
+    {
         let admin = if grant.admin {
             " WITH ADMIN OPTION"
         } else {
@@ -189,6 +205,7 @@ fn membership(grant: &Membership, bootstrap: &str, with_grantor: bool) -> Global
         };
         let otherwise = !inherit || !set;
         forms.push(Form {
+            since,
             before: Some(16),
             create: Some(vec![format!("{text}{admin}")]),
             notes: otherwise

@@ -257,6 +257,13 @@ pub(super) async fn make(
         if shared.leave_out.tablespaces && entry.kind == "TABLESPACE" {
             continue;
         }
+        // Nothing is left of it on a server of this version, as was told.
+        if let (make, others) = statements_of(shared, entry)
+            && make.is_empty()
+            && others.is_empty()
+        {
+            continue;
+        }
         match found.has(entry).filter(|_| !is_other(entry)) {
             None => wanted.push(entry),
             Some(there) if told.insert(there.clone()) => {
