@@ -345,7 +345,16 @@ fn into_another_server() {
     let roles =
         format!("select count(*) from pg_authid where rolname = '{role}' and rolpassword is null");
     assert_eq!(empty.db("postgres").query_one(&roles), "1");
-    empty.psql(&format!("drop role {role}"));
+    empty.psql(&format!(
+        "drop role {role}; create role weak login createdb;"
+    ));
+    // No database was made when roles cannot be.
+    let weak = empty.db("postgres").url_as("weak", None);
+    let said = copy(&source.url(), &weak, &["--globals", "--create"])
+        .expect_code(1)
+        .stderr;
+    assert!(said.contains("what was made stays"), "{said}");
+    assert!(!said.contains("new database"), "{said}");
     copy(&source.url(), &to, &["--globals", "--create", "-j2"]).success();
     let made = empty.db(source.name());
     assert_eq!(made.query_one("show work_mem"), "7MB");

@@ -114,6 +114,7 @@ pub async fn copy(
     let side = Arc::new(TargetSide {
         observer: Arc::clone(&observer),
         is_touched: AtomicBool::new(false),
+        is_database_touched: AtomicBool::new(false),
     });
     let (given, report) = both_ends(source, target, options, &observer, &side, &cancel)
         .await
@@ -293,7 +294,7 @@ fn tell_what_stands(error: Error, options: &CopyOptions, side: &TargetSide) -> E
     let target = &options.target;
     let what = if target.single_transaction {
         "nothing was committed: the target is as it was"
-    } else if target.globals == Globals::Alone {
+    } else if !side.is_database_touched.load(Ordering::Relaxed) {
         "what was made stays: a copy that is begun again leaves it as it is"
     } else if target.create {
         "the new database holds a part of the source: begin again with --clean --create"
@@ -410,6 +411,8 @@ impl Observer for SourceSide {
 struct TargetSide {
     observer: Arc<dyn Observer>,
     is_touched: AtomicBool,
+    /// And not only what belongs to the whole server.
+    is_database_touched: AtomicBool,
 }
 
 impl Observer for TargetSide {
@@ -418,6 +421,9 @@ impl Observer for TargetSide {
             && *name != "connect"
         {
             self.is_touched.store(true, Ordering::Relaxed);
+            if *name != "globals" {
+                self.is_database_touched.store(true, Ordering::Relaxed);
+            }
         }
         self.observer.event(event);
     }
