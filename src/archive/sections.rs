@@ -1,9 +1,10 @@
 //! Which sections of an archive are wanted.
 
 use super::entry::Section;
+use serde::Serialize;
 
 /// Sections of a dump or restore, as `--section` names them. All by default.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Sections {
     /// Definitions that must stand before rows can be loaded.
     pub pre_data: bool,

@@ -3,9 +3,10 @@
 use super::use_list::UseList;
 use crate::error::Result;
 use crate::select::{Action, Rule, Subject};
+use serde::Serialize;
 
 /// What becomes of objects that selected ones need and that are not selected themselves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum Needs {
     /// They are restored too, definitions only, unless the target has them.
     #[default]
@@ -19,7 +20,7 @@ pub enum Needs {
 ///
 /// With any of `tables`, `tables_and_children`, `indexes`, `functions` and `triggers`, only what one of these names is
 /// selected; `schemas` narrows it further, the exclusions always count.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct EntryFilter {
     /// `-n`: only entries in schemas that match one of these.
     pub schemas: Vec<String>,

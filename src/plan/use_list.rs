@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use serde::Serialize;
+
 use super::key::{canonical, keys};
 use crate::archive::{Entry, EntryId};
 use crate::error::{Error, Kind, Result};
 
 /// Keys of entries, one per line, as [`keys`] writes them; a `;` begins a comment, empty lines are
 /// nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct UseList {
     name: String,
     /// Line numbers, from 1, and keys.

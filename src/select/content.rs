@@ -1,8 +1,10 @@
 //! Definitions, rows or both; statistics or not.
 
+use serde::Serialize;
+
 /// Schema, data or both. Whether planner statistics come along is said by
 /// [`LeaveOut::statistics`](super::LeaveOut::statistics).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum Content {
     /// Both.
     #[default]

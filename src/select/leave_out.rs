@@ -1,7 +1,9 @@
 //! Classes of things that nobody wants.
 
+use serde::Serialize;
+
 /// Classes of things that are left out of a dump or of a restore. Default: none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LeaveOut {
     /// Owners: everything belongs to the role that restores.
     pub owners: bool,

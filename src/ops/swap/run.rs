@@ -81,9 +81,12 @@ impl SwapOptions {
         Ok(())
     }
 
-    fn digest(&self) -> String {
-        let digest = Sha256::digest(format!("{:?}", self.restore.fingerprints()));
-        digest.iter().take(8).map(|b| format!("{b:02x}")).collect()
+    /// Of the options that a later run must have too; kept in the database that is made.
+    fn digest(&self) -> Result<String> {
+        let options = serde_json::to_vec(&self.restore.fingerprints()?)
+            .map_err(|error| Error::new(Kind::Failed, format!("options: {error}")))?;
+        let digest = Sha256::digest(options);
+        Ok(digest.iter().take(8).map(|b| format!("{b:02x}")).collect())
     }
 }
 
@@ -221,7 +224,7 @@ impl Look {
             of: database.to_owned(),
             state: State::Filling,
             archive: archive.manifest().archive_id,
-            options: options.digest(),
+            options: options.digest()?,
             at,
         };
         let kept = name::beside(database, "before", at, &facts.names);

@@ -202,7 +202,7 @@ impl Recorded {
             ))
             .with_hint("--resume goes on only with the archive that it was begun with"));
         }
-        let now = options.fingerprints();
+        let now = options.fingerprints()?;
         let names: BTreeSet<&String> = self.options.keys().chain(now.keys()).collect();
         let other: Vec<&str> = names
             .into_iter()

@@ -14,7 +14,7 @@ pub(super) fn relation(name: &str) -> String {
 
 pub(super) async fn create(wire: &mut Wire, token: &str, run: &Run<'_>) -> Result<()> {
     let schema = ident(JOURNAL_SCHEMA);
-    let mut options = run.options.fingerprints();
+    let mut options = run.options.fingerprints()?;
     let in_pieces = run.options.choices().in_pieces.name();
     options.insert(IN_PIECES.to_owned(), in_pieces.to_owned());
     let options = serde_json::to_string(&options)
