@@ -1,4 +1,4 @@
-//! Whether rows in binary format fit tables that were there before.
+//! Whether rows fit tables that were there before: the tables are to be there, and take what is in binary format.
 //!
 //! Binary COPY says nothing of types. Where a column has another one than the rows were written
 //! with, the server finds the length wrong at best; at worst it takes the bytes for another value
@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use super::options::OnError;
 use super::shared::Shared;
 use crate::archive::{CopyFormat, DataSpec};
 use crate::connect::Wire;
@@ -57,22 +58,36 @@ impl Found {
     }
 }
 
-/// Compares the columns of tables that the plan does not make with the binary rows that it loads into
-/// them.
+/// Compares tables that the plan does not make, and their columns, with the rows that it loads into them.
 ///
 /// # Errors
-/// [`Kind::Refused`] names columns whose type is another one.
+/// [`Kind::Refused`] names tables that are not there, unless failures are passed over, and columns whose type is
+/// another one.
 pub(super) async fn check(wire: &mut Wire, shared: &Shared) -> Result<()> {
     let loaded = loaded(shared);
     let tables: Vec<&Table> = loaded.keys().collect();
     let mut unlike = Vec::new();
+    let mut absent = Vec::new();
     for group in tables.chunks(ASKED_AT_ONCE) {
-        let found = ask(wire, group).await?;
+        absent.extend(ask_for_absent(wire, group).await?);
+        let group: Vec<&Table> = group
+            .iter()
+            .copied()
+            .filter(|table| {
+                loaded
+                    .get(*table)
+                    .is_some_and(|columns| !columns.is_empty())
+            })
+            .collect();
+        if group.is_empty() {
+            continue;
+        }
+        let found = ask(wire, &group).await?;
         for table in group {
-            let columns = loaded.get(*table).into_iter().flatten();
+            let columns = loaded.get(table).into_iter().flatten();
             for &(column, sent) in columns {
                 // What is not there is for the server to say.
-                let Some(there) = found.get(&((*table).clone(), column.to_owned())) else {
+                let Some(there) = found.get(&(table.clone(), column.to_owned())) else {
                     continue;
                 };
                 if !there.takes(sent) {
@@ -85,7 +100,56 @@ pub(super) async fn check(wire: &mut Wire, shared: &Shared) -> Result<()> {
             }
         }
     }
+    refuse_absent(shared, absent)?;
     refuse(unlike)
+}
+
+/// What is not there would end the restore when other tables have their rows already.
+fn refuse_absent(shared: &Shared, mut absent: Vec<String>) -> Result<()> {
+    let count = absent.len();
+    if count == 0 || shared.on_error == OnError::Continue {
+        return Ok(());
+    }
+    absent.truncate(TOLD);
+    if count > TOLD {
+        absent.push(format!("and {} others", count - TOLD));
+    }
+    let tables = match count {
+        1 => String::from("a table"),
+        _ => format!("{count} tables"),
+    };
+    Err(Error::new(
+        Kind::Refused,
+        format!("the target lacks {tables} that rows are for: {}", absent.join(", ")),
+    )
+    .with_hint(
+        "restore the definitions first (--schema-only, or --section=pre-data), or leave these tables out with \
+         --exclude-table",
+    ))
+}
+
+/// Those of these tables that are not there.
+async fn ask_for_absent(wire: &mut Wire, tables: &[&Table]) -> Result<Vec<String>> {
+    let query = format!(
+        "SELECT w.schema || '.' || w.name FROM (VALUES {}) AS w (schema, name) \
+         WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = w.schema AND c.relname = w.name) ORDER BY 1",
+        values(tables)
+    );
+    let rows = wire
+        .query(&query)
+        .await
+        .context_with(|| "look which tables are there")?;
+    Ok(rows.into_iter().flatten().flatten().collect())
+}
+
+fn values(tables: &[&Table]) -> String {
+    let values: Vec<String> = tables
+        .iter()
+        .map(|(schema, name)| format!("({}, {})", literal(schema), literal(name)))
+        .collect();
+    values.join(", ")
 }
 
 fn refuse(mut unlike: Vec<String>) -> Result<()> {
@@ -111,7 +175,7 @@ fn refuse(mut unlike: Vec<String>) -> Result<()> {
     ))
 }
 
-/// Tables that the plan does not make with the columns of binary rows that go into them.
+/// Tables that the plan does not make, with the columns of binary rows that go into them.
 fn loaded(shared: &Shared) -> BTreeMap<Table, BTreeSet<Sent<'_>>> {
     let made: HashSet<(Option<&str>, &str)> = shared
         .plan
@@ -123,7 +187,7 @@ fn loaded(shared: &Shared) -> BTreeMap<Table, BTreeSet<Sent<'_>>> {
     let mut loaded: BTreeMap<Table, BTreeSet<Sent>> = BTreeMap::new();
     for (_, id) in shared.plan.steps_of(Work::Rows) {
         let Some(DataSpec::Table {
-            format: CopyFormat::Binary,
+            format,
             columns,
             types,
             copy_in,
@@ -140,11 +204,12 @@ fn loaded(shared: &Shared) -> BTreeMap<Table, BTreeSet<Sent<'_>>> {
         let Ok([schema, name]) = <[String; 2]>::try_from(parts) else {
             continue;
         };
-        if types.is_empty() || made.contains(&(Some(&schema), &name)) {
+        if made.contains(&(Some(&schema), &name)) {
             continue;
         }
         let sent = columns.iter().map(String::as_str);
         let sent = sent.zip(types.iter().map(String::as_str));
+        let sent = sent.filter(|_| *format == CopyFormat::Binary);
         loaded.entry((schema, name)).or_default().extend(sent);
     }
     loaded
@@ -152,10 +217,6 @@ fn loaded(shared: &Shared) -> BTreeMap<Table, BTreeSet<Sent<'_>>> {
 
 /// The columns of these tables, as far as they are there.
 async fn ask(wire: &mut Wire, tables: &[&Table]) -> Result<BTreeMap<(Table, String), Found>> {
-    let values: Vec<String> = tables
-        .iter()
-        .map(|(schema, name)| format!("({}, {})", literal(schema), literal(name)))
-        .collect();
     let query = format!(
         "SELECT w.schema, w.name, a.attname::text, pg_catalog.format_type(t.oid, NULL), \
          CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 1247 \
@@ -171,7 +232,7 @@ async fn ask(wire: &mut Wire, tables: &[&Table]) -> Result<BTreeMap<(Table, Stri
          SELECT o.oid, o.typbasetype FROM made m JOIN pg_catalog.pg_type o ON o.oid = m.base) \
          SELECT m.oid FROM made m WHERE m.base = 0) b \
          JOIN pg_catalog.pg_type t ON t.oid = b.oid",
-        values.join(", ")
+        values(tables)
     );
     let rows = wire
         .query(&query)

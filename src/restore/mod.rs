@@ -17,6 +17,7 @@ mod cascade;
 mod column_types;
 mod coordinator;
 mod database;
+mod default_privileges;
 mod definitions;
 mod extensions;
 mod failure;

@@ -8,7 +8,7 @@ use super::outcome::Outcome;
 use super::run::{ArchiveReader, Known};
 use super::session::{self, Setup, Share};
 use super::shared::Shared;
-use super::{column_types, extensions, globals, journal, target, versions};
+use super::{column_types, default_privileges, extensions, globals, journal, target, versions};
 use crate::connect::{Config, Wire};
 use crate::error::{Kind, Result};
 use crate::plan::{Plan, adapt};
@@ -34,7 +34,8 @@ pub struct Survey {
     pub place: String,
     /// What would be done.
     pub plan: Plan,
-    /// What was looked at: `server`, `objects`, `extensions`, `roles`, `types`, `empty`.
+    /// What was looked at: `server`, `objects`, `extensions`, `roles`, `types`, `default-privileges`,
+    /// `empty`.
     pub checks: Vec<Check>,
 }
 
@@ -118,6 +119,13 @@ async fn ask(
         let done = column_types::check(wire, &shared).await;
         let fine = "no table that is there has other types than its rows";
         checks.push(heard.judge("types", done, fine)?);
+
+        if !is_resumed && options.globals != Globals::Alone && shared.plan.makes_definitions() {
+            let found = default_privileges::Found::of(options);
+            let done = default_privileges::check(wire, &shared, found).await;
+            let fine = "the target adds no privileges of its own to what is restored";
+            checks.push(heard.judge("default-privileges", done, fine)?);
+        }
 
         let must_be_empty = options.target == TargetState::Empty
             && !options.clean

@@ -21,12 +21,12 @@ use super::session::{self, Session, Setup, Share};
 use super::shared::{Shared, Transactions};
 use super::triggers::{Switcher, TriggerStates, Which};
 use super::{
-    cascade, column_types, database, extensions, globals, present, statistics, target, triggers,
-    versions,
+    cascade, column_types, database, default_privileges, extensions, globals, present, statistics,
+    target, triggers, versions,
 };
 use crate::archive::{Archive, ArchiveId, Entry, EntryId, Manifest, StreamReader};
-use crate::connect::{Config, Wire};
-use crate::error::{Context, Error, Kind, Result, SqlState};
+use crate::connect::{Config, Wire, fewer, lacks_room, open_in_a_moment};
+use crate::error::{Context, Error, Kind, Result};
 use crate::plan::{
     Barrier, Cause, Choices, InPieces, Plan, RowOrder, Schedule, Work, adapt, build, load_via_root,
 };
@@ -860,7 +860,15 @@ impl Target<'_> {
         if !self.options.create {
             self.refuse_unless_empty(&mut wire, shared).await?;
             let canceller = wire.canceller();
-            let comparing = column_types::check(&mut wire, shared);
+            let comparing = async {
+                column_types::check(&mut wire, shared).await?;
+                // An earlier run was told, and may have made some that are the archive's.
+                if self.standing.resumed().is_none() && shared.plan.makes_definitions() {
+                    let found = default_privileges::Found::of(self.options);
+                    default_privileges::check(&mut wire, shared, found).await?;
+                }
+                Ok::<(), Error>(())
+            };
             unless_cancelled(canceller, self.cancel, comparing).await??;
         }
         let canceller = wire.canceller();
@@ -899,6 +907,8 @@ impl Target<'_> {
         if self.adopts {
             let mut inside = self.config.with_database(&name).connect_wire().await?;
             self.refuse_unless_empty(&mut inside, shared).await?;
+            let found = default_privileges::Found::Told;
+            default_privileges::check(&mut inside, shared, found).await?;
             for unlike in database::unlike(&mut inside, source.manifest).await? {
                 shared.warn(unlike);
             }

@@ -30,6 +30,17 @@ fn rows_alone_go_in_by_the_order_of_foreign_keys() {
     let said = restored(&target, &archive, &["-a", "-j8"]).success().stderr;
     assert!(!said.contains("warning"), "{said}");
     assert_same_data(&source, &target);
+    // What is not there is named before anything is loaded.
+    let target = server.create_db("lacking");
+    target.psql("CREATE TABLE c_grand (id int PRIMARY KEY)");
+    let said = restored(&target, &archive, &["-a"]).expect_code(6).stderr;
+    assert!(
+        said.contains(
+            "lacks 4 tables that rows are for: public.a_child, public.b_parent, public.part_0, public.part_1"
+        ),
+        "{said}"
+    );
+    assert_eq!(target.query_one("SELECT count(*) FROM c_grand"), "0");
     // By section as well.
     let target = server.create_db("sections");
     restored(&target, &archive, &["--section=pre-data"]).success();
@@ -455,4 +466,50 @@ fn binary_rows_only_go_into_columns_of_their_types() {
     assert_eq!(target.query_one(rows), "100 100");
     let names = "SELECT string_agg(name || c || n || u, ' ' ORDER BY n) FROM \"S.x\".\"T(1)\"";
     assert_eq!(target.query_one(names), source.query_one(names));
+}
+
+/// The target's default privileges would come on top of the source's: that is refused, or said where the target
+/// is taken as it is.
+#[test]
+fn default_privileges_of_the_target_are_not_mixed_in_unseen() {
+    let server = Server::start(18);
+    let source = server.create_db("plain");
+    source.psql(
+        "CREATE TABLE secret (id int); CREATE SCHEMA s; \
+         CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    );
+    let (_dir, archive) = dumped(&source, &[]);
+    let target = server.create_db("generous");
+    target.psql(
+        "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO public; \
+         ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM public; \
+         ALTER DEFAULT PRIVILEGES REVOKE USAGE ON TYPES FROM public",
+    );
+    let said = restored(&target, &archive, &[]).expect_code(6).stderr;
+    for told in [
+        "role postgres: FUNCTIONS (postgres=X/postgres); TABLES (",
+        "=r/postgres",
+        "--no-privileges",
+    ] {
+        assert!(said.contains(told), "{said}");
+    }
+    assert!(!said.contains("TYPES"), "{said}");
+    assert_eq!(
+        target.query_one("SELECT to_regclass('secret') IS NULL"),
+        "t"
+    );
+    // Rows get no privileges, and what belongs to another role is none of this one's.
+    target.psql("CREATE TABLE secret (id int)");
+    let said = restored(&target, &archive, &["-a"]).success().stderr;
+    assert!(!said.contains("warning"), "{said}");
+    target.psql("DROP TABLE secret");
+    let said = restored(&target, &archive, &["--no-privileges"])
+        .success()
+        .stderr;
+    assert_eq!(
+        said.matches("gets privileges that the target gives")
+            .count(),
+        1,
+        "{said}"
+    );
 }
