@@ -255,34 +255,34 @@ impl RestoreOptions {
         let leave_out = self.choices().leave_out;
         let options = [
             ("selection by name", serde_json::to_value(&self.filter)),
-            ("schema or data only", serde_json::to_value(&self.content)),
-            ("sections", serde_json::to_value(&self.sections)),
+            ("schema or data only", serde_json::to_value(self.content)),
+            ("sections", serde_json::to_value(self.sections)),
             (
                 "--create",
-                serde_json::to_value(&(self.create, &self.create_as)),
+                serde_json::to_value((self.create, &self.create_as)),
             ),
-            ("--clean", serde_json::to_value(&self.clean)),
-            ("--no-owner and the like", serde_json::to_value(&leave_out)),
+            ("--clean", serde_json::to_value(self.clean)),
+            ("--no-owner and the like", serde_json::to_value(leave_out)),
             ("--role", serde_json::to_value(&self.role)),
             (
                 "--disable-triggers",
-                serde_json::to_value(&self.disable_triggers),
+                serde_json::to_value(self.disable_triggers),
             ),
             ("--superuser", serde_json::to_value(&self.superuser)),
             (
                 "--load-via-partition-root",
-                serde_json::to_value(&self.load_via_partition_root),
+                serde_json::to_value(self.load_via_partition_root),
             ),
             (
                 "--extension-versions",
-                serde_json::to_value(&self.extension_versions),
+                serde_json::to_value(self.extension_versions),
             ),
-            ("--analyze", serde_json::to_value(&self.analyze)),
+            ("--analyze", serde_json::to_value(self.analyze)),
             (
                 "--skip-impossible",
-                serde_json::to_value(&self.skip_impossible),
+                serde_json::to_value(self.skip_impossible),
             ),
-            ("--allow-non-empty", serde_json::to_value(&self.target)),
+            ("--allow-non-empty", serde_json::to_value(self.target)),
         ];
         options
             .into_iter()
