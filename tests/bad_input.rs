@@ -213,6 +213,30 @@ fn each_that_connects(
     assert_eq!(names(dir), before);
 }
 
+/// Definitions are archived in UTF-8, and a database that lets everything in may have others.
+#[test]
+fn definitions_in_another_encoding() {
+    let db = Server::start(18).create_db_with(
+        "ascii",
+        "TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'",
+    );
+    db.psql(
+        "create table t (v text); insert into t values (convert_from('\\xf6df', 'SQL_ASCII'));
+         do $$begin execute format('comment on table t is %L', convert_from('\\xf6df', 'SQL_ASCII')); end$$",
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let archive = dir.path().join("a.pgstow");
+    let dump = || {
+        let mut command = pgstow();
+        command.args(["dump", "-w", &db.url(), "-f"]).arg(&archive);
+        command
+    };
+    ends(&mut dump(), 1, &["read comments", "archived in UTF-8"]);
+    assert!(names(dir.path()).is_empty());
+    db.psql("comment on table t is 'as it should be'");
+    run(&mut dump()).success();
+}
+
 #[test]
 fn no_server() {
     let server = Server::start(18);

@@ -264,7 +264,10 @@ impl<'a> Dump<'a> {
                 }
             };
             let reading = catalog::read_while_opening(&leader, beside, &request, &*self.observer);
-            let (database, beside) = reading.await?;
+            let (database, beside) = reading.await.map_err(|error| match error.sqlstate() {
+                Some(&SqlState::CHARACTER_NOT_IN_REPERTOIRE) => error.with_hint(NOT_UTF8),
+                _ => error,
+            })?;
             if let Some(beside) = beside {
                 beside.close().await;
             }
@@ -680,6 +683,10 @@ SELECT f.call, pg_catalog.has_function_privilege(f.call, 'EXECUTE') \
 FROM (SELECT CASE WHEN pg_catalog.pg_is_in_recovery() \
 THEN 'pg_catalog.pg_last_wal_replay_lsn()' \
 ELSE 'pg_catalog.pg_current_wal_lsn()' END AS call) f";
+
+/// A SQL_ASCII database may hold any bytes in the text of its catalogs; statements in an archive are UTF-8.
+const NOT_UTF8: &str = "names, comments, defaults and function bodies are archived in UTF-8, and this database has some in \
+     another encoding (SQL_ASCII lets everything in): write those anew in UTF-8; rows may have any bytes";
 
 /// Encoding of all statements, and of frames whose COPY statement does not name another one.
 const CLIENT_ENCODING: &str = "UTF8";

@@ -3,7 +3,7 @@
 //! Every table is read under one snapshot, by several sessions, with the statement and the session
 //! settings of the dump, so that equal rows give equal bytes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,7 +23,7 @@ use crate::connect::{
 use crate::dump::{Reading, reading};
 use crate::error::{Context, Error, Kind, Result};
 use crate::report::{Event, Observer};
-use crate::restore::{is_fatal, large_object_pieces};
+use crate::restore::{Sent, Table, is_fatal, large_object_pieces, unlike};
 use crate::sql::{ident, literal};
 use crate::task::ByteBudget;
 
@@ -33,7 +33,7 @@ const PIECES: usize = 500;
 /// What rows of more than a MiB may take, twice their length each while they are on their way.
 const LARGE_ROWS: u64 = 160 << 20;
 
-/// Rows between two events of progress.
+/// Bytes of rows between two events of progress.
 const PROGRESS_BYTES: u64 = 8 << 20;
 
 /// Compares every table of an archive with the database that `config` names.
@@ -82,6 +82,7 @@ pub(super) async fn compare(
             .next()
             .and_then(|row| row.into_iter().next().flatten())
             .ok_or_else(|| Error::new(Kind::Failed, "the server exported no snapshot"))?;
+        let others = of_other_types(&mut leader, &archive, &tables).await?;
         let same_server = config.pinned(leader.reached());
         let mut wires = Vec::new();
         let jobs = options.jobs.clamp(1, count.max(1));
@@ -99,10 +100,10 @@ pub(super) async fn compare(
                 Err(error) => return Err(error),
             }
         }
-        Ok::<_, Error>((leader, wires))
+        Ok::<_, Error>((leader, wires, others))
     };
     let interrupted = || Error::new(Kind::Interrupted, "verify: interrupted");
-    let (leader, wires) = tokio::select! {
+    let (leader, wires, mut others) = tokio::select! {
         biased;
         () = cancel.cancelled() => return Err(interrupted()),
         ready = setting_up => ready?,
@@ -145,7 +146,51 @@ pub(super) async fn compare(
         readers.shutdown().await;
     }
     leader.close().await;
-    Ok(together(&archive, compared?))
+    let mut compared = compared?;
+    for (id, comparison) in &mut compared {
+        comparison.of_other_type = others.remove(id);
+    }
+    Ok(together(&archive, compared))
+}
+
+/// Tables whose rows are in binary and whose columns are of other types than the rows, with those columns in words.
+/// The same bytes are other values then.
+async fn of_other_types(
+    leader: &mut Wire,
+    archive: &Archive,
+    tables: &[&TableIndex],
+) -> Result<BTreeMap<EntryId, String>> {
+    let mut wanted: BTreeMap<Table, BTreeSet<Sent<'_>>> = BTreeMap::new();
+    let mut ids = BTreeMap::new();
+    for table in tables {
+        let Some(entry) = archive.entries().get(table.entry as usize - 1) else {
+            continue;
+        };
+        let Some(DataSpec::Table {
+            format: CopyFormat::Binary,
+            columns,
+            types,
+            ..
+        }) = &entry.data
+        else {
+            continue;
+        };
+        let schema = entry.schema.clone().unwrap_or_default();
+        let name = entry.relation.as_ref().unwrap_or(&entry.name).clone();
+        let columns = columns.iter().map(String::as_str);
+        let sent = columns.zip(types.iter().map(String::as_str));
+        ids.insert((schema.clone(), name.clone()), table.entry);
+        wanted.entry((schema, name)).or_default().extend(sent);
+    }
+    let unlike = unlike(leader, &wanted).await?;
+    let told = unlike.into_iter().filter_map(|(table, columns)| {
+        let columns: Vec<String> = columns
+            .iter()
+            .map(|it| format!("column {} is {}, and was {}", it.column, it.there, it.sent))
+            .collect();
+        Some((*ids.get(&table)?, columns.join("; ")))
+    });
+    Ok(told.collect())
 }
 
 /// Partitions whose rows are loaded through their root need not get the same rows again (the hash
@@ -165,6 +210,7 @@ fn together(
         let mut found = Some(Fingerprint::new());
         let mut table = String::new();
         let mut failures = Vec::new();
+        let mut of_other_type = Vec::new();
         let mut first = None;
         for id in group {
             let (Some(index), Some(one)) = (archive.table(id), compared.remove(&id)) else {
@@ -174,6 +220,7 @@ fn together(
             known.merge(&index.fingerprint);
             let more = if table.is_empty() { "" } else { ", " };
             table = format!("{table}{more}{}", one.table);
+            of_other_type.extend(one.of_other_type);
             match (&mut found, &one.found) {
                 (Some(all), Ok(Found::Rows(found))) => all.merge(found),
                 _ => found = None,
@@ -192,6 +239,7 @@ fn together(
                 Some(found) => Ok(Found::Rows(found)),
                 None => Err(failures.join("; ")),
             },
+            of_other_type: (!of_other_type.is_empty()).then(|| of_other_type.join("; ")),
         };
         compared.insert(first, all);
     }
@@ -203,11 +251,14 @@ struct Comparison {
     table: String,
     known: Fingerprint,
     found: Result<Found, String>,
+    /// Columns of other types than the rows, in words.
+    of_other_type: Option<String>,
 }
 
 impl Comparison {
     fn conclude(self) -> TableComparison {
         let known = self.known;
+        let other = self.of_other_type;
         let (found_rows, difference) = match self.found {
             Ok(Found::Rows(found)) if found == known => (Some(found.rows()), None),
             Ok(Found::Rows(found)) if found.rows() == known.rows() => (
@@ -220,6 +271,10 @@ impl Comparison {
             ),
             Ok(Found::Pieces { equal, difference }) => (Some(equal), difference),
             Err(why) => (None, Some(why)),
+        };
+        let difference = match (difference, other) {
+            (Some(difference), Some(other)) => Some(format!("{difference}; {other}")),
+            (difference, other) => difference.or(other),
         };
         TableComparison {
             table: self.table,
@@ -336,6 +391,7 @@ impl Reader {
             table: label,
             known: known.fingerprint,
             found,
+            of_other_type: None,
         })
     }
 

@@ -25,10 +25,20 @@ const ASKED_AT_ONCE: usize = 1000;
 const CHARACTERS: [&str; 5] = ["text", "character varying", "character", "bpchar", "name"];
 
 /// A table by schema and name.
-type Table = (String, String);
+pub(crate) type Table = (String, String);
 
 /// A column and the type of its values, as the source names it.
-type Sent<'a> = (&'a str, &'a str);
+pub(crate) type Sent<'a> = (&'a str, &'a str);
+
+/// A column whose type is not that of the rows.
+pub(crate) struct Unlike {
+    /// Its name.
+    pub(crate) column: String,
+    /// The type of the rows, as the source names it.
+    pub(crate) sent: String,
+    /// The column's type, as SQL.
+    pub(crate) there: String,
+}
 
 /// What a column of the target is.
 struct Found {
@@ -66,42 +76,58 @@ impl Found {
 pub(super) async fn check(wire: &mut Wire, shared: &Shared) -> Result<()> {
     let loaded = loaded(shared);
     let tables: Vec<&Table> = loaded.keys().collect();
-    let mut unlike = Vec::new();
     let mut absent = Vec::new();
     for group in tables.chunks(ASKED_AT_ONCE) {
         absent.extend(ask_for_absent(wire, group).await?);
-        let group: Vec<&Table> = group
-            .iter()
-            .copied()
-            .filter(|table| {
-                loaded
-                    .get(*table)
-                    .is_some_and(|columns| !columns.is_empty())
-            })
-            .collect();
-        if group.is_empty() {
-            continue;
-        }
-        let found = ask(wire, &group).await?;
-        for table in group {
-            let columns = loaded.get(table).into_iter().flatten();
-            for &(column, sent) in columns {
-                // What is not there is for the server to say.
+    }
+    refuse_absent(shared, absent)?;
+    let mut told = Vec::new();
+    for ((schema, name), columns) in unlike(wire, &loaded).await? {
+        told.extend(columns.into_iter().map(|it| {
+            let Unlike {
+                column,
+                sent,
+                there,
+            } = it;
+            format!("{schema}.{name}, column {column}: {sent} is to become {there}")
+        }));
+    }
+    refuse(told)
+}
+
+/// The columns of these tables whose types are others than those that rows in binary were sent as; what is not there is
+/// for the server to say.
+///
+/// # Errors
+/// The server's.
+pub(crate) async fn unlike(
+    wire: &mut Wire,
+    wanted: &BTreeMap<Table, BTreeSet<Sent<'_>>>,
+) -> Result<BTreeMap<Table, Vec<Unlike>>> {
+    let tables: Vec<&Table> = wanted
+        .iter()
+        .filter(|(_, columns)| !columns.is_empty())
+        .map(|(table, _)| table)
+        .collect();
+    let mut unlike: BTreeMap<Table, Vec<Unlike>> = BTreeMap::new();
+    for group in tables.chunks(ASKED_AT_ONCE) {
+        let found = ask(wire, group).await?;
+        for &table in group {
+            for &(column, sent) in wanted.get(table).into_iter().flatten() {
                 let Some(there) = found.get(&(table.clone(), column.to_owned())) else {
                     continue;
                 };
                 if !there.takes(sent) {
-                    let (schema, name) = table;
-                    unlike.push(format!(
-                        "{schema}.{name}, column {column}: {sent} is to become {}",
-                        there.sql
-                    ));
+                    unlike.entry(table.clone()).or_default().push(Unlike {
+                        column: column.to_owned(),
+                        sent: sent.to_owned(),
+                        there: there.sql.clone(),
+                    });
                 }
             }
         }
     }
-    refuse_absent(shared, absent)?;
-    refuse(unlike)
+    Ok(unlike)
 }
 
 /// What is not there would end the restore when other tables have their rows already.

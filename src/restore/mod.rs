@@ -41,6 +41,7 @@ mod triggers;
 mod versions;
 mod worker;
 
+pub(crate) use column_types::{Sent, Table, unlike};
 pub(crate) use failure::is_fatal;
 pub(crate) use frame::large_object_pieces;
 pub(crate) use globals::wanted as wanted_globals;

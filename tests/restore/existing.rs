@@ -466,6 +466,18 @@ fn binary_rows_only_go_into_columns_of_their_types() {
     assert_eq!(target.query_one(rows), "100 100");
     let names = "SELECT string_agg(name || c || n || u, ' ' ORDER BY n) FROM \"S.x\".\"T(1)\"";
     assert_eq!(target.query_one(names), source.query_one(names));
+
+    // The same bytes in a column of another type are other values.
+    let compared = || {
+        let url = target.url();
+        run(pgstow()
+            .args(["verify", "--quiet", "--against", &url])
+            .arg(&binary))
+    };
+    compared().success();
+    target.psql("ALTER TABLE \"S.x\".\"T(1)\" ALTER n TYPE oid USING n::int::oid");
+    let said = compared().expect_code(1).stderr;
+    assert!(said.contains("column n is oid, and was integer"), "{said}");
 }
 
 /// The target's default privileges would come on top of the source's: that is refused, or said where the target
