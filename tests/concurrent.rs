@@ -97,6 +97,7 @@ fn assert_ended_by_change(dump: &Output) {
             "dropped since the dump began",
             "rewritten or replaced after the snapshot was taken",
             "another session waits for an exclusive lock",
+            "changed while rows were read",
         ]
         .iter()
         .any(|reason| dump.stderr.contains(reason)),

@@ -381,12 +381,12 @@ fn fewer_sessions_than_jobs() {
         .args(["dump", "-j8", "-d", &url, "-f"])
         .arg(&archive))
     .success();
-    let compare = |options: &[&str]| {
+    let compare = |jobs: &str| {
         let mut command = pgstow();
-        command.args(["verify", "-j8", "--against", &url]);
-        run(command.args(options).arg(&archive))
+        command.args(["verify", jobs, "--against", &url]);
+        run(command.arg(&archive))
     };
-    room(&compare(&[]).success(), 2);
+    room(&compare("-j8").success(), 2);
     let restored = run(pgstow()
         .args(["restore", "-j8", "-d", &target.url_as("unpriv_few", None)])
         .arg(&archive));
@@ -400,7 +400,7 @@ fn fewer_sessions_than_jobs() {
     assert_eq!(said.matches("room for 3 of 8").count(), 1, "{said}");
     // Nobody else is left: it is a failure.
     server.psql("ALTER ROLE unpriv_few CONNECTION LIMIT 1");
-    let refused = compare(&["-j1"]).expect_code(4);
+    let refused = compare("-j1").expect_code(4);
     assert!(
         refused.stderr.contains("too many connections"),
         "{}",
