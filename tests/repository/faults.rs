@@ -86,6 +86,11 @@ async fn a_call_of_a_backup_is_done_and_reported_failed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_of_a_backup_is_late() {
+    each_backup(Trouble::Late, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_backup_dies_before_a_call() {
     each_backup(Trouble::Dead, 1).await;
 }
