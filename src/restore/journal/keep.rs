@@ -416,7 +416,7 @@ impl Journal {
                 "with a whole copy of this archive --resume goes on from there; `pgstow verify` tells \
                  whether one is whole"
             }
-            _ if is_away => "--resume goes on from there",
+            _ if is_away || error.kind() == Kind::Interrupted => "--resume goes on from there",
             _ => "once the cause is removed, --resume goes on from there",
         };
         let hint = match error.hint() {
