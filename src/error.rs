@@ -260,6 +260,23 @@ fn is_io(error: &tokio_postgres::Error) -> bool {
     false
 }
 
+/// A name for a message, which is one line: control characters become spaces.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+/// For a message the first `most` of these, and as the last one how many others there are.
+pub(crate) fn first_of(mut told: Vec<String>, most: usize) -> Vec<String> {
+    let more = told.len().saturating_sub(most);
+    told.truncate(most);
+    if more > 0 {
+        told.push(format!("and {more} others"));
+    }
+    told
+}
+
 /// Adds context to the error of a `Result`, built only when there is one.
 pub trait Context<T> {
     /// Puts `outer()` in front of the error's message.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::one_line;
 use crate::sql::{ServerVersion, literal};
 
 pub use crate::sql::LockMode;
@@ -422,9 +423,7 @@ impl Entry {
             text.push(' ');
         }
         text.push_str(&self.name);
-        text.chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect()
+        one_line(&text)
     }
 }
 

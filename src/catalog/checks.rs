@@ -1,8 +1,8 @@
 //! CHECK constraints of tables.
 
-use super::context::{Fields, Reader, one_line, vanished};
+use super::context::{Fields, Reader, vanished};
 use super::relations::{by_oid, interesting};
-use crate::error::Result;
+use crate::error::{Result, one_line};
 use crate::model::{Check, Components, Oid, Relation, RelationKind};
 use crate::sql::ServerVersion;
 

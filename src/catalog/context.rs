@@ -170,13 +170,6 @@ pub(crate) fn vanished(object: &str) -> Error {
     ))
 }
 
-/// A name for a message, which is one line.
-pub(crate) fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
-}
-
 /// Splits `name=value` elements of `reloptions` and the like.
 pub(crate) fn options(stored: Option<Vec<String>>) -> Vec<(String, String)> {
     let split = |option: String| match option.split_once('=') {

@@ -1,9 +1,9 @@
 //! Foreign-data wrappers, foreign servers, user mappings.
 
-use super::context::{Reader, one_line, options};
+use super::context::{Reader, options};
 use super::select::Selected;
 use super::{acl, init_privs};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, one_line};
 use crate::model::{
     Address, Class, Components, ForeignDataWrapper, ForeignServer, Header, UserMapping,
 };

@@ -1,10 +1,10 @@
 //! What is in the database and will not be in the archive. Nobody should find out when restoring,
 //! so that each such thing is named.
 
-use super::context::{Reader, one_line};
+use super::context::Reader;
 use super::roles::BOOTSTRAP;
 use super::select::{FIRST_NORMAL_OID, Selected};
-use crate::error::Result;
+use crate::error::{Result, one_line};
 use crate::model::Database;
 use crate::sql::ServerVersion;
 use std::collections::BTreeMap;

@@ -4,9 +4,9 @@
 //! wrote it (freezing leaves it, copying a template too): initdb's end where it loaded plpgsql, and
 //! an extension's script has those of its membership records.
 
-use super::context::{Reader, one_line};
+use super::context::Reader;
 use super::select::Selected;
-use crate::error::Result;
+use crate::error::{Result, one_line};
 use crate::model::{Extension, Oid, Remark};
 use crate::sql::ServerVersion;
 use std::collections::{BTreeMap, BTreeSet};

@@ -11,8 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::context::one_line;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result, first_of, one_line};
 use crate::model::{Oid, Relation};
 use crate::sql::ServerVersion;
 
@@ -148,20 +147,15 @@ fn changed(then: &Parts, now: &Parts) -> Vec<String> {
         .collect()
 }
 
-fn refuse(mut changed: Vec<String>) -> Result<()> {
+fn refuse(changed: Vec<String>) -> Result<()> {
     if changed.is_empty() {
         return Ok(());
-    }
-    let more = changed.len().saturating_sub(TOLD);
-    changed.truncate(TOLD);
-    if more > 0 {
-        changed.push(format!("and {more} others"));
     }
     Err(Error::new(
         Kind::Stale,
         format!(
             "changed while rows were read, which are not all written alike: {}",
-            changed.join(", ")
+            first_of(changed, TOLD).join(", ")
         ),
     )
     .with_hint("run it again when no other session alters types or renames schemas"))

@@ -4,12 +4,12 @@
 //! in schemas follow their schema (or, for relations, the patterns of tables), objects without a
 //! schema are wanted when nothing was selected.
 
-use super::context::{Reader, one_line};
+use super::context::Reader;
 use super::extensions::Members;
 use super::losses;
 use super::pattern::{Pattern, Subject};
 use super::selection::Selection;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result, one_line};
 use crate::model::{
     Components, Database, Extension, Header, Oid, Persistence, Relation, RelationKind, Schema,
 };

@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 
 use tokio_postgres::Client;
 
-use super::context::{Reader, changed, one_line};
-use crate::error::{Context, Error, Kind, Result};
+use super::context::{Reader, changed};
+use crate::error::{Context, Error, Kind, Result, one_line};
 use crate::model::{Components, Database, Header};
 use crate::sql::{Quoting, ServerVersion};
 

@@ -1,8 +1,8 @@
 //! Subscriptions of this database.
 
-use super::context::{Reader, one_line};
+use super::context::Reader;
 use super::select::Selected;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, one_line};
 use crate::model::{Address, Class, Header, Streaming, Subscription};
 use crate::sql::ServerVersion;
 

@@ -1,6 +1,7 @@
 //! What a node is called in messages.
 
 use super::inventory::Item;
+use crate::error::one_line;
 use crate::model::{Header, RelationKind};
 
 /// `kind schema.name`, with control characters made visible as spaces.
@@ -91,9 +92,7 @@ pub(super) fn describe(item: Item<'_>) -> String {
         Item::RowSecurity(x) => format!("row security of table {}", plain(&x.header)),
         Item::Refresh(x) => format!("refresh of {}", plain(&x.header)),
     };
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    one_line(&text)
 }
 
 fn plain(header: &Header) -> String {

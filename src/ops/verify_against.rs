@@ -21,7 +21,7 @@ use crate::connect::{
     open_in_a_moment,
 };
 use crate::dump::{Reading, reading};
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result, one_line};
 use crate::report::{Event, Observer};
 use crate::restore::{Sent, Table, is_fatal, large_object_pieces, unlike};
 use crate::sql::{ident, literal};
@@ -558,10 +558,7 @@ fn label(entry: &Entry) -> String {
         Some(schema) => format!("{schema}.{name}"),
         None => name.clone(),
     };
-    label
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    one_line(&label)
 }
 
 /// The fingerprint of a COPY stream's rows, as a dump takes it.

@@ -7,6 +7,7 @@ use super::relations::Relations;
 use super::select::entry_of;
 use crate::archive::{Entry, EntryId};
 use crate::dag::{Graph, cyclic_components, stable_order};
+use crate::error::one_line;
 
 /// What must come before what, beyond what the archive says, because of what the target has.
 #[derive(Default)]
@@ -182,9 +183,7 @@ fn table_name(entry: &Entry) -> String {
         Some(schema) => format!("{schema}.{name}"),
         None => name.clone(),
     };
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    one_line(&text)
 }
 
 /// The entries in the order of the list as far as dependencies (`through` what is left out) and

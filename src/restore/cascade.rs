@@ -7,7 +7,7 @@ use super::present::{self, Identity};
 use super::shared::Shared;
 use crate::archive::Entry;
 use crate::connect::Wire;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result, first_of};
 
 /// Most names that are told one by one.
 const TOLD: usize = 20;
@@ -39,20 +39,15 @@ pub(super) async fn refuse_strangers(wire: &mut Wire, shared: &Shared) -> Result
         .query(&strangers(&roots, &planned, transforms))
         .await
         .context_with(|| "ask what would be dropped along")?;
-    let mut names: Vec<String> = rows.into_iter().flatten().flatten().collect();
+    let names: Vec<String> = rows.into_iter().flatten().flatten().collect();
     if names.is_empty() {
         return Ok(());
-    }
-    let more = names.len().saturating_sub(TOLD);
-    names.truncate(TOLD);
-    if more > 0 {
-        names.push(format!("and {more} others"));
     }
     Err(Error::new(
         Kind::Refused,
         format!(
             "--clean would take along what is not made again: {}",
-            names.join(", ")
+            first_of(names, TOLD).join(", ")
         ),
     )
     .with_hint(

@@ -11,7 +11,7 @@ use super::options::OnError;
 use super::shared::Shared;
 use crate::archive::{CopyFormat, DataSpec};
 use crate::connect::Wire;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result, first_of};
 use crate::plan::Work;
 use crate::sql::{literal, name_parts};
 
@@ -135,14 +135,10 @@ pub(crate) async fn unlike(
 }
 
 /// What is not there would end the restore when other tables have their rows already.
-fn refuse_absent(shared: &Shared, mut absent: Vec<String>) -> Result<()> {
+fn refuse_absent(shared: &Shared, absent: Vec<String>) -> Result<()> {
     let count = absent.len();
     if count == 0 || shared.on_error == OnError::Continue {
         return Ok(());
-    }
-    absent.truncate(TOLD);
-    if count > TOLD {
-        absent.push(format!("and {} others", count - TOLD));
     }
     let tables = match count {
         1 => String::from("a table"),
@@ -150,7 +146,10 @@ fn refuse_absent(shared: &Shared, mut absent: Vec<String>) -> Result<()> {
     };
     Err(Error::new(
         Kind::Refused,
-        format!("the target lacks {tables} that rows are for: {}", absent.join(", ")),
+        format!(
+            "the target lacks {tables} that rows are for: {}",
+            first_of(absent, TOLD).join(", ")
+        ),
     )
     .with_hint(
         "restore the definitions first (--schema-only, or --section=pre-data), or leave these tables out with \
@@ -182,21 +181,16 @@ fn values(tables: &[&Table]) -> String {
     values.join(", ")
 }
 
-fn refuse(mut unlike: Vec<String>) -> Result<()> {
+fn refuse(unlike: Vec<String>) -> Result<()> {
     if unlike.is_empty() {
         return Ok(());
-    }
-    let more = unlike.len().saturating_sub(TOLD);
-    unlike.truncate(TOLD);
-    if more > 0 {
-        unlike.push(format!("and {more} others"));
     }
     Err(Error::new(
         Kind::Refused,
         format!(
             "the rows are in binary format, which no server converts, and columns of the target have \
              other types: {}",
-            unlike.join("; ")
+            first_of(unlike, TOLD).join("; ")
         ),
     )
     .with_hint(

@@ -21,7 +21,7 @@ use super::shared::{Shared, Transactions};
 use super::statistics;
 use super::worker::{Job, Loaded, Report, work};
 use crate::archive::EntryId;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, one_line};
 use crate::plan::{Barrier, Schedule, Step, StepId, Work};
 use crate::report::Event;
 
@@ -294,9 +294,7 @@ impl<'s> Coordinator<'s> {
             Some(schema) => format!("{schema}.{name}"),
             None => name.clone(),
         };
-        name.chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect()
+        one_line(&name)
     }
 
     /// Whether any of an entry's statistics are to be restored; what is not is known then.

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::options::{RestoreOptions, TargetState};
 use super::shared::Shared;
 use crate::connect::Wire;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result, first_of, one_line};
 use crate::plan::Work;
 use crate::sql::ident;
 
@@ -108,16 +108,7 @@ pub(super) async fn check(wire: &mut Wire, shared: &Shared, found: Found) -> Res
     if told.is_empty() {
         return Ok(());
     }
-    let more = told.len().saturating_sub(TOLD);
-    told.truncate(TOLD);
-    if more > 0 {
-        told.push(format!("and {more} others"));
-    }
-    let list = told.join("; ");
-    let list: String = list
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let list = one_line(&first_of(told, TOLD).join("; "));
     let role = ident(&role);
     if found == Found::Told {
         shared.warn(format!(

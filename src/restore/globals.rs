@@ -13,7 +13,7 @@ use super::shared::Shared;
 use crate::archive::{Entry, Manifest};
 use crate::connect::Wire;
 use crate::ddl::globals::granted;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result, one_line};
 use crate::report::Event;
 use crate::select::Globals;
 use crate::sql::{RESET_ROLE, ident};
@@ -503,13 +503,10 @@ pub(super) fn check_names(
     };
     let parts = [list("role", &roles), list("tablespace", &tablespaces)];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
-    let text: String = format!(
+    let text = one_line(&format!(
         "the target {place} lacks what the archive names: {}",
         parts.join("; ")
-    )
-    .chars()
-    .map(|c| if c.is_control() { ' ' } else { c })
-    .collect();
+    ));
     let mut ways = vec![if has_globals {
         "restore them with --globals"
     } else {

@@ -15,7 +15,7 @@ use crate::archive::{
     StatisticsOf,
 };
 use crate::connect::{Apart, Param, TransactionStatus, Wire};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, one_line};
 use crate::plan::{Analyzed, Plan, Work};
 use crate::sql::{ServerVersion, literal, qualified};
 
@@ -266,11 +266,6 @@ impl Applied {
 
 fn name_of(relation: &RelationStatistics) -> String {
     one_line(&format!("{}.{}", relation.schema, relation.relation))
-}
-
-fn one_line(text: &str) -> String {
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
-    text.chars().map(plain).collect()
 }
 
 /// Relations whose statistics are in an entry and not to be restored: those that nobody wants, and

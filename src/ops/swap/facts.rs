@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Sessions;
 use super::marker::{Marker, State};
 use crate::connect::Wire;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result, one_line};
 use crate::report::{Check, Verdict};
 use crate::sql::{ident, literal};
 
@@ -396,10 +396,4 @@ fn unexpected() -> Error {
         Kind::Failed,
         "the server gave an answer that was not expected",
     )
-}
-
-fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
 }
