@@ -127,8 +127,7 @@ fn sources(room: &str) -> Vec<(PathBuf, String)> {
         .filter(|file| !file.ends_with("tests.rs"))
         .map(|file| {
             let text = fs::read_to_string(&file).unwrap();
-            // Tests at the end of a file may use what they like.
-            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let code = without_tests(&text);
             let code = code
                 .lines()
                 .filter(|line| !line.trim_start().starts_with("//"))
@@ -139,38 +138,80 @@ fn sources(room: &str) -> Vec<(PathBuf, String)> {
         .collect()
 }
 
-fn first_word(text: &str) -> Option<String> {
-    let word: String = text
-        .trim_start()
-        .chars()
-        .take_while(|c| c.is_alphanumeric() || *c == '_')
-        .collect();
-    (!word.is_empty()).then_some(word)
-}
-
-/// Every `crate::room` that a text names, also in braces: `use crate::{a, b::c}`.
-fn rooms_named(code: &str) -> BTreeSet<String> {
-    let mut named = BTreeSet::new();
-    for (at, _) in code.match_indices("crate::") {
-        let rest = &code[at + "crate::".len()..];
-        if let Some(group) = rest.strip_prefix('{') {
-            let mut depth = 0;
-            let mut item = String::new();
-            for c in group.chars() {
-                match c {
-                    '{' => depth += 1,
-                    '}' if depth == 0 => break,
-                    '}' => depth -= 1,
-                    ',' if depth == 0 => named.extend(first_word(&std::mem::take(&mut item))),
-                    c => item.push(c),
-                }
+/// A file without the items that only tests have: they may use what they like. Told by the layout
+/// that rustfmt gives: an item of several lines ends where its indentation comes back.
+fn without_tests(text: &str) -> String {
+    let mut code = String::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let Some(indent) = line.strip_suffix("#[cfg(test)]") else {
+            code.push_str(line);
+            code.push('\n');
+            continue;
+        };
+        assert_eq!(indent.trim(), "", "{line}");
+        let mut head = true;
+        for line in lines.by_ref() {
+            let item = line.strip_prefix(indent).unwrap_or("");
+            if head && item.starts_with("#[") {
+                continue;
             }
-            named.extend(first_word(&item));
-        } else {
-            named.extend(first_word(rest));
+            let is_whole = head && (item.ends_with(';') || item.ends_with('}'));
+            if is_whole || ["}", "};", "];", ");"].contains(&item) {
+                break;
+            }
+            head = false;
         }
     }
-    named
+    code
+}
+
+/// Every path below a root such as `crate` that a text names, those in braces one by one:
+/// `crate::{a, b::{c, d}}` is `crate::a`, `crate::b::c` and `crate::b::d`.
+fn paths(code: &str, root: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let start = format!("{root}::");
+    for (at, _) in code.match_indices(&start) {
+        spread(root, &code[at + start.len()..], &mut found);
+    }
+    found
+}
+
+/// Adds what stands behind `before::`; gives what follows it.
+fn spread<'a>(before: &str, text: &'a str, found: &mut BTreeSet<String>) -> &'a str {
+    let text = text.trim_start();
+    if let Some(mut rest) = text.strip_prefix('{') {
+        loop {
+            rest = spread(before, rest, found).trim_start();
+            rest = match rest.strip_prefix(',') {
+                Some(rest) => rest,
+                None => return rest.strip_prefix('}').unwrap_or(rest),
+            };
+        }
+    }
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let end = text.find(|c| !is_part(c)).unwrap_or(text.len());
+    let (word, rest) = text.split_at(end);
+    if word.is_empty() {
+        return rest;
+    }
+    let path = format!("{before}::{word}");
+    if let Some(rest) = rest.strip_prefix("::") {
+        return spread(&path, rest, found);
+    }
+    found.insert(path);
+    // Another name for it, as in `Context as _`.
+    match rest.strip_prefix(" as ") {
+        Some(rest) => rest.trim_start_matches(is_part),
+        None => rest,
+    }
+}
+
+/// The rooms that a text names.
+fn rooms_named(code: &str) -> BTreeSet<String> {
+    let paths = paths(code, "crate");
+    let rooms = paths.iter().filter_map(|path| path.split("::").nth(1));
+    rooms.map(str::to_owned).collect()
 }
 
 #[test]
@@ -226,7 +267,13 @@ fn pure_rooms_touch_nothing_outside() {
         "rand::",
     ];
     for room in PURE {
-        for (file, code) in sources(room) {
+        for (file, mut code) in sources(room) {
+            for root in ["std", "tokio", "tokio_postgres"] {
+                for path in paths(&code, root) {
+                    code.push_str(&path);
+                    code.push_str("::\n");
+                }
+            }
             for word in OUTSIDE {
                 assert!(!code.contains(word), "{} uses {word}", file.display());
             }
@@ -253,7 +300,52 @@ fn the_library_never_prints_nor_exits() {
 
 #[test]
 fn the_parser_of_imports_sees_what_it_should() {
-    let code = "use crate::a::B;\nuse crate::{c, d::{E, F}, g};\nfn f() { crate::h::i() }";
+    let code = "use crate::a::B;\nuse crate::{\n    c as _,\n    d::{E, F},\n    g,\n};\nfn f() { crate::h::i() }";
     let expected: BTreeSet<String> = ["a", "c", "d", "g", "h"].map(str::to_owned).into();
     assert_eq!(rooms_named(code), expected);
+    let code = "use std::{fmt::{self, Write as _}, fs, time::{Duration, Instant}};";
+    let expected: BTreeSet<String> = [
+        "std::fmt::self",
+        "std::fmt::Write",
+        "std::fs",
+        "std::time::Duration",
+        "std::time::Instant",
+    ]
+    .map(str::to_owned)
+    .into();
+    assert_eq!(paths(code, "std"), expected);
+}
+
+#[test]
+fn only_items_of_tests_are_cut() {
+    let text = "\
+use a;
+#[cfg(test)]
+mod tests;
+use b;
+impl C {
+    #[cfg(test)]
+    #[allow(dead_code)]
+    fn cut() {
+        for it in all {
+            cut();
+        }
+    }
+
+    fn d() {}
+}
+#[cfg(test)]
+const CUT: [u8; 1] = [
+    1,
+];
+use e;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = \"…\")]
+mod tests {
+    use cut;
+}
+fn f() {}
+";
+    let expected = "use a;\nuse b;\nimpl C {\n\n    fn d() {}\n}\nuse e;\nfn f() {}\n";
+    assert_eq!(without_tests(text), expected);
 }

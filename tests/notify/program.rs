@@ -39,8 +39,6 @@ impl Scene {
 
     #[track_caller]
     fn backup(&self, role: Option<&str>, code: i32) -> Output {
-        // Backups of one second are in no order.
-        std::thread::sleep(Duration::from_millis(1100));
         let url = self.db.url();
         let mut command = self.command(&["backup", "-d", &url, "--type", "daily"]);
         command.args(role.map(|role| format!("--role={role}")));
