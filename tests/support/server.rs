@@ -20,10 +20,14 @@ use std::sync::{Arc, Mutex, OnceLock};
 /// Every major that the tests have a server for.
 pub const MAJORS: [u32; 6] = [13, 14, 15, 16, 17, 18];
 
-/// Settings of every server; a builder's options come later and win.
+/// Settings of every server; a builder's options come later and win. Nothing that works by itself, or for long
+/// what is asked for once.
 const SETTINGS: &str = "\
+autovacuum = off
 fsync = off
 full_page_writes = off
+jit = off
+wal_init_zero = off
 max_wal_size = '4GB'
 max_connections = 100
 max_locks_per_transaction = 256

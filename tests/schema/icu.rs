@@ -3,14 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod support;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use support::{
-    Db, MAJORS, Server, assert_same_data, assert_same_schema, assert_same_text, normalise,
+use crate::support::{
+    self, Db, MAJORS, Server, assert_same_data, assert_same_schema, assert_same_text, normalise,
     pg_dump_schema_by, pgstow, run,
 };
 

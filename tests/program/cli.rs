@@ -3,18 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use crate::support::{self, Server, pgstow, run, run_with_input, tool};
 use pgstow::archive::{
     ArchiveId, BINARY_HEADER, BINARY_TRAILER, Codec, CopyFormat, DataSpec, Encoder, Entry,
     Fingerprint, Manifest, RawFrame, Scripts, Section, Timestamp, Writer, rows_of,
 };
 use pgstow::storage::{LocalSink, Overwrite};
-use support::{Server, pgstow, run, run_with_input, tool};
 
 const COMMANDS: [&str; 17] = [
     "dump", "restore", "copy", "list", "verify", "sql", "backup", "backups", "show", "download",

@@ -10,10 +10,10 @@
     reason = "a panic is how a test fails, and it should name the feature"
 )]
 
-mod support;
-
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 
+use crate::support::{self, Db, Server, assert_same_text, fixtures, pg_dump_schema};
 use futures::FutureExt;
 use pgstow::catalog::{self, ReadRequest};
 use pgstow::connect::{Config, ConfigSource, ProcessEnv};
@@ -21,7 +21,6 @@ use pgstow::ddl::{self, Rendered, script};
 use pgstow::graph::{self, Node, Section};
 use pgstow::report::{Event, Observer};
 use pgstow::sql::{LockMode, ServerVersion, ident};
-use support::{Db, Server, assert_same_schema, fixtures};
 use tokio_postgres::Client;
 
 /// Keeps quiet: what cannot be dumped yet shows in the comparison.
@@ -210,28 +209,29 @@ fn statements(rendered: &[Rendered]) -> String {
 }
 
 /// Loads a source, and takes it to a second database by statements, to a third by a script, and
-/// from the second to nothing by the DROPs.
-async fn there_and_back(major: u32, load: impl FnOnce(&Db)) {
-    let server = Server::start(major);
+/// from the second to nothing by the DROPs; which change nothing where there is nothing, in `empty`.
+async fn there_and_back(empty: &Db, load: impl FnOnce(&Db)) {
+    let server = empty.server();
+    let major = server.major();
     let source = server.create_db("source");
     load(&source);
     let rendered = render(&source).await;
 
     let target = server.create_db("target");
     restore(&rendered, &target).await;
-    assert_same_schema(&source, &target);
+    let schema = pg_dump_schema(&source);
+    assert_same_text(&schema, &pg_dump_schema(&target));
     let again = render(&target).await;
-    support::assert_same_text(&statements(&rendered), &statements(&again));
+    assert_same_text(&statements(&rendered), &statements(&again));
 
     let scripted = server.create_db("scripted");
     scripted.psql(&as_script(
         &rendered,
         ServerVersion::from_num(major * 10_000),
     ));
-    assert_same_schema(&source, &scripted);
+    assert_same_text(&schema, &pg_dump_schema(&scripted));
 
-    let empty = server.create_db("empty");
-    drop_all(&rendered, &empty).await;
+    drop_all(&rendered, empty).await;
     drop_all(&rendered, &target).await;
     let left = target.query_rows(
         "SELECT c.oid::regclass::text FROM pg_class c
@@ -251,7 +251,8 @@ async fn there_and_back(major: u32, load: impl FnOnce(&Db)) {
 }
 
 async fn all_together(major: u32) {
-    there_and_back(major, |source| {
+    let empty = Server::start(major).create_db("empty");
+    there_and_back(&empty, |source| {
         source.load_fixtures();
     })
     .await;
@@ -292,6 +293,7 @@ async fn postgresql_18() {
 /// failure does not hide the next. Together they are on every major, see above.
 async fn each_alone(every: usize, from: usize) {
     let mut failed = Vec::new();
+    let mut empties = BTreeMap::new();
     let fixtures = fixtures().into_iter().enumerate().skip(from).step_by(every);
     for (index, fixture) in fixtures.filter(|(_, fixture)| fixture.apart.is_none()) {
         let mut majors = support::MAJORS;
@@ -300,7 +302,10 @@ async fn each_alone(every: usize, from: usize) {
             continue;
         };
         eprintln!("fixture {} on {major}", fixture.name);
-        let trip = there_and_back(major, |source| source.load_fixture(&fixture.name));
+        let empty = empties
+            .entry(major)
+            .or_insert_with(|| Server::start(major).create_db("empty"));
+        let trip = there_and_back(empty, |source| source.load_fixture(&fixture.name));
         if AssertUnwindSafe(trip).catch_unwind().await.is_err() {
             failed.push((fixture.name, major));
         }
@@ -340,7 +345,7 @@ async fn adopted_children_keep_the_order_of_their_columns() {
         assert_eq!(columns(&source), columns(&target));
         assert_eq!(columns(&source).len(), 4);
         let again = render(&target).await;
-        support::assert_same_text(&statements(&rendered), &statements(&again));
+        assert_same_text(&statements(&rendered), &statements(&again));
     }
 }
 
@@ -360,7 +365,7 @@ async fn circles_that_pg_dump_cannot_cut() {
         scripted.psql(&as_script(&rendered, version));
         for copy in [&target, &scripted] {
             let again = render(copy).await;
-            support::assert_same_text(&statements(&rendered), &statements(&again));
+            assert_same_text(&statements(&rendered), &statements(&again));
             copy.psql(
                 "SET search_path = fx_loops_beyond;
                  INSERT INTO uses_domains (id) VALUES (7);

@@ -9,8 +9,6 @@
     reason = "a panic is how a test fails"
 )]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -18,7 +16,9 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{Db, Dice, Fault, Harm, Output, Pooler, Proxy, Server, Side, pgstow, run, run_for};
+use crate::support::{
+    Db, Dice, Fault, Harm, Output, Pooler, Proxy, Server, Side, pgstow, run, run_for,
+};
 
 /// Rows and fingerprint by entry.
 type Content = BTreeMap<u64, (u64, String)>;
@@ -218,12 +218,10 @@ fn random_faults_never_give_a_wrong_archive() {
     };
     let first = number("PGSTOW_FAULT_SEED", 1);
     let sample = sample();
-    let mut ends: BTreeMap<&str, u64> = BTreeMap::new();
     for seed in first..first + number("PGSTOW_FAULT_SEEDS", 4) {
         println!("seed {seed}");
-        *ends.entry(random_run(seed, sample)).or_default() += 1;
+        println!("{}", random_run(seed, sample));
     }
-    println!("{ends:?}");
 }
 
 /// Both workers are cut in the middle of the large table, behind frames that are in the archive.

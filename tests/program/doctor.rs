@@ -3,13 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::support::{Db, Output, Server, pgstow, run, with_clock};
 use serde_json::Value;
-use support::{Db, Output, Server, pgstow, run, with_clock};
 
 struct Clinic {
     directory: tempfile::TempDir,

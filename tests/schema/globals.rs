@@ -3,13 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod support;
-
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use support::{MAJORS, Output, Server, assert_same_data, assert_same_text, pgstow, run};
+use crate::support::{MAJORS, Output, Server, assert_same_data, assert_same_text, pgstow, run};
 
 const DATABASE: &str = "My \"db\" ' ü";
 

@@ -6,14 +6,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use support::{
+use crate::support::{
     Db, Output, Server, assert_same_data, assert_same_schema, fixture_path, pgstow, run,
     run_with_input, server_bin,
 };

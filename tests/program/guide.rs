@@ -7,15 +7,11 @@
     reason = "a panic is how a test fails"
 )]
 
-#[path = "storage/servers.rs"]
-#[allow(dead_code, reason = "one of the servers is needed")]
-mod servers;
-mod support;
-
+use crate::servers;
 use std::path::Path;
 use std::process::Command;
 
-use support::{Server, assert_same_data, run_for};
+use crate::support::{Server, assert_same_data, run_for};
 
 /// The fenced blocks of shell in a page.
 fn blocks(page: &str) -> Vec<&str> {
@@ -75,10 +71,6 @@ fn every_command_of_the_guide_runs() {
     ];
     let mut script = String::from("set -eu\n");
     for (number, block) in blocks.iter().enumerate() {
-        if block.contains("--type daily") {
-            // Which of two backups of one second is the latest would be left to chance.
-            script.push_str("sleep 1\n");
-        }
         script.push_str(&format!("echo '== block {number}' >&2\n"));
         script.push_str(block);
     }

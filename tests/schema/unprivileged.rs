@@ -4,14 +4,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::support::{Db, Output, Server, assert_same_data, assert_same_schema, pgstow, run};
 use serde_json::Value;
-use support::{Db, Output, Server, assert_same_data, assert_same_schema, pgstow, run};
 
 /// What a service's users have, and what only its operator could make.
 const SOURCE: &str = "

@@ -3,15 +3,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod support;
-
 use std::sync::{Arc, Mutex};
 
+use crate::support::{Server, assert_same_data, assert_same_schema};
 use pgstow::connect::{Config, ConfigSource, ProcessEnv};
 use pgstow::report::{Event, Observer, Silent};
 use pgstow::storage::Overwrite;
 use pgstow::{DumpOptions, Input, ListOptions, RestoreOptions, VerifyOptions};
-use support::{Server, assert_same_data, assert_same_schema};
 use tokio_util::sync::CancellationToken;
 
 fn config(conninfo: &str) -> Config {

@@ -6,8 +6,7 @@
     reason = "a panic is how a test fails"
 )]
 
-mod support;
-
+use crate::support::{Db, MAJORS, Server};
 use pgstow::catalog::{self, ReadRequest, Selection};
 use pgstow::connect::{Config, ConfigSource, ProcessEnv, Session};
 use pgstow::error::{Error, Kind};
@@ -18,7 +17,6 @@ use pgstow::model::{
 use pgstow::report::{Event, Level, Observer};
 use std::sync::Mutex;
 use std::time::Duration;
-use support::{Db, MAJORS, Server};
 use tokio_postgres::error::SqlState;
 
 /// Keeps the warnings.

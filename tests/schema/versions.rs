@@ -4,13 +4,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use support::{
-    Db, Server, assert_same_text, encoding_option, fixture_path, pg_dump_schema_by, pgstow, run,
+use crate::support::{
+    self, Db, Server, assert_same_text, encoding_option, fixture_path, pg_dump_schema_by, pgstow,
+    run,
 };
 
 /// A database of the source's major in an archive, kept in a directory that goes with it.

@@ -4,9 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod support;
-
-use support::{
+use crate::support::{
     Db, MAJORS, Server, assert_same_data, assert_same_text, encoding_option, pg_dump_schema_by, run,
 };
 

@@ -3,17 +3,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod support;
-
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use pretty_assertions::assert_eq;
-use serde_json::Value;
-use support::{
+use crate::support::{
     Db, Fault, Harm, Output, Proxy, Server, Side, assert_same_data, assert_same_schema,
     assert_same_text, pg_dump_schema_by, pgstow, run, table_hashes,
 };
+use pretty_assertions::assert_eq;
+use serde_json::Value;
 
 /// Longer than anything takes on the busiest machine.
 const PATIENCE: Duration = Duration::from_secs(120);

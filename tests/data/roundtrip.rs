@@ -3,14 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::support::{Db, Server, assert_same_data, assert_same_schema, pgstow, run};
 use pretty_assertions::assert_eq;
-use support::{Db, Server, assert_same_data, assert_same_schema, pgstow, run};
 
 /// Which constraints are validated: of those that come from a parent pg_dump does not say it.
 /// The names of copied foreign keys are chosen by the server.
@@ -607,7 +605,7 @@ fn an_empty_database() {
 fn the_shop() {
     for major in [15, 18] {
         let source = Server::start(major).create_db("shop");
-        source.psql_file(&support::fixture_path("shop"));
+        source.load_shop(0.3);
         round_trip(&source, &["-j", "2"], &["-j", "2"]);
     }
 }
@@ -631,7 +629,7 @@ fn a_table_far_larger_than_a_chunk() {
         source.psql(
             "create table big (id bigint primary key, a int, b numeric, c text);
              insert into big select i, i % 97, i * 1.25, repeat('x', 100) || i
-               from generate_series(1, 1500000) i;
+               from generate_series(1, 600000) i;
              delete from big where id % 7 = 0;",
         );
         let dir = tempfile::tempdir().unwrap();

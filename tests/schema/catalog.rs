@@ -2,8 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod support;
-
+use crate::support::{Db, MAJORS, Server};
 use pgstow::catalog::{self, ReadRequest, Selection, all_queries};
 use pgstow::connect::{Config, ConfigSource, ProcessEnv, Session};
 use pgstow::error::{Error, Kind};
@@ -15,7 +14,6 @@ use pgstow::select::Content;
 use pgstow::sql::Quoting;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
-use support::{Db, MAJORS, Server};
 
 /// Keeps the warnings.
 #[derive(Default)]

@@ -3,13 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod support;
-
-use std::time::{Duration, Instant};
-use support::{
-    Dice, Fault, Harm, MAJORS, Proxy, Server, Side, assert_same_data, assert_same_schema,
+use crate::support::{
+    self, Dice, Fault, Harm, MAJORS, Proxy, Server, Side, assert_same_data, assert_same_schema,
     normalise, pg_dump_schema, run_for, run_with_input, table_hashes,
 };
+use std::time::{Duration, Instant};
 
 fn starts_and_referees(major: u32) {
     let server = Server::start(major);

@@ -3,11 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod support;
-
 use std::path::Path;
 
-use support::{
+use crate::support::{
     Db, Output, Server, assert_same_data, assert_same_text, pgstow, run, run_with_input, text_of,
 };
 

@@ -16,8 +16,7 @@ use pgstow::connect::{
 };
 use pgstow::error::{Error, Kind, SqlState};
 
-mod support;
-use support::{Server, run};
+use crate::support::{self, Server, run};
 
 /// An environment of a test's own; nothing of the process leaks in.
 #[derive(Clone, Default)]

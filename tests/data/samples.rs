@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod support;
-
-use support::{Db, Server, assert_same_data, assert_same_schema, run, table_hashes, tpch};
+use crate::support::{Db, Server, assert_same_data, assert_same_schema, run, table_hashes, tpch};
 
 fn copy_by_pg_dump(source: &Db) -> Db {
     let dir = tempfile::tempdir().unwrap();

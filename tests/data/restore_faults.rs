@@ -12,8 +12,6 @@
     reason = "a panic is how a test fails"
 )]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -22,8 +20,8 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use support::{
-    Db, Dice, Proxy, Server, assert_same_text, pg_dump_schema, pgstow, run, table_hashes,
+use crate::support::{
+    self, Db, Dice, Proxy, Server, assert_same_text, pg_dump_schema, pgstow, run, table_hashes,
 };
 
 const JOURNAL: &str = "pgstow restore journal";

@@ -3,8 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -12,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
+use crate::support::{self, Db, Output, Server, assert_same_data, pgstow, run};
 use serde_json::Value;
-use support::{Db, Output, Server, assert_same_data, pgstow, run};
 
 const SOURCE: &str = "
 CREATE TABLE goods (id int PRIMARY KEY, name text NOT NULL);

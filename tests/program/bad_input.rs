@@ -4,14 +4,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod support;
-
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use support::{
+use crate::support::{
     Db, Output, Server, SmallDisk, assert_same_data, assert_same_schema, free_port, pgstow, run,
     run_with_input,
 };

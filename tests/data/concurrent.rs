@@ -6,14 +6,12 @@
     reason = "a panic is how a test fails"
 )]
 
-mod support;
-
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use support::{Db, Output, Server, pgstow, run};
+use crate::support::{Db, Output, Server, pgstow, run};
 use tokio_postgres::Client;
 
 /// One round of a session that changes the schema. What belongs together is changed in one
