@@ -1,7 +1,7 @@
 //! The one configuration that every connection is made from.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -38,7 +38,7 @@ pub enum PasswordPrompt {
 
 /// What the command line said about the connection. A connection string wins over the single
 /// options, as in libpq's tools.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct ConfigSource {
     /// A URI, a `key=value` string, or a plain database name.
     pub conninfo: Option<String>,
@@ -52,6 +52,21 @@ pub struct ConfigSource {
     pub dbname: Option<String>,
     /// `-w`, `-W`.
     pub password: PasswordPrompt,
+}
+
+/// Connection strings may hold a password: they are not shown.
+impl fmt::Debug for ConfigSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hidden = |text: &Option<String>| text.as_deref().map(Secret::new);
+        f.debug_struct("ConfigSource")
+            .field("conninfo", &hidden(&self.conninfo))
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("user", &self.user)
+            .field("dbname", &hidden(&self.dbname))
+            .field("password", &self.password)
+            .finish()
+    }
 }
 
 /// How strongly TLS is asked for.
@@ -870,6 +885,12 @@ mod tests {
             let config = resolve(conninfo).unwrap();
             assert_eq!(config.describe(), expected, "{conninfo}");
             assert!(!format!("{config:?}").contains("pw-x"));
+            let source = ConfigSource {
+                conninfo: Some(conninfo.to_owned()),
+                dbname: Some(conninfo.to_owned()),
+                ..ConfigSource::default()
+            };
+            assert!(!format!("{source:?}").contains("pw-x"));
             let typed = config.with_password("pw-y".to_owned());
             assert!(!format!("{typed:?}").contains("pw-y"));
         }
