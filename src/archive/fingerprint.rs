@@ -48,11 +48,6 @@ impl Fingerprint {
     pub fn sum(&self) -> u128 {
         self.sum
     }
-
-    /// The sum in 32 hex digits.
-    pub fn to_hex(&self) -> String {
-        format!("{:032x}", self.sum)
-    }
 }
 
 impl fmt::Display for Fingerprint {

@@ -98,14 +98,6 @@ impl<P: Ord + Copy> ReadySet<P> {
         lost
     }
 
-    /// Raises or lowers the priority of a node that has not been started.
-    pub fn set_priority(&mut self, node: u32, priority: P) {
-        let before = std::mem::replace(&mut self.priority[node as usize], priority);
-        if self.ready.remove(&(Reverse(before), node)) {
-            self.ready.insert((Reverse(priority), node));
-        }
-    }
-
     /// The ready nodes, first to last.
     pub fn ready(&self) -> impl Iterator<Item = u32> + '_ {
         self.ready.iter().map(|&(_, node)| node)
@@ -155,13 +147,6 @@ mod tests {
         assert_eq!(set.pop_ready(|_| true), Some(4));
         assert!(set.complete(4).is_empty());
         assert_eq!(set.left(), 0);
-    }
-
-    #[test]
-    fn a_raised_priority_is_heeded() {
-        let mut set = ReadySet::new(&Graph::new(2), vec![1, 2]);
-        set.set_priority(0, 3);
-        assert_eq!(set.ready().collect::<Vec<_>>(), [0, 1]);
     }
 
     proptest! {

@@ -328,9 +328,4 @@ impl<'p> Schedule<'p> {
     pub fn is_finished(&self, id: StepId) -> bool {
         self.finished.get(id as usize).copied().unwrap_or(false)
     }
-
-    /// Whether some step was started and is not finished.
-    pub fn is_running(&self) -> bool {
-        !self.running.is_empty()
-    }
 }
