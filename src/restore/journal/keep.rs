@@ -23,7 +23,7 @@ use crate::restore::serial::unless_cancelled;
 use crate::restore::session::{self, Session, Setup};
 use crate::restore::shared::Shared;
 use crate::select::JOURNAL_SCHEMA;
-use crate::sql::literal;
+use crate::sql::{ident, literal};
 
 /// How often one piece of work may lose its session: work that kills every session is not tried
 /// for ever.
@@ -419,9 +419,14 @@ impl Journal {
             _ if is_away || error.kind() == Kind::Interrupted => "--resume goes on from there",
             _ => "once the cause is removed, --resume goes on from there",
         };
+        // It stays in a database that may be in use: how to be rid of it belongs to it.
+        let way = format!(
+            "{way}, DROP SCHEMA {} CASCADE forgets it",
+            ident(JOURNAL_SCHEMA)
+        );
         let hint = match error.hint() {
             Some(hint) => format!("{hint}; {way}"),
-            None => way.to_owned(),
+            None => way,
         };
         error.with_hint(hint)
     }
