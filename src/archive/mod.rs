@@ -36,6 +36,7 @@ mod verify;
 mod writer;
 
 pub use codec::{Codec, Decoder, Encoder, unseal};
+pub(crate) use digest::hex;
 pub use entry::*;
 pub use fingerprint::Fingerprint;
 pub use frame::{BINARY_HEADER, BINARY_TRAILER, FRAME_MAX, RawFrame, Rows, StoredFrame, rows_of};

@@ -4,7 +4,7 @@
 use super::context::Reader;
 use super::roles::BOOTSTRAP;
 use super::select::{FIRST_NORMAL_OID, Selected};
-use crate::error::{Result, one_line};
+use crate::error::{Result, first_of, one_line};
 use crate::model::Database;
 use crate::sql::ServerVersion;
 use std::collections::BTreeMap;
@@ -201,7 +201,7 @@ pub(crate) async fn warn(
         reader.observer.warning_with_hint(
             format!(
                 "not dumped, for they are in a schema of the system: collations {}",
-                some_of(&names)
+                some_of(names)
             ),
             "pg_import_system_collations makes those that the target's operating system has",
         );
@@ -250,12 +250,8 @@ pub(crate) async fn warn(
 const NAMES: usize = 20;
 
 /// Names for a message, those that are too many counted.
-pub(crate) fn some_of(names: &[String]) -> String {
-    let shown = names.iter().take(NAMES).cloned().collect::<Vec<_>>();
-    match names.len() - shown.len() {
-        0 => shown.join(", "),
-        more => format!("{} and {more} others", shown.join(", ")),
-    }
+pub(crate) fn some_of(names: Vec<String>) -> String {
+    first_of(names, NAMES).join(", ")
 }
 
 /// The queries of this file, by name.

@@ -479,7 +479,7 @@ impl Selected {
                 format!(
                     "unlogged tables and sequences cannot be read on a standby: rows and values \
                      are left out of {}",
-                    losses::some_of(&names)
+                    losses::some_of(names)
                 ),
                 "dump from the primary",
             );

@@ -8,6 +8,7 @@ use reqwest::{Client, Method, StatusCode, Url};
 
 use super::attempt::Failure;
 use super::text::{is_distrust, reason, without};
+use crate::archive::hex;
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 use crate::task::blocking;
@@ -132,13 +133,11 @@ impl Request {
 
     /// Signs the body: `sha256=` and the HMAC in hex.
     pub(super) fn sign(&mut self, key: &Secret) -> Result<()> {
-        use std::fmt::Write as _;
         let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key.reveal().as_bytes());
-        let mut text = "sha256=".to_owned();
-        for byte in ring::hmac::sign(&key, &self.body).as_ref() {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
+        let text = format!(
+            "sha256={}",
+            hex(ring::hmac::sign(&key, &self.body).as_ref())
+        );
         self.set_header(SIGNATURE, &Secret::new(text))
     }
 

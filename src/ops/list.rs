@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{EntryFilter, Input, Sections};
-use crate::archive::{Archive, Entry, EntryId, Index, Manifest, StreamItem, StreamReader};
+use crate::archive::{Archive, Entry, EntryId, Index, Manifest, StreamItem, StreamReader, hex};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Choices, LeaveOut, Parts, build, keys};
 use crate::select::Content;
@@ -118,11 +118,7 @@ impl ListReport {
                 raw_bytes: table.raw_bytes,
                 stored_bytes: table.stored_bytes,
                 frames: table.frames.len() as u64,
-                sha256: table
-                    .sha256
-                    .iter()
-                    .map(|byte| format!("{byte:02x}"))
-                    .collect(),
+                sha256: hex(&table.sha256),
                 fingerprint: table.fingerprint.to_string(),
             })
         };

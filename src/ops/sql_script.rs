@@ -1,7 +1,6 @@
 //! An archive as a plain SQL script.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{EntryFilter, Input, Sections};
 use crate::archive::{
     Archive, CopyFormat, DataSpec, Decoder, Entry, EntryId, Manifest, StoredFrame, StreamItem,
-    StreamReader, rows_of, statistics_of,
+    StreamReader, hex, rows_of, statistics_of,
 };
 use crate::ddl::script;
 use crate::error::{Context, Error, Kind, Result};
@@ -727,14 +726,10 @@ fn lo_put(row: &[u8]) -> Result<String> {
     let oid = u32::from_be_bytes(field()?.try_into().map_err(|_| broken())?);
     let offset = i64::from_be_bytes(field()?.try_into().map_err(|_| broken())?);
     let bytes = field()?;
-    let mut statement = String::with_capacity(64 + bytes.len() * 2);
-    statement.push_str(&format!("SELECT pg_catalog.lo_put({oid}, {offset}, '\\x"));
-    for byte in bytes {
-        // Writing to a String cannot fail.
-        let _ = write!(statement, "{byte:02x}");
-    }
-    statement.push_str("');\n");
-    Ok(statement)
+    let bytes = hex(bytes);
+    Ok(format!(
+        "SELECT pg_catalog.lo_put({oid}, {offset}, '\\x{bytes}');\n"
+    ))
 }
 
 /// 32 letters and digits that nobody can guess.
@@ -742,7 +737,7 @@ fn random_key() -> Result<String> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes)
         .map_err(|error| Error::new(Kind::Failed, format!("no random numbers: {error}")))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bytes))
 }
 
 #[cfg(test)]

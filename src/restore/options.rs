@@ -7,7 +7,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::refusal::Refusal;
-use crate::archive::{EntryId, Sections};
+use crate::archive::{EntryId, Sections, hex};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{
     Adapted, Choices, EntryFilter, InPieces, LeaveOut, Needed, Omitted, Parts, Pulled, RowOrder,
@@ -332,7 +332,7 @@ impl RestoreOptions {
 fn digest(value: serde_json::Result<serde_json::Value>) -> Result<String> {
     let value = value.map_err(|error| Error::new(Kind::Failed, format!("options: {error}")))?;
     let digest = Sha256::digest(only_set(value).to_string());
-    Ok(digest.iter().take(8).map(|b| format!("{b:02x}")).collect())
+    Ok(hex(&digest[..8]))
 }
 
 /// Without fields that are false, none or empty.

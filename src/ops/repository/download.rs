@@ -8,7 +8,8 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::audited::audited;
-use super::proof::{hex, pieces};
+use super::proof::pieces;
+use crate::archive::hex;
 use crate::error::{Error, Kind, Result};
 use crate::report::{Event, Observer};
 use crate::repository::{Action, Backup, BackupId, Repository};
@@ -96,7 +97,7 @@ async fn write(
         });
         sink.write(piece).await?;
     }
-    let sha256 = hex(&digest.finish());
+    let sha256 = hex(digest.finish().as_ref());
     if sha256 != archive.sha256 {
         return Err(Error::new(
             Kind::Archive,

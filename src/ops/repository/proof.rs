@@ -8,7 +8,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use ring::digest::{Context, SHA256};
 use tokio_util::sync::CancellationToken;
 
-use crate::archive::{Archive, DataSpec};
+use crate::archive::{Archive, DataSpec, hex};
 use crate::dump::DumpReport;
 use crate::error::{Error, Kind, Result};
 use crate::storage::{Sink, Source};
@@ -81,17 +81,6 @@ impl Sink for Witnessed {
     }
 }
 
-/// SHA-256 in hex.
-pub(super) fn hex(digest: &ring::digest::Digest) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(64);
-    for byte in digest.as_ref() {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
-}
-
 impl Witness {
     fn lock(&self) -> MutexGuard<'_, Written> {
         // What panicked elsewhere ends the backup anyway.
@@ -115,7 +104,7 @@ impl Witness {
     /// Length, and SHA-256 in hex.
     pub(super) fn seen(&self) -> (u64, String) {
         let written = self.lock();
-        (written.bytes, hex(&written.digest.clone().finish()))
+        (written.bytes, hex(written.digest.clone().finish().as_ref()))
     }
 
     /// Compares an object with what was written: its length and its ends, and maybe all of it.
@@ -174,7 +163,7 @@ pub(super) async fn digest_of(
             piece = pieces.try_next() => piece?,
         };
         let Some(piece) = piece else {
-            return Ok(hex(&digest.finish()));
+            return Ok(hex(digest.finish().as_ref()));
         };
         digest.update(&piece);
         seen(piece.len() as u64);
@@ -257,7 +246,7 @@ mod tests {
             assert_eq!(written.head, all[..END], "pieces of {step}");
             assert_eq!(written.tail, all[all.len() - END..], "pieces of {step}");
             drop(written);
-            let whole = hex(&ring::digest::digest(&SHA256, &all));
+            let whole = hex(ring::digest::digest(&SHA256, &all).as_ref());
             assert_eq!(witness.seen(), (300_000, whole));
         }
     }
