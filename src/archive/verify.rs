@@ -152,7 +152,6 @@ impl<'a, I: Iterator<Item = Item<'a>>> Iterator for Pieces<'a, I> {
 
 /// One member to be checked.
 struct Check {
-    name: String,
     /// What messages call the member.
     place: String,
     entry: Option<(EntryId, u64)>,
@@ -187,7 +186,6 @@ impl Check {
             .map_err(|error| error.with_kind(Kind::Archive))?;
         Ok(Self {
             start: item.offset() - header.len() as u64,
-            name,
             place,
             entry,
             header,
@@ -334,7 +332,6 @@ impl<'a> Progress<'a> {
     }
 
     fn done(&mut self, check: &Check) {
-        tracing::trace!(member = check.name, "checked");
         let Some((entry, rows)) = check.entry else {
             return;
         };

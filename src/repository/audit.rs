@@ -14,10 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::disk::{self, hex, random};
+use super::disk::{self, random};
 use super::layout::{AUDIT, HEADS};
 use super::who::Who;
-use crate::archive::Timestamp;
+use crate::archive::{Timestamp, hex};
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::storage::{Overwrite, Put, Store};
 

@@ -6,18 +6,18 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::audit::{self, Action, AuditLog, Verdict};
-use super::disk::{self, hex, random};
+use super::backup::{Backup, Listing, Status, TOOL};
+use super::disk::{self, random};
+use super::draft::{Draft, Pending, is_dead, now};
 use super::index::{self, Found};
 use super::layout;
-use super::lease::{LEASE_SECONDS, Lease};
-use super::listed::ListedBackup;
+use super::lease::Lease;
 use super::lock::{self, Lock};
-use super::record::{BackupId, BackupRecord, BackupType, Ending, Note, RECORD_VERSION};
-use super::retention::{Candidate, Decision, Policy, State, judge};
-use super::who::Who;
-use crate::archive::Timestamp;
+use super::record::{BackupId, BackupRecord, Ending, Note, RECORD_VERSION};
+use crate::archive::{Timestamp, hex};
 use crate::error::{Context as _, Error, Kind, Result};
-use crate::storage::{ObjectInfo, Overwrite, Put, Source, Store};
+use crate::report::{Observer, Silent};
+use crate::storage::{Overwrite, Put, Source, Store};
 
 /// What the marker says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -27,172 +27,11 @@ struct Marker {
     tool: String,
 }
 
-/// A backup that is being made, or whose maker has died.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Draft {
-    /// Its id.
-    pub id: BackupId,
-    /// The database's name, as far as it is known.
-    pub database: String,
-    /// How it was asked for.
-    #[serde(rename = "type")]
-    pub backup_type: BackupType,
-    /// When it began.
-    pub started: Timestamp,
-    /// Who makes it.
-    pub who: Who,
-}
-
-/// A backup that is being made by this process. Dropped, it is found as a dead draft later.
-#[derive(Debug)]
-#[must_use]
-pub struct Pending {
-    draft: Draft,
-    lease: Lease,
-}
-
-impl Pending {
-    /// What is being made.
-    pub fn draft(&self) -> &Draft {
-        &self.draft
-    }
-
-    /// The backup as it is listed meanwhile.
-    pub fn backup(&self) -> Backup {
-        Backup::of_draft(self.draft.clone(), false)
-    }
-
-    /// Whether nobody can have taken this process for dead.
-    ///
-    /// # Errors
-    /// [`Kind::Storage`] when somebody can.
-    pub fn confirm(&self) -> Result<()> {
-        self.lease.confirm()
-    }
-}
-
-/// How it is with a backup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// It is being made.
-    Running,
-    /// It is complete.
-    Completed,
-    /// There is nothing to restore.
-    Failed,
-    /// It is about to be deleted.
-    Expired,
-}
-
-impl Status {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Running, Self::Completed, Self::Failed, Self::Expired];
-}
-
-impl std::str::FromStr for Status {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let found = Self::ALL.into_iter().find(|it| it.to_string() == text);
-        found.ok_or_else(|| {
-            Error::new(
-                Kind::Usage,
-                format!("there is no status {text:?}: running, completed, failed or expired"),
-            )
-        })
-    }
-}
-
-impl std::fmt::Display for Status {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Running => "running",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Expired => "expired",
-        })
-    }
-}
-
-/// A backup, with all that is known of it. Programs see it as a [`ListedBackup`].
-#[derive(Clone, Debug, Serialize)]
-#[serde(into = "ListedBackup")]
-pub struct Backup {
-    /// How it is with it.
-    pub status: Status,
-    /// Its record; of a running one as far as it goes.
-    pub record: BackupRecord,
-    /// When its archive was last read back whole.
-    pub verified_at: Option<Timestamp>,
-    /// What was last found wrong with its archive.
-    pub damage: Option<String>,
-    /// When that was found.
-    pub damaged_at: Option<Timestamp>,
-    /// Whether retention must leave it alone.
-    pub pinned: bool,
-    /// Why, if that was said.
-    pub pin_reason: Option<String>,
-}
-
-/// All backups, oldest first, and what could not be read.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Listing {
-    /// The backups.
-    pub backups: Vec<Backup>,
-    /// Objects that are not as they were written.
-    pub problems: Vec<String>,
-    /// Backups whose record is among them.
-    pub unreadable: Vec<BackupId>,
-}
-
-/// What a run that died has left.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(tag = "what", content = "id", rename_all = "lowercase")]
-pub enum Leftover {
-    /// The draft of a backup that nobody makes any more, and what there is of its archive.
-    Dead(BackupId),
-    /// The draft of a backup that has ended.
-    Draft(BackupId),
-    /// The archive of a backup that has failed.
-    Archive(BackupId),
-    /// Notes about a backup that is gone.
-    Notes(BackupId),
-    /// What was begun to be written under this key, by whoever died over it.
-    Unfinished(String),
-}
-
-impl std::fmt::Display for Leftover {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Dead(id) => write!(f, "draft {id}, whose maker has died"),
-            Self::Draft(id) => write!(f, "draft {id}, which has ended"),
-            Self::Archive(id) => write!(f, "archive of {id}, which has failed"),
-            Self::Notes(id) => write!(f, "notes about {id}, which is gone"),
-            Self::Unfinished(key) => write!(f, "unfinished {key}, whose writer has died"),
-        }
-    }
-}
-
-/// Everything in a repository, and how it hangs together.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Survey {
-    /// The backups; those in `damaged` with their damage.
-    pub listing: Listing,
-    /// What can be taken away: see [`Repository::clear`].
-    pub leftovers: Vec<Leftover>,
-    /// Archives without a record: they are left alone, since the record may have been lost.
-    pub lost: Vec<BackupId>,
-    /// Complete backups whose archive is gone, or not as long as it was.
-    pub damaged: Vec<BackupId>,
-    /// Those that have a draft: being made, or left by a run that died.
-    pub drafted: BTreeSet<BackupId>,
-}
-
 /// Many archives over time, in one store.
 #[derive(Clone)]
 pub struct Repository {
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
+    observer: Arc<dyn Observer>,
 }
 
 impl std::fmt::Debug for Repository {
@@ -228,7 +67,20 @@ impl Repository {
             )
             .with_hint("use that version, or a newer one"));
         }
-        Ok(Self { store })
+        Ok(Self {
+            store,
+            observer: Arc::new(Silent),
+        })
+    }
+
+    /// The same repository, whose warnings this observer hears: that a lock or a draft is not renewed, or
+    /// could not be taken away. Nobody hears them otherwise.
+    #[must_use]
+    pub fn heard_by(&self, observer: &Arc<dyn Observer>) -> Self {
+        Self {
+            store: Arc::clone(&self.store),
+            observer: Arc::clone(observer),
+        }
     }
 
     /// The repository in this store, which is made if there is none.
@@ -466,7 +318,7 @@ impl Repository {
     pub async fn begin(&self, draft: Draft) -> Result<Pending> {
         let key = layout::draft(&draft.id);
         let content = disk::to_bytes(&draft, &key)?;
-        let lease = Lease::take(&self.store, key, content).await?;
+        let lease = Lease::take(&self.store, key, content, &self.observer).await?;
         Ok(Pending { draft, lease })
     }
 
@@ -501,12 +353,13 @@ impl Repository {
         }
         // The backup is made. A draft beside a record is nothing but litter.
         if let Err(error) = pending.lease.end(&*self.store).await {
-            tracing::warn!("take away the draft of {id}: {error}");
+            let text = format!("take away the draft of {id}: {error}");
+            self.observer.warning(text);
         }
         Ok(())
     }
 
-    async fn remove_archive(&self, id: &BackupId) -> Result<()> {
+    pub(super) async fn remove_archive(&self, id: &BackupId) -> Result<()> {
         let key = layout::archive(id);
         self.store.delete(&key).await?;
         self.store.sweep(&key).await
@@ -604,182 +457,11 @@ impl Repository {
         self.remove_notes(id).await
     }
 
-    async fn remove_notes(&self, id: &BackupId) -> Result<()> {
+    pub(super) async fn remove_notes(&self, id: &BackupId) -> Result<()> {
         for note in self.store.list(&layout::notes(id)).await? {
             self.store.delete(&note.key).await?;
         }
         Ok(())
-    }
-
-    /// Looks at everything: backups, and what does not belong to one. Changes nothing.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn survey(&self) -> Result<Survey> {
-        let store = &*self.store;
-        // First: an archive that is seen here has a draft or a record that is seen later.
-        let archives: BTreeMap<BackupId, u64> = store
-            .list(layout::ARCHIVES)
-            .await?
-            .into_iter()
-            .filter_map(|it| Some((layout::id_of(&it.key, layout::ARCHIVES)?, it.bytes)))
-            .collect();
-        let drafts = store.list(layout::DRAFTS).await?;
-        let noted: BTreeSet<BackupId> = store
-            .list(layout::NOTES)
-            .await?
-            .iter()
-            .filter_map(|it| layout::id_of(&it.key, layout::NOTES))
-            .collect();
-        let mut survey = Survey {
-            listing: self.list().await?,
-            ..Survey::default()
-        };
-        // A record that cannot be read is there all the same.
-        let recorded: BTreeSet<BackupId> = store
-            .list(layout::RECORDS)
-            .await?
-            .iter()
-            .filter_map(|it| layout::id_of(&it.key, layout::RECORDS))
-            .collect();
-        let mut drafted = BTreeSet::new();
-        for (id, is_dead) in self.drafts(drafts, now()).await? {
-            match (recorded.contains(&id), is_dead) {
-                (true, true) => survey.leftovers.push(Leftover::Draft(id.clone())),
-                (false, true) => survey.leftovers.push(Leftover::Dead(id.clone())),
-                (_, false) => {}
-            }
-            drafted.insert(id);
-        }
-        for backup in &mut survey.listing.backups {
-            let id = &backup.record.id;
-            if drafted.contains(id) {
-                continue;
-            }
-            match (&backup.record.archive, backup.status) {
-                (Some(archive), Status::Completed) if archives.get(id) != Some(&archive.bytes) => {
-                    // It may have been made since the archives were listed.
-                    let found = store.head(&archive.key).await?.map(|it| it.bytes);
-                    if found != Some(archive.bytes) {
-                        let what = match found {
-                            None => "its archive is gone".to_owned(),
-                            Some(bytes) => format!(
-                                "its archive has {bytes} bytes, and had {} when it was made",
-                                archive.bytes
-                            ),
-                        };
-                        backup.damage = Some(what);
-                        survey.damaged.push(id.clone());
-                    }
-                }
-                (None, _) if archives.contains_key(id) => {
-                    survey.leftovers.push(Leftover::Archive(id.clone()));
-                }
-                _ => {}
-            }
-        }
-        let known = |id: &BackupId| recorded.contains(id) || drafted.contains(id);
-        survey.lost = archives.keys().filter(|id| !known(id)).cloned().collect();
-        for id in noted {
-            if !known(&id) && !archives.contains_key(&id) {
-                survey.leftovers.push(Leftover::Notes(id));
-            }
-        }
-        // Whoever writes something renews its draft, or is done with it in much less than this time.
-        let old = now() - LEASE_SECONDS;
-        let unfinished: BTreeSet<String> = store
-            .unfinished("")
-            .await?
-            .into_iter()
-            .filter(|it| it.modified < old)
-            .map(|it| it.key)
-            // A bucket may have uploads of other programs below this prefix.
-            .filter(|key| layout::is_ours(key))
-            .filter(|key| {
-                let folders = [layout::ARCHIVES, layout::DRAFTS];
-                let mut of = folders.iter().filter_map(|it| layout::id_of(key, it));
-                // What a draft stands for is taken away with it.
-                !of.any(|id| drafted.contains(&id))
-            })
-            .collect();
-        let unfinished = unfinished.into_iter().map(Leftover::Unfinished);
-        survey.leftovers.extend(unfinished);
-        survey.drafted = drafted;
-        Ok(survey)
-    }
-
-    /// Takes away what dead runs have left. A dead draft becomes the record of a failure.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn clear(&self, leftover: &Leftover, lock: &Lock) -> Result<()> {
-        lock.confirm()?;
-        match leftover {
-            Leftover::Dead(id) => self.bury(id, lock).await,
-            Leftover::Draft(id) => {
-                let draft = layout::draft(id);
-                self.store.delete(&draft).await?;
-                self.store.sweep(&draft).await
-            }
-            Leftover::Archive(id) => self.remove_archive(id).await,
-            Leftover::Notes(id) => self.remove_notes(id).await,
-            Leftover::Unfinished(key) => self.store.sweep(key).await,
-        }
-    }
-
-    /// Drafts whose makers have died, by the store's own clock.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn dead(&self, lock: &Lock) -> Result<Vec<Leftover>> {
-        let drafts = self.store.list(layout::DRAFTS).await?;
-        let dead = self.drafts(drafts, lock.store_time()).await?.into_iter();
-        Ok(dead
-            .filter(|(_, is_dead)| *is_dead)
-            .map(|(id, _)| Leftover::Dead(id))
-            .collect())
-    }
-
-    /// Of these drafts, which are dead at this time.
-    async fn drafts(&self, listed: Vec<ObjectInfo>, now: i64) -> Result<Vec<(BackupId, bool)>> {
-        let mut drafts = Vec::new();
-        for info in listed {
-            let Some(id) = layout::id_of(&info.key, layout::DRAFTS) else {
-                continue;
-            };
-            let Some(bytes) = self.store.get(&info.key).await? else {
-                continue;
-            };
-            let draft = disk::from_bytes::<Draft>(&bytes, &info.key).ok();
-            drafts.push((id, is_dead(info.modified, now, draft.as_ref())));
-        }
-        Ok(drafts)
-    }
-
-    async fn bury(&self, id: &BackupId, lock: &Lock) -> Result<()> {
-        let key = layout::draft(id);
-        // By the store's clock this time, and again: it may have been renewed.
-        let bytes = self.store.get(&key).await?.unwrap_or_default();
-        let draft = disk::from_bytes::<Draft>(&bytes, &key).ok();
-        match self.store.head(&key).await? {
-            Some(found) if is_dead(found.modified, lock.store_time(), draft.as_ref()) => {}
-            _ => return Ok(()),
-        }
-        let record = layout::record(id);
-        if self.store.head(&record).await?.is_none() {
-            self.remove_archive(id).await?;
-            // Of a draft that cannot be read there is nothing to put on record.
-            if let Some(draft) = draft {
-                let failed = Backup::of_draft(draft, true).record;
-                let content = disk::to_bytes(&failed, &record)?;
-                // Somebody else may do the same at the same time.
-                match self.store.put(&record, content, Overwrite::Refuse).await? {
-                    Put::Written | Put::Exists => {}
-                }
-            }
-        }
-        self.store.delete(&key).await?;
-        self.store.sweep(&key).await
     }
 
     /// Takes a lock of this repository: [`lock_of`](super::lock_of) a database to back it up,
@@ -788,7 +470,7 @@ impl Repository {
     /// # Errors
     /// [`Kind::Refused`] when somebody else holds it.
     pub async fn lock(&self, name: &str, what: &str) -> Result<Lock> {
-        lock::take(&self.store, name, what).await
+        lock::take(&self.store, name, what, &self.observer).await
     }
 
     /// Gives a lock back.
@@ -822,21 +504,8 @@ impl Repository {
     }
 }
 
-fn now() -> i64 {
-    i64::try_from(Timestamp::now().0).unwrap_or(i64::MAX)
-}
-
 /// Why a backup counts as pinned of which nobody knows whether it is.
 const UNREAD: &str = "a note about it cannot be read, which may be that it is pinned";
-
-/// How long after its last sign a process that is gone may still have a request under way.
-const UNDER_WAY: i64 = 10;
-
-/// Whether nobody makes a backup any more whose draft was last renewed then.
-fn is_dead(renewed: i64, now: i64, draft: Option<&Draft>) -> bool {
-    let silent = now - renewed;
-    silent > LEASE_SECONDS || silent > UNDER_WAY && draft.is_some_and(|it| it.who.is_gone())
-}
 
 /// A record that is about what its key says.
 fn checked(record: BackupRecord, key: &str) -> Result<BackupRecord> {
@@ -854,127 +523,4 @@ fn checked(record: BackupRecord, key: &str) -> Result<BackupRecord> {
         return Ok(record);
     };
     Err(Error::new(Kind::Storage, format!("{key} {wrong}")))
-}
-
-/// What retention says of each of these backups.
-pub fn decide(backups: &[Backup], policy: &Policy, now: Timestamp) -> Vec<Decision> {
-    let candidates: Vec<Candidate> = backups.iter().map(Backup::candidate).collect();
-    judge(&candidates, policy, now)
-}
-
-/// This program, as records name it.
-pub const TOOL: &str = concat!("pgstow ", env!("CARGO_PKG_VERSION"));
-
-impl From<BackupRecord> for Backup {
-    /// A backup of which nothing has become yet.
-    fn from(record: BackupRecord) -> Self {
-        Self::of(record, Vec::new())
-    }
-}
-
-impl Backup {
-    /// Notes are in their order.
-    fn of(record: BackupRecord, notes: Vec<Note>) -> Self {
-        let mut backup = Self {
-            status: match record.ending {
-                Ending::Completed => Status::Completed,
-                Ending::Failed => Status::Failed,
-            },
-            record,
-            verified_at: None,
-            damage: None,
-            damaged_at: None,
-            pinned: false,
-            pin_reason: None,
-        };
-        for note in notes {
-            match note {
-                Note::Verified { at } => {
-                    backup.verified_at = Some(at);
-                    (backup.damage, backup.damaged_at) = (None, None);
-                }
-                Note::Damaged { at, error } => {
-                    (backup.damage, backup.damaged_at) = (Some(error), Some(at));
-                }
-                Note::Pinned { reason, .. } => {
-                    (backup.pinned, backup.pin_reason) = (true, reason);
-                }
-                Note::Unpinned { .. } => (backup.pinned, backup.pin_reason) = (false, None),
-                Note::Expired { .. } => backup.status = Status::Expired,
-            }
-        }
-        backup
-    }
-
-    fn of_draft(draft: Draft, is_dead: bool) -> Self {
-        let (status, error) = if is_dead {
-            let error = format!("{} has not been heard of since", draft.who);
-            (Status::Failed, Some(error))
-        } else {
-            (Status::Running, None)
-        };
-        Self {
-            status,
-            record: BackupRecord {
-                format_version: RECORD_VERSION,
-                id: draft.id,
-                database: draft.database,
-                server: None,
-                selection: None,
-                backup_type: draft.backup_type,
-                ending: Ending::Failed,
-                started: draft.started,
-                ended: draft.started,
-                archive: None,
-                server_version: String::new(),
-                tool: TOOL.to_owned(),
-                host: draft.who.host,
-                error,
-                expires: None,
-            },
-            verified_at: None,
-            damage: None,
-            damaged_at: None,
-            pinned: false,
-            pin_reason: None,
-        }
-    }
-
-    /// Whether it is complete and nothing is known against it.
-    pub fn is_good(&self) -> bool {
-        self.status == Status::Completed && self.damage.is_none()
-    }
-
-    /// What it is a backup of: others of the same series can stand in for it, and no others. A part of a database
-    /// is not the whole one, nor is a database of the same name on another server.
-    pub fn series(&self) -> String {
-        let BackupRecord {
-            database,
-            server,
-            selection,
-            ..
-        } = &self.record;
-        // No name and no option has this character in it.
-        let parts = [Some(database), server.as_ref(), selection.as_ref()];
-        let parts = parts.map(|it| it.map_or("", String::as_str));
-        parts.join("\0")
-    }
-
-    fn candidate(&self) -> Candidate {
-        Candidate {
-            id: self.record.id.to_string(),
-            series: self.series(),
-            backup_type: self.record.backup_type,
-            created: self.record.started,
-            state: match self.status {
-                Status::Running => State::Running,
-                Status::Completed if self.damage.is_some() => State::Damaged,
-                Status::Completed if self.verified_at.is_some() => State::Verified,
-                Status::Completed => State::Completed,
-                Status::Failed => State::Failed,
-                Status::Expired => State::Expired,
-            },
-            pinned: self.pinned,
-        }
-    }
 }

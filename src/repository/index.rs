@@ -13,9 +13,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::disk::{self, hex};
+use super::disk;
 use super::layout::INDEX;
 use super::record::{BackupRecord, Note};
+use crate::archive::hex;
 use crate::error::Result;
 use crate::storage::{ObjectInfo, Overwrite, Put, Store};
 

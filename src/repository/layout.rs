@@ -2,8 +2,8 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::disk::hex;
 use super::record::BackupId;
+use crate::archive::hex;
 
 /// Says that a store is a repository.
 pub(super) const MARKER: &str = "pgstow-repository.json";

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind, Result};
+use crate::report::Observer;
 use crate::storage::{Overwrite, Put, Store};
 
 /// After this time without renewal a holder is taken for dead.
@@ -23,6 +24,9 @@ const TRUST: Duration = Duration::from_secs(LEASE_SECONDS as u64 / 2);
 
 /// How often a holder renews.
 const RENEWAL: Duration = Duration::from_secs(60);
+
+/// How long a renewal that is under way may take once it is to stop.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// When an object was last known to be renewed.
 #[derive(Clone, Copy)]
@@ -75,11 +79,17 @@ async fn write(store: &dyn Store, key: &str, content: &Bytes) -> Result<()> {
 }
 
 impl Lease {
-    /// Writes the object, whose key nobody else has, and begins to renew it.
+    /// Writes the object, whose key nobody else has, and begins to renew it. That this fails is told
+    /// once for as long as it does.
     ///
     /// # Errors
     /// What the store says; the object may be there nevertheless.
-    pub(super) async fn take(store: &Arc<dyn Store>, key: String, content: Bytes) -> Result<Self> {
+    pub(super) async fn take(
+        store: &Arc<dyn Store>,
+        key: String,
+        content: Bytes,
+        observer: &Arc<dyn Observer>,
+    ) -> Result<Self> {
         let beat = Beat::now();
         write(&**store, &key, &content).await?;
         let last = Arc::new(Mutex::new(beat));
@@ -90,6 +100,7 @@ impl Lease {
             content,
             Arc::clone(&last),
             stop.clone(),
+            Arc::clone(observer),
         );
         Ok(Self {
             key,
@@ -124,7 +135,8 @@ impl Lease {
         .with_hint("was the machine asleep, or the store out of reach? begin again"))
     }
 
-    /// Ends the renewal; none is under way any more afterwards.
+    /// Ends the renewal. None is under way any more afterwards, but for one that the store has not
+    /// answered for some seconds: what it writes may still arrive.
     pub(super) async fn stop(&mut self) {
         self.stop.cancel();
         if let Some(renewal) = self.renewal.take() {
@@ -155,7 +167,9 @@ async fn renew(
     content: Bytes,
     last: Arc<Mutex<Beat>>,
     stop: CancellationToken,
+    observer: Arc<dyn Observer>,
 ) {
+    let mut is_failing = false;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -166,10 +180,25 @@ async fn renew(
             return;
         }
         let beat = Beat::now();
-        match write(&*store, &key, &content).await {
-            Ok(()) => *lock(&last) = beat,
+        let too_long = async {
+            stop.cancelled().await;
+            tokio::time::sleep(PATIENCE).await;
+        };
+        let written = tokio::select! {
+            written = write(&*store, &key, &content) => written,
+            () = too_long => return,
+        };
+        match written {
+            Ok(()) => {
+                *lock(&last) = beat;
+                is_failing = false;
+            }
             // The next one may succeed; if none does, the holder is told when it asks.
-            Err(error) => tracing::warn!("renew {key}: {error}"),
+            Err(error) => {
+                if !std::mem::replace(&mut is_failing, true) {
+                    observer.warning(format!("renew {key}: {error}"));
+                }
+            }
         }
     }
 }

@@ -18,6 +18,7 @@ use super::lease::{LEASE_SECONDS, Lease};
 use super::who::Who;
 use crate::archive::Timestamp;
 use crate::error::{Context as _, Error, Kind, Result};
+use crate::report::Observer;
 use crate::storage::Store;
 
 /// How often it is tried when somebody else tries at the same time.
@@ -61,12 +62,17 @@ impl From<Error> for No {
 ///
 /// # Errors
 /// [`Kind::Refused`] when somebody holds it, saying who and since when; what the store says.
-pub(super) async fn take(store: &Arc<dyn Store>, name: &str, what: &str) -> Result<Lock> {
+pub(super) async fn take(
+    store: &Arc<dyn Store>,
+    name: &str,
+    what: &str,
+    observer: &Arc<dyn Observer>,
+) -> Result<Lock> {
     let context = || format!("lock {name}");
     let mut tries = 0;
     loop {
         tries += 1;
-        match attempt(store, name, what).await {
+        match attempt(store, name, what, observer).await {
             Ok(lock) => return Ok(lock),
             Err(No::Failed(error)) => return Err(error.context(context())),
             Err(No::Held { at_once: true, .. }) if tries < TRIES => {
@@ -85,7 +91,12 @@ pub(super) async fn take(store: &Arc<dyn Store>, name: &str, what: &str) -> Resu
     }
 }
 
-async fn attempt(store: &Arc<dyn Store>, name: &str, what: &str) -> Result<Lock, No> {
+async fn attempt(
+    store: &Arc<dyn Store>,
+    name: &str,
+    what: &str,
+    observer: &Arc<dyn Observer>,
+) -> Result<Lock, No> {
     let folder = format!("{LOCKS}/{name}");
     let key = format!("{folder}/{:016x}.json", u64::from_be_bytes(random()?));
     let ticket = Ticket {
@@ -94,12 +105,12 @@ async fn attempt(store: &Arc<dyn Store>, name: &str, what: &str) -> Result<Lock,
         what: what.to_owned(),
     };
     let content = disk::to_bytes(&ticket, &key)?;
-    let lease = match Lease::take(store, key.clone(), content).await {
+    let lease = match Lease::take(store, key.clone(), content, observer).await {
         Ok(lease) => lease,
         Err(error) => {
             // It may be there nevertheless, and would be in everybody's way.
             if let Err(error) = store.delete(&key).await {
-                tracing::warn!("delete {key}: {error}");
+                observer.warning(format!("delete {key}: {error}"));
             }
             return Err(error.into());
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use super::catalogue::{Backup, Listing, Status};
+use super::backup::{Backup, Listing, Status};
 use crate::error::{Context as _, Result};
 use crate::storage::{LocalSink, Overwrite, Sink as _};
 

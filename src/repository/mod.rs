@@ -12,11 +12,14 @@
 //! What it leaves to others: how a backup is made and read (`ops`), and where the bytes are (`storage`).
 
 mod audit;
+mod backup;
 mod catalogue;
 mod disk;
+mod draft;
 mod index;
 mod layout;
 mod lease;
+mod leftovers;
 mod listed;
 mod lock;
 pub mod metrics;
@@ -26,11 +29,12 @@ mod stats;
 mod who;
 
 pub use audit::{Action, AuditLog, AuditRecord, Verdict};
-pub use catalogue::{
-    Backup, Draft, Leftover, Listing, Pending, Repository, Status, Survey, TOOL, decide,
-};
+pub use backup::{Backup, Listing, Status, TOOL, decide};
+pub use catalogue::Repository;
+pub use draft::{Draft, Pending};
 pub use layout::{DELETION, PROBES, lock_of};
 pub use lease::LEASE_SECONDS;
+pub use leftovers::{Leftover, Survey};
 pub use listed::ListedBackup;
 pub use lock::Lock;
 pub use record::{BackupId, BackupRecord, BackupType, Ending, Note, RECORD_VERSION, StoredArchive};

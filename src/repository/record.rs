@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::disk::{hex, random};
-use crate::archive::Timestamp;
+use super::disk::random;
+use crate::archive::{Timestamp, hex};
 use crate::error::{Error, Kind, Result};
 
 /// How a backup was asked for.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::catalogue::{Backup, Status};
+use super::backup::{Backup, Status};
 use super::record::{BackupId, BackupType};
 use crate::archive::Timestamp;
 

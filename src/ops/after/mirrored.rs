@@ -57,9 +57,7 @@ impl Aftermath for Mirrored {
         let (mirror, repository) = (Arc::clone(&self.mirror), repository.clone());
         let writing = tokio::spawn(async move {
             // What hinders it is told at the end, when the same is tried again.
-            if let Err(error) = mirror.sync(&repository).await {
-                tracing::debug!("{error}");
-            }
+            let _ = mirror.sync(&repository).await;
         });
         self.beginning(Some(writing));
         Box::pin(futures::future::ready(Ok(())))

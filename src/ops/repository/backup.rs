@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::aftermath::{self, Aftermath, Ended};
 use super::audited::audited;
-use super::interrupt::{give_back, interrupted, unless};
+use super::interrupt::{at_the_end, give_back, interrupted, unless};
 use super::proof::{ReadBack, Witnessed, agrees};
 use super::selection;
 use crate::archive::Timestamp;
@@ -159,17 +159,18 @@ struct Made {
 impl Run<'_> {
     async fn run(&mut self, store: Arc<dyn Store>) -> Result<BackupReport> {
         let cancel = self.cancel.clone();
-        let repository = match unless(&cancel, "backup", Repository::open(Arc::clone(&store))).await
-        {
-            // The first one makes it.
-            Err(error) if error.kind() == Kind::Refused => {
-                let made = unless(&cancel, "backup", Repository::init(store)).await?;
-                let text = format!("a new repository: {}", made.name());
-                self.observer.info(text);
-                made
+        let repository =
+            match unless(&cancel, "backup", Repository::open(Arc::clone(&store))).await {
+                // The first one makes it.
+                Err(error) if error.kind() == Kind::Refused => {
+                    let made = unless(&cancel, "backup", Repository::init(store)).await?;
+                    let text = format!("a new repository: {}", made.name());
+                    self.observer.info(text);
+                    made
+                }
+                opened => opened?,
             }
-            opened => opened?,
-        };
+            .heard_by(self.observer);
         self.repository = Some(repository.clone());
         let id = self.draft.id.clone();
         let observer = Arc::clone(self.observer);
@@ -230,7 +231,7 @@ impl Run<'_> {
         };
         let record = self.record(made.as_ref());
         let id = &record.id;
-        let committed = repository.commit(pending, &record).await;
+        let committed = at_the_end(&self.cancel, repository.commit(pending, &record)).await;
         match (made, committed) {
             (Ok(_), Ok(())) => {}
             (Ok(_), Err(error)) => {

@@ -44,6 +44,7 @@ pub async fn delete(
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
 ) -> Result<Backup> {
+    let repository = &repository.heard_by(&observer);
     let ids = vec![id.to_string()];
     let work = async {
         let what = format!("delete {id}");
@@ -112,6 +113,7 @@ pub async fn pin(
     cancel: CancellationToken,
 ) -> Result<()> {
     let id = &backup.record.id;
+    let repository = &repository.heard_by(&observer);
     let work = async {
         if backup.status != Status::Completed {
             return Err(Error::new(

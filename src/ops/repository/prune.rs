@@ -85,6 +85,7 @@ pub async fn prune(
         let survey = unless(&cancel, "prune", repository.survey()).await?;
         return Ok(plan(&survey, policy, mode, now));
     }
+    let repository = &repository.heard_by(&observer);
     let work = async {
         let lock = unless(&cancel, "prune", repository.lock(DELETION, "prune")).await?;
         let done = match clocks_agree(&lock) {

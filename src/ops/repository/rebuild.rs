@@ -49,6 +49,7 @@ pub async fn rebuild(
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
 ) -> Result<RebuildReport> {
+    let repository = &repository.heard_by(&observer);
     let lock = unless(&cancel, "rebuild", repository.lock(DELETION, "rebuild")).await?;
     let work = async {
         let mut report = RebuildReport::default();

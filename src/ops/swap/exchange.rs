@@ -6,6 +6,7 @@
 //! database keeps new sessions out (they wait, and then find that the name leads elsewhere), which is
 //! why connections need not be forbidden beforehand, and so need not be allowed again after a failure.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,7 @@ use super::shadow::comment;
 use crate::connect::Wire;
 use crate::error::{Error, Kind, Result, SqlState};
 use crate::model::DatabaseProperties;
+use crate::report::Observer;
 use crate::sql::{ident, literal};
 
 /// How long others may hold up the renames; as long new sessions wait for an answer.
@@ -76,7 +78,12 @@ impl Exchange<'_> {
 
     /// Does it; when it fails, the old database stands under its name, but for [`Kind::Connect`]: then
     /// that could not be asked.
-    pub(super) async fn run(&self, admin: &mut Admin, cancel: &CancellationToken) -> Result<()> {
+    pub(super) async fn run(
+        &self,
+        admin: &mut Admin,
+        observer: &Arc<dyn Observer>,
+        cancel: &CancellationToken,
+    ) -> Result<()> {
         let statements = self.statements();
         let texts: Vec<&str> = statements.iter().map(String::as_str).collect();
         let mut ender = match self.sessions {
@@ -110,7 +117,8 @@ impl Exchange<'_> {
                 stopped = Some(why);
                 if let Err(error) = canceller.cancel().await {
                     // The statements are not waited for longer than their locks may take.
-                    tracing::warn!("cancel the exchange: {error}");
+                    let text = format!("cancel the exchange: {error}");
+                    observer.warning(text);
                 }
             }
         };

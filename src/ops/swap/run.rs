@@ -12,7 +12,7 @@ use super::exchange::Exchange;
 use super::facts::{Facts, Old};
 use super::marker::{Marker, SHADOW, State};
 use super::{name, shadow};
-use crate::archive::{Archive, Timestamp};
+use crate::archive::{Archive, Timestamp, hex};
 use crate::catalog;
 use crate::connect::Config;
 use crate::error::{Context, Error, Kind, Result, SqlState};
@@ -86,7 +86,7 @@ impl SwapOptions {
         let options = serde_json::to_vec(&self.restore.fingerprints()?)
             .map_err(|error| Error::new(Kind::Failed, format!("options: {error}")))?;
         let digest = Sha256::digest(options);
-        Ok(digest.iter().take(8).map(|b| format!("{b:02x}")).collect())
+        Ok(hex(&digest[..8]))
     }
 }
 
@@ -468,7 +468,8 @@ impl Run<'_> {
             properties,
             sessions: self.options.sessions,
         };
-        exchange.run(&mut self.admin, &self.cancel).await
+        let observer = &self.observer;
+        exchange.run(&mut self.admin, observer, &self.cancel).await
     }
 
     async fn oid_of_shadow(&mut self) -> Result<u32> {
