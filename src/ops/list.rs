@@ -1,6 +1,6 @@
 //! What is in an archive.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -53,15 +53,15 @@ impl ListOptions {
 
 /// An entry's place in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ListedEntry {
+pub struct ListedEntry<'a> {
     /// Its name for `--use-list`: the same in another archive of the same objects.
-    pub key: String,
+    pub key: &'a str,
     /// The entry as the table of contents has it.
     #[serde(flatten)]
-    pub entry: Entry,
+    pub entry: &'a Entry,
     /// What is known about its data, for entries that have any.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub table: Option<ListedTable>,
+    pub table: Option<&'a ListedTable>,
 }
 
 /// What the index knows about an entry's data.
@@ -88,8 +88,10 @@ pub struct ListReport {
     pub manifest: Manifest,
     /// Its roles, memberships, tablespaces and the like, in restore order; none when it has none.
     pub globals: Vec<ListedGlobal>,
-    /// Its entries in restore order.
-    pub entries: Vec<ListedEntry>,
+    /// As they came out of the archive, so that very many of them are in memory once.
+    entries: Vec<Entry>,
+    keys: Vec<String>,
+    tables: BTreeMap<EntryId, ListedTable>,
 }
 
 /// Something of the whole server, which `--globals` restores: `--use-list` has no say in it.
@@ -105,22 +107,29 @@ impl ListReport {
     fn new(
         manifest: &Manifest,
         globals: Option<&[Entry]>,
-        entries: Vec<Entry>,
+        mut entries: Vec<Entry>,
         index: &Index,
         options: &ListOptions,
     ) -> Result<Self> {
         let wanted = options.wanted(&entries)?;
-        let is_wanted = |entry: &Entry| wanted.as_ref().is_none_or(|ids| ids.contains(&entry.id));
+        // An entry's key depends on all others.
+        let mut keys = keys(&entries);
+        if let Some(wanted) = wanted {
+            let mut kept = entries.iter().map(|entry| wanted.contains(&entry.id));
+            keys.retain(|_| kept.next().unwrap_or(false));
+            entries.retain(|entry| wanted.contains(&entry.id));
+        }
         let table = |entry: &Entry| {
             let table = index.table(entry.id)?;
-            Some(ListedTable {
+            let listed = ListedTable {
                 rows: table.rows,
                 raw_bytes: table.raw_bytes,
                 stored_bytes: table.stored_bytes,
                 frames: table.frames.len() as u64,
                 sha256: hex(&table.sha256),
                 fingerprint: table.fingerprint.to_string(),
-            })
+            };
+            Some((entry.id, listed))
         };
         Ok(Self {
             manifest: manifest.clone(),
@@ -132,17 +141,22 @@ impl ListReport {
                     name: entry.name.clone(),
                 })
                 .collect(),
-            entries: keys(&entries)
-                .into_iter()
-                .zip(entries)
-                .filter(|(_, entry)| is_wanted(entry))
-                .map(|(key, entry)| ListedEntry {
-                    key,
-                    table: table(&entry),
-                    entry,
-                })
-                .collect(),
+            tables: entries.iter().filter_map(table).collect(),
+            entries,
+            keys,
         })
+    }
+
+    /// Its entries in restore order.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = ListedEntry<'_>> {
+        self.keys
+            .iter()
+            .zip(&self.entries)
+            .map(|(key, entry)| ListedEntry {
+                key,
+                entry,
+                table: self.tables.get(&entry.id),
+            })
     }
 }
 

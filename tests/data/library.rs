@@ -106,7 +106,7 @@ async fn dump_restore_verify() {
     )
     .await
     .unwrap();
-    assert_eq!(listed.entries.len() as u64, dumped.entries);
+    assert_eq!(listed.entries().len() as u64, dumped.entries);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -480,7 +480,7 @@ async fn list(
         output.json(&json!({
             "event": "archive", "archive": report.manifest, "globals": report.globals,
         }));
-        for entry in &report.entries {
+        for entry in report.entries() {
             let mut line = serde_json::to_value(entry).map_err(|error| {
                 Error::new(Kind::Failed, format!("list: {error}")).with_source(error)
             })?;
@@ -490,22 +490,17 @@ async fn list(
             output.json(&line);
         }
     } else {
-        output::print(&listing(&report))?;
+        output::print_lines(|line| listing(&report, line))?;
     }
     Ok(Outcome::Done)
 }
 
 /// The list for people, and for `--use-list` after an editor: keys, the rest as comments.
-fn listing(report: &ListReport) -> String {
+fn listing(report: &ListReport, line: &mut dyn FnMut(String)) {
     let manifest = &report.manifest;
     let sum = |of: fn(&pgstow::ops::ListedTable) -> u64| -> u64 {
-        let tables = report.entries.iter().filter_map(|it| it.table.as_ref());
+        let tables = report.entries().filter_map(|it| it.table);
         tables.map(of).sum()
-    };
-    let mut text = String::new();
-    let mut line = |line: String| {
-        text.push_str(harmless(&line).replace('\n', " ").trim_end());
-        text.push('\n');
     };
     line(format!(
         "; archive   {}, {}, {}, by {}",
@@ -521,12 +516,8 @@ fn listing(report: &ListReport) -> String {
     ));
     line(format!(
         "; contents  {} entries, {} with data: {} rows, {} before compression, {} stored",
-        report.entries.len(),
-        report
-            .entries
-            .iter()
-            .filter(|it| it.table.is_some())
-            .count(),
+        report.entries().len(),
+        report.entries().filter(|it| it.table.is_some()).count(),
         HumanCount(sum(|table| table.rows)),
         HumanBytes(sum(|table| table.raw_bytes)),
         HumanBytes(sum(|table| table.stored_bytes)),
@@ -546,10 +537,10 @@ fn listing(report: &ListReport) -> String {
     );
     line("; after a semicolon is a comment; after it stand number, section and owner.".to_owned());
     line(String::new());
-    let width = report.entries.iter().map(|it| it.key.chars().count()).max();
+    let width = report.entries().map(|it| it.key.chars().count()).max();
     let width = width.unwrap_or(0).min(WIDEST_KEY);
-    for listed in &report.entries {
-        let entry = &listed.entry;
+    for listed in report.entries() {
+        let entry = listed.entry;
         let section = match entry.section {
             Section::PreData => "pre-data",
             Section::Data => "data",
@@ -575,7 +566,6 @@ fn listing(report: &ListReport) -> String {
         }
         line(about);
     }
-    text
 }
 
 /// Keys up to this width have their comments in one column.

@@ -2,7 +2,7 @@
 //! was asked for.
 #![allow(clippy::print_stderr, reason = "this is where messages are printed")]
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::sync::Arc;
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
@@ -112,7 +112,24 @@ impl Output {
 /// What was asked for, on standard output. A reader that has enough and goes away is no error.
 pub fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// As [`print`], line by line as `tell` gives them: what is very long is never one text. Control characters become
+/// spaces.
+pub fn print_lines(tell: impl FnOnce(&mut dyn FnMut(String))) -> Result<()> {
+    let mut out = BufWriter::with_capacity(64 << 10, io::stdout().lock());
+    let mut written = Ok(());
+    tell(&mut |line| {
+        if written.is_ok() {
+            let line = harmless(&line).replace('\n', " ");
+            written = writeln!(out, "{}", line.trim_end());
+        }
+    });
+    printed(written.and_then(|()| out.flush()))
+}
+
+fn printed(written: io::Result<()>) -> Result<()> {
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Error::new(Kind::Storage, format!("standard output: {error}")).with_source(error))
