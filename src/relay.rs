@@ -48,6 +48,18 @@ pub enum Item {
     End,
 }
 
+/// Whose room for sessions the two ends take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Room {
+    /// Each has a server of its own.
+    #[default]
+    Own,
+    /// Both are on one server: what the target takes, the source has not.
+    OfServer,
+    /// And both log in as the same role, so that every limit is one of both.
+    OfRole,
+}
+
 /// What a source has, told before any row is read.
 #[derive(Debug)]
 pub struct Offer {
@@ -59,6 +71,8 @@ pub struct Offer {
     pub globals: Option<Vec<Entry>>,
     /// About how many bytes the rows of an entry have.
     pub bytes: BTreeMap<EntryId, u64>,
+    /// Whether source and target are on one server.
+    pub room: Room,
     /// Where buffers go when their rows are loaded.
     pub buffers: Buffers,
     wanted: oneshot::Sender<BTreeSet<EntryId>>,
@@ -102,6 +116,7 @@ impl Offer {
             entries,
             globals,
             bytes,
+            room: Room::default(),
             buffers: Arc::clone(&buffers),
             wanted,
             items,

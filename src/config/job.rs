@@ -615,6 +615,20 @@ impl Job {
         found
     }
 
+    /// What is wrong with the connection, as far as that is seen without a server and without running a command.
+    pub fn database_mistake(&self, environment: &dyn Environment) -> Option<Error> {
+        let is_unknown = |name| match self.secret("database", name) {
+            Some(SecretFrom::Command(_)) => true,
+            // A mistake of its own.
+            Some(SecretFrom::File(path)) => !path.exists(),
+            _ => false,
+        };
+        if !self.names_database() || is_unknown("url") || is_unknown("password") {
+            return None;
+        }
+        self.database(&ConfigSource::default(), environment).err()
+    }
+
     /// What `doctor` complains about.
     ///
     /// # Errors

@@ -187,6 +187,16 @@ impl Config {
         self.layers.of_job.keys().map(String::as_str).collect()
     }
 
+    /// The job that is meant where none is named on the command line, if one is: that in `PGSTOW_JOB`, else
+    /// `default_job` of the file. There may be no job of this name.
+    pub fn default_job(&self) -> Option<&str> {
+        let by_default = match self.layers.common("", "default_job") {
+            Some(Value::Text(name)) => Some(name.as_str()),
+            _ => None,
+        };
+        self.chosen.as_deref().or(by_default)
+    }
+
     /// A job: the one that is named, else the one in `PGSTOW_JOB`, else `default_job` of the file, else
     /// the only one.
     ///
@@ -194,11 +204,7 @@ impl Config {
     /// [`Kind::Usage`] when there is none of this name, or several and none is named.
     pub fn job(&self, name: Option<&str>) -> Result<Job> {
         let jobs = self.jobs();
-        let by_default = match self.layers.common("", "default_job") {
-            Some(Value::Text(name)) => Some(name.as_str()),
-            _ => None,
-        };
-        let name = match name.or(self.chosen.as_deref()).or(by_default) {
+        let name = match name.or(self.default_job()) {
             Some(name) => name,
             None if jobs.len() == 1 => jobs[0],
             None => {

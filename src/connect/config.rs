@@ -14,6 +14,7 @@ use crate::connect::passfile::{self, Place};
 use crate::connect::servicefile;
 use crate::connect::session::Session;
 use crate::connect::startup;
+use crate::connect::uri;
 use crate::connect::wire::Wire;
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
@@ -359,6 +360,7 @@ impl Config {
             }
         }
         for text in [&source.dbname, &source.conninfo].into_iter().flatten() {
+            uri::refuse_foreign(text)?;
             if conninfo::is_conninfo(text) {
                 for (name, value) in conninfo::parse(text)? {
                     values.set(name, value);
@@ -513,6 +515,10 @@ impl Values {
             if let Some(value) = environment.get(variable) {
                 keyword
                     .check(&value)
+                    .and_then(|()| match keyword.name {
+                        "dbname" => uri::refuse_foreign(&value),
+                        _ => Ok(()),
+                    })
                     .map_err(|error| error.context(format!("environment variable {variable}")))?;
                 self.set(keyword.name, value);
             }
@@ -582,6 +588,13 @@ impl Values {
             })?,
         };
         let database = self.owned("dbname").unwrap_or_else(|| user.clone());
+        if uri::is_uri(&database) {
+            return Err(Error::new(
+                Kind::Usage,
+                "a connection URL stands where the name of a database belongs",
+            )
+            .with_hint("give it as the whole connection"));
+        }
         for (what, value) in [("user", &user), ("database", &database)] {
             if value.contains('\0') {
                 return Err(Error::new(
@@ -894,6 +907,27 @@ mod tests {
             let typed = config.with_password("pw-y".to_owned());
             assert!(!format!("{typed:?}").contains("pw-y"));
         }
+    }
+
+    #[test]
+    fn a_url_is_never_taken_for_a_name() {
+        let url = "postgres://app:geheim@h/shop";
+        let error = resolve_in("", &[("PGDATABASE", url)]).unwrap_err();
+        assert!(
+            error.message().contains("a connection URL stands"),
+            "{error}"
+        );
+        let error = resolve(&format!("dbname={url}")).unwrap_err();
+        assert!(
+            error.message().contains("a connection URL stands"),
+            "{error}"
+        );
+        let error = resolve_in("", &[("PGDATABASE", "postgis://app:geheim@h/shop")]).unwrap_err();
+        assert!(error.message().contains("PGDATABASE") && !error.message().contains("geheim"));
+        let error = resolve("postgresql+asyncpg://app:geheim@h/shop?ssl=x").unwrap_err();
+        assert_eq!(error.kind(), Kind::Usage);
+        assert!(!error.message().contains("geheim"), "{error}");
+        assert_eq!(resolve("dbname='a:b@c'").unwrap().database(), "a:b@c");
     }
 
     #[test]

@@ -31,7 +31,10 @@ pub(super) struct Link {
     pub(super) outbox: BytesMut,
     /// What the server reports of itself and of the session's settings.
     pub(super) parameters: BTreeMap<String, String>,
-    notices: Vec<String>,
+    /// How many statements of the batch under way have been answered.
+    pub(super) answered: usize,
+    /// Each with the number of statements that had been answered when it came.
+    notices: Vec<(usize, String)>,
     dropped_notices: usize,
 }
 
@@ -42,6 +45,7 @@ impl Link {
             inbox: Inbox::default(),
             outbox: BytesMut::new(),
             parameters: BTreeMap::new(),
+            answered: 0,
             notices: Vec::new(),
             dropped_notices: 0,
         }
@@ -138,7 +142,7 @@ impl Link {
             backend::NOTICE_RESPONSE_TAG => {
                 let notice = ServerMessage::parse(self.inbox.payload(frame))?;
                 if self.notices.len() < KEPT_NOTICES {
-                    self.notices.push(notice.line());
+                    self.notices.push((self.answered, notice.line()));
                 } else {
                     self.dropped_notices += 1;
                 }
@@ -159,10 +163,16 @@ impl Link {
 
     /// The notices so far, oldest first; a last line counts those that were not kept.
     pub(super) fn take_notices(&mut self) -> Vec<String> {
+        let notices = self.take_placed_notices().into_iter();
+        notices.map(|(_, notice)| notice).collect()
+    }
+
+    /// The same, each with the position of the statement that it is about, in the batch that was run last.
+    pub(super) fn take_placed_notices(&mut self) -> Vec<(usize, String)> {
         let mut notices = std::mem::take(&mut self.notices);
         let dropped = std::mem::take(&mut self.dropped_notices);
         if dropped > 0 {
-            notices.push(format!("and {dropped} more notices"));
+            notices.push((self.answered, format!("and {dropped} more notices")));
         }
         notices
     }

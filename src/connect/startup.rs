@@ -105,7 +105,12 @@ fn sum_up(config: &Config, mut failures: Vec<(String, Error)>) -> Error {
         .map(|(host, error)| format!("{host}: {error}"))
         .collect();
     let mut error = Error::new(Kind::Connect, format!("{outer}: {}", each.join("; ")));
-    if let Some((_, last)) = failures.last() {
+    // What one of them answered counts for more than that others are not there.
+    let answered = failures
+        .iter()
+        .rev()
+        .find(|(_, error)| error.sqlstate().is_some());
+    if let Some((_, last)) = answered.or(failures.last()) {
         if let Some(state) = last.sqlstate() {
             error = error.with_sqlstate(state.clone());
         }
@@ -235,7 +240,15 @@ async fn try_peer(
         attempt = try_encryption(config, host, peer, target, second).await;
         // Refused both ways: which of the two the user meant is not known.
         if let Err(Attempt::OtherEncryption(failure)) = &mut attempt {
-            let mut both = Error::new(Kind::Connect, format!("{first}; {}", failure.error));
+            let second = failure.error.to_string();
+            let mut both = Error::new(
+                Kind::Connect,
+                if first == second {
+                    second
+                } else {
+                    format!("{first}; {second}")
+                },
+            );
             if let Some(state) = failure.error.sqlstate() {
                 both = both.with_sqlstate(state.clone());
             }
@@ -359,6 +372,17 @@ fn reached(host: &Host, peer: &Peer) -> Reached {
 
 /// The socket could not be connected.
 fn unreachable(host: &Host, error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::WouldBlock {
+        // The server's own way of saying that it has no room, before it is able to say anything: the same sort
+        // to all who can do with fewer sessions.
+        return Error::new(
+            Kind::Connect,
+            "more sessions wait for the server than it has room for",
+        )
+        .with_hint("use fewer jobs, or raise max_connections at the server")
+        .with_sqlstate(SqlState::TOO_MANY_CONNECTIONS)
+        .with_source(error);
+    }
     let hint = match (&host.endpoint, error.kind()) {
         (Endpoint::Socket(_), io::ErrorKind::NotFound) => {
             "is the server running locally and using that socket directory? -h or PGHOST names another host"
@@ -578,7 +602,25 @@ async fn hang_up(mut link: Link) {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
+
+    #[test]
+    fn a_full_queue_is_want_of_room_whatever_other_hosts_say() {
+        let host = |directory: &str| Host {
+            endpoint: Endpoint::Socket(PathBuf::from(directory)),
+            port: 5432,
+        };
+        let full = unreachable(&host("/a"), io::ErrorKind::WouldBlock.into());
+        assert_eq!(full.sqlstate(), Some(&SqlState::TOO_MANY_CONNECTIONS));
+        let absent = unreachable(&host("/b"), io::ErrorKind::NotFound.into());
+        let source = crate::connect::ConfigSource::default();
+        let config = Config::resolve(&source, &crate::connect::ProcessEnv);
+        let failures = vec![("/a".to_owned(), full), ("/b".to_owned(), absent)];
+        let error = sum_up(&config.unwrap(), failures);
+        assert!(crate::connect::lacks_room(&error), "{error}");
+    }
 
     #[test]
     fn versions() {

@@ -2,13 +2,15 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::Instant;
 
 use crate::connect::config::Keepalive;
 
@@ -29,7 +31,7 @@ pub(super) enum Stream {
 impl Stream {
     pub(super) async fn dial(peer: &Peer, keepalive: Keepalive) -> io::Result<Self> {
         match peer {
-            Peer::Unix(path) => UnixStream::connect(path).await.map(Self::Unix),
+            Peer::Unix(path) => dial_socket(path).await.map(Self::Unix),
             Peer::Tcp(address) => {
                 let stream = TcpStream::connect(address).await?;
                 stream.set_nodelay(true)?;
@@ -71,6 +73,28 @@ impl Stream {
                 .first()
                 .map(AsRef::as_ref),
             Self::Tcp(_) | Self::Unix(_) => None,
+        }
+    }
+}
+
+/// How long it is tried to get into a full queue, and how often. The server takes everybody out of it in turn,
+/// also those that it then refuses.
+const QUEUE_PATIENCE: Duration = Duration::from_secs(10);
+const QUEUE_WAIT: Duration = Duration::from_millis(20);
+
+/// Connects to a Unix socket. Where the queue of those who wait for the server is full, a TCP connection waits by
+/// itself; here the system refuses at once, and it is tried again.
+async fn dial_socket(path: &Path) -> io::Result<UnixStream> {
+    let began = Instant::now();
+    loop {
+        match UnixStream::connect(path).await {
+            Err(error)
+                if error.kind() == io::ErrorKind::WouldBlock
+                    && began.elapsed() < QUEUE_PATIENCE =>
+            {
+                tokio::time::sleep(QUEUE_WAIT).await;
+            }
+            connected => return connected,
         }
     }
 }
@@ -132,5 +156,37 @@ impl AsyncWrite for Stream {
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::{Domain, SockAddr, Socket, Type};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_queue_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        listener.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        listener.listen(0).unwrap();
+        let mut waiting = Vec::new();
+        loop {
+            match UnixStream::connect(&path).await {
+                Ok(stream) => waiting.push(stream),
+                Err(error) => {
+                    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                    break;
+                }
+            }
+        }
+        let accepting = tokio::task::spawn_blocking(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            listener.accept().map(|_| ())
+        });
+        dial_socket(&path).await.unwrap();
+        accepting.await.unwrap().unwrap();
     }
 }

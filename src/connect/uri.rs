@@ -15,6 +15,49 @@ fn usage(message: impl Into<String>) -> Error {
     Error::new(Kind::Usage, message)
 }
 
+/// Refuses what is a URL of another kind (those that applications and drivers have in their `DATABASE_URL`):
+/// taken for the name of a database or for `key=value` pairs, it would show its password in every message.
+///
+/// # Errors
+/// Of kind `Usage`; nothing but the scheme is shown.
+pub(super) fn refuse_foreign(text: &str) -> Result<()> {
+    let text = text.trim_start();
+    // Pairs begin with a keyword and `=`, and may have anything in their values.
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let begins_pairs = text
+        .trim_start_matches(is_word)
+        .trim_start()
+        .starts_with('=');
+    if is_uri(text) || begins_pairs {
+        return Ok(());
+    }
+    let is_scheme = |text: &&str| {
+        let letters = |c: char| c.is_ascii_alphanumeric() || "+.-".contains(c);
+        text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(letters)
+    };
+    let scheme = text.split_once(':');
+    let scheme = scheme.filter(|(scheme, after)| {
+        after.starts_with("//") || after.contains("://") || scheme.eq_ignore_ascii_case("jdbc")
+    });
+    if let Some((scheme, _)) = scheme.filter(|(scheme, _)| is_scheme(scheme)) {
+        return Err(usage(format!(
+            "the connection has the scheme \"{scheme}\": known are postgresql:// and postgres://"
+        ))
+        .with_hint(
+            "begin it with postgresql:// and leave out what only a driver understands, such as \"+asyncpg\"",
+        ));
+    }
+    // `user:password@host` in whatever wrapping: without its scheme, with one slash, in quotes.
+    let has_credentials = text.rfind('@').is_some_and(|at| text[..at].contains(':'));
+    if has_credentials || text.contains("://") {
+        return Err(usage(
+            "the connection looks like a URL, but does not begin with postgresql:// or postgres://",
+        )
+        .with_hint("a database whose name looks so is given as dbname='NAME'"));
+    }
+    Ok(())
+}
+
 /// Parses a URI. Messages name the part that is wrong and never show its text, which may hold a
 /// password.
 pub(super) fn parse(text: &str) -> Result<Parameters> {
@@ -51,7 +94,16 @@ pub(super) fn parse(text: &str) -> Result<Parameters> {
             "connection uri: an @ in the user or password must be written %40",
         ));
     }
-    push_hosts(hosts, &mut parameters)?;
+    // The same with a slash, at which the credentials would have ended.
+    let path = after.split('?').next().unwrap_or_default();
+    let is_cut = path
+        .split_once('@')
+        .is_some_and(|(_, host)| host.contains('/'));
+    if credentials.is_none() && hosts.contains(':') && is_cut {
+        return Err(slash());
+    }
+    push_hosts(hosts, &mut parameters)
+        .map_err(|error| if after.contains('@') { slash() } else { error })?;
 
     let (dbname, query) = match after.strip_prefix('/') {
         Some(path) => match path.split_once('?') {
@@ -67,6 +119,10 @@ pub(super) fn parse(text: &str) -> Result<Parameters> {
         push_query(query, &mut parameters)?;
     }
     Ok(parameters)
+}
+
+fn slash() -> Error {
+    usage("connection uri: a / in the user or password must be written %2F")
 }
 
 /// `host:port,host:port`; the lists keep their empty places so that they stay aligned.
@@ -95,7 +151,13 @@ fn push_hosts(text: &str, parameters: &mut Parameters) -> Result<()> {
         let tail = match tail.strip_prefix(':') {
             Some(after) => {
                 let end = after.find(',').unwrap_or(after.len());
-                ports.push(decode(&after[..end], "port")?);
+                let port = decode(&after[..end], "port")?;
+                // It may be a password that no host follows.
+                if !port.trim().is_empty() && !port.trim().parse().is_ok_and(|port: u16| port > 0) {
+                    return Err(usage("connection uri: invalid port number")
+                        .with_hint("user and password stand before the host: user:password@host"));
+                }
+                ports.push(port);
                 &after[end..]
             }
             None => {
@@ -262,10 +324,58 @@ mod tests {
             "postgres://h?user=a=b",
             "postgres://h?nosuch=secret",
             "postgres://u:secret%@h",
+            "postgres://u:secret",
+            "postgres://u:secret/d",
+            "postgres://u:sec/secret@h/d",
+            "postgres://u:12/secret@h/d",
+            "postgres://u:0",
         ] {
             let error = parse(text).unwrap_err();
             assert_eq!(error.kind(), Kind::Usage, "{text}");
             assert!(!error.message().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn urls_of_others_are_refused_without_their_text() {
+        for (text, shown) in [
+            (
+                "postgresql+asyncpg://app:geheim@h:1/shop",
+                "\"postgresql+asyncpg\"",
+            ),
+            (
+                "postgresql+psycopg2://app:geheim@h/shop?ssl=true",
+                "\"postgresql+psycopg2\"",
+            ),
+            ("postgis://app:geheim@h/shop", "\"postgis\""),
+            ("POSTGRES://app:geheim@h/shop", "\"POSTGRES\""),
+            (
+                "jdbc:postgresql://h/shop?user=app&password=geheim",
+                "\"jdbc\"",
+            ),
+            ("postgres:/app:geheim@h/shop", "looks like a URL"),
+            ("\"postgres://app:geheim@h/shop\"", "looks like a URL"),
+            ("app:geheim@h/shop", "looks like a URL"),
+            ("my_app:gehe=im@h/shop?x=y", "looks like a URL"),
+            ("//app:geheim@h/shop", "looks like a URL"),
+        ] {
+            let error = refuse_foreign(text).unwrap_err();
+            assert_eq!(error.kind(), Kind::Usage, "{text}");
+            assert!(error.message().contains(shown), "{text}: {error}");
+            let told = format!("{error} {:?}", error.hint());
+            assert!(!told.contains("gehe"), "{told}");
+        }
+        for fine in [
+            "",
+            "shop",
+            "my:shop",
+            "me@shop",
+            "a b",
+            "postgres://app:x@h/d",
+            "password=a:b@c host=h",
+            " dbname = 'http://a:b@c'",
+        ] {
+            refuse_foreign(fine).unwrap();
         }
     }
 

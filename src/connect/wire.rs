@@ -158,6 +158,12 @@ impl Wire {
         self.link.take_notices()
     }
 
+    /// The same, each with the position of its statement in the batch of the last
+    /// [`execute_all`](Wire::execute_all).
+    pub fn take_placed_notices(&mut self) -> Vec<(usize, String)> {
+        self.link.take_placed_notices()
+    }
+
     /// Whether the session cannot be used any more: lost, or left in the middle of something.
     pub fn is_broken(&self) -> bool {
         self.broken
@@ -369,6 +375,7 @@ impl Wire {
             ));
         }
         self.broken = true;
+        self.link.answered = 0;
         Ok(())
     }
 
@@ -424,6 +431,7 @@ impl Wire {
             if let Err(error) = replies.take(&self.link, &frame, on_row) {
                 return Err(replies.fail(error));
             }
+            self.link.answered = replies.completed;
             if let Some(status) = replies.ready {
                 self.status = status;
                 self.broken = false;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::archive::{self, ArchiveId, Entry, Listing, Manifest, Timestamp, Writer};
 use crate::catalog::{self, ReadRequest, RowForm};
-use crate::connect::{Canceller, Config, Session};
+use crate::connect::{Canceller, Config, Session, open_in_a_moment};
 use crate::ddl;
 use crate::error::{Context, Error, Kind, Result, SqlState};
 use crate::graph;
@@ -234,7 +234,8 @@ impl<'a> Dump<'a> {
 
     /// Everything up to the point where the catalogs have been read: sessions, snapshot, locks.
     async fn begin(&self, config: &Config) -> Result<Begun> {
-        let leader = self.unless_stopped(config.connect()).await?;
+        let leader = open_in_a_moment(|| config.connect());
+        let leader = self.unless_stopped(leader).await?;
         self.watch(leader.canceller());
         let created = Timestamp::now();
         let snapshot = session::begin_leader(&leader, self.options, &*self.observer).await?;

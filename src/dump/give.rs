@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::archive::{Codec, Entry, EntryId, Fingerprint, Listing};
 use crate::catalog::RowForm;
-use crate::connect::{Config, Session};
+use crate::connect::{Config, Session, open_in_a_moment};
 use crate::error::{Context, Error, Kind, Result};
-use crate::relay::{Item, Offer};
+use crate::relay::{Item, Offer, Room};
 use crate::report::Observer;
 use crate::task::blocking;
 
@@ -80,7 +80,8 @@ impl Again {
 
 /// Offers what the database of `config` has, and when that is accepted, gives it.
 ///
-/// None when the target went away without wanting anything.
+/// None when the target went away without wanting anything. Where they share a server, a session is kept for the
+/// source while the target opens its own.
 ///
 /// # Errors
 /// As a dump. [`Kind::Interrupted`] also when the target went away while it was given rows.
@@ -90,13 +91,14 @@ pub(crate) async fn give(
     observer: Arc<dyn Observer>,
     cancel: &CancellationToken,
     offered: oneshot::Sender<Offer>,
+    room: Room,
 ) -> Result<Option<Given>> {
     let dump = Dump::new("copy", config, options, observer);
-    dump.unless(cancel, dump.give(offered)).await
+    dump.unless(cancel, dump.give(offered, room)).await
 }
 
 impl Dump<'_> {
-    async fn give(&self, offered: oneshot::Sender<Offer>) -> Result<Option<Given>> {
+    async fn give(&self, offered: oneshot::Sender<Offer>, room: Room) -> Result<Option<Given>> {
         self.phase("connect", None);
         let config = self.sessions();
         let Listed {
@@ -118,13 +120,27 @@ impl Dump<'_> {
         let mut first = listing.rows_first().clone();
         let entries = blocking(move || listing.into_entries()).await?;
         let globals = globals.map(|globals| globals.entries);
-        let (offer, asked) = Offer::new(manifest, entries, globals, bytes);
+        let (mut offer, asked) = Offer::new(manifest, entries, globals, bytes);
+        offer.room = room;
+        // The target opens all of its sessions before it says what it wants, and may leave no room for any that
+        // reads: nothing could be copied then.
+        let kept = match room {
+            Room::Own => None,
+            Room::OfServer | Room::OfRole => {
+                let same_server = config.pinned(leader.reached());
+                let opening = open_in_a_moment(|| same_server.connect_wire());
+                Some(self.unless_stopped(opening).await?)
+            }
+        };
         // Whoever does not wait for it any more does not want it either.
         drop(offered.send(offer));
         let asked = tokio::select! {
             wanted = asked.wanted() => wanted,
             error = lost(&leader) => return Err(error),
         };
+        if let Some(kept) = kept {
+            kept.close().await;
+        }
         let Some((wanted, giver)) = asked else {
             leader.close().await;
             return Ok(None);
@@ -177,7 +193,8 @@ impl Dump<'_> {
 
     async fn read_again(&self, again: Again) -> Result<BTreeMap<EntryId, Fingerprint>> {
         let config = self.sessions();
-        let leader = self.unless_stopped(config.connect()).await?;
+        let leader = open_in_a_moment(|| config.connect());
+        let leader = self.unless_stopped(leader).await?;
         self.watch(leader.canceller());
         let snapshot = session::begin_leader(&leader, self.options, &*self.observer).await?;
         let Again {

@@ -19,7 +19,7 @@ use crate::connect::Config;
 use crate::dump::{Again, Given, give, read_again};
 use crate::error::{Error, Kind, Result};
 use crate::plan::Plan;
-use crate::relay::Offer;
+use crate::relay::{Offer, Room};
 use crate::report::{Event, Observer};
 use crate::restore::{ArchiveReader, plan_for, restore};
 use crate::select::Globals;
@@ -110,13 +110,13 @@ pub async fn copy(
 ) -> Result<CopyReport> {
     options.validate()?;
     let began = Instant::now();
-    let name = unless(&cancel, refuse_same(source, target, options)).await?;
+    let (name, room) = unless(&cancel, refuse_same(source, target, options)).await?;
     let side = Arc::new(TargetSide {
         observer: Arc::clone(&observer),
         is_touched: AtomicBool::new(false),
         is_database_touched: AtomicBool::new(false),
     });
-    let (given, report) = both_ends(source, target, options, &observer, &side, &cancel)
+    let (given, report) = both_ends((source, target, room), options, &observer, &side, &cancel)
         .await
         .map_err(|error| tell_what_stands(error, options, &side))?;
     let mut report = CopyReport {
@@ -166,7 +166,8 @@ pub async fn copy_plan(
     let reader: Arc<dyn Observer> = Arc::new(SourceSide { observer });
     let (offered, offer) = oneshot::channel();
     let giving = async {
-        let given = give(source, &reading(options), reader, &cancel, offered).await;
+        let options = reading(options);
+        let given = give(source, &options, reader, &cancel, offered, Room::Own).await;
         given.map_err(|error| error.context("source"))
     };
     let planning = async {
@@ -204,8 +205,12 @@ fn made<'a>(source: &'a str, options: &'a CopyOptions) -> Option<&'a str> {
     options.target.create.then(|| named.unwrap_or(source))
 }
 
-/// Refuses a copy of a database into itself; the source's name.
-async fn refuse_same(source: &Config, target: &Config, options: &CopyOptions) -> Result<String> {
+/// Refuses a copy of a database into itself; the source's name, and whose room for sessions they take.
+async fn refuse_same(
+    source: &Config,
+    target: &Config,
+    options: &CopyOptions,
+) -> Result<(String, Room)> {
     let at = |side: &'static str| move |error: Error| error.context(side);
     let (source_is, target_is) = tokio::try_join!(
         async { Identity::ask(source, "copy").await.map_err(at("source")) },
@@ -214,13 +219,17 @@ async fn refuse_same(source: &Config, target: &Config, options: &CopyOptions) ->
     if options.target.globals != Globals::Alone {
         source_is.refuse_same(&target_is, made(&source_is.name, options))?;
     }
-    Ok(source_is.name)
+    let room = match source_is.is_on_server_of(&target_is) {
+        true if source.user() == target.user() => Room::OfRole,
+        true => Room::OfServer,
+        false => Room::Own,
+    };
+    Ok((source_is.name, room))
 }
 
 /// Runs both ends to their end. When one fails, the other is stopped; its error is what tells why.
 async fn both_ends(
-    source: &Config,
-    target: &Config,
+    (source, target, room): (&Config, &Config, Room),
     options: &CopyOptions,
     observer: &Arc<dyn Observer>,
     side: &Arc<TargetSide>,
@@ -234,7 +243,8 @@ async fn both_ends(
     let (offered, offer) = oneshot::channel::<Offer>();
     let source_failed_first = Cell::new(false);
     let giving = async {
-        let given = give(source, &reading(options), reader, &stop_source, offered).await;
+        let options = reading(options);
+        let given = give(source, &options, reader, &stop_source, offered, room).await;
         if given.is_err() {
             source_failed_first.set(!stop_source.is_cancelled());
             stop_target.cancel();
@@ -296,6 +306,8 @@ fn tell_what_stands(error: Error, options: &CopyOptions, side: &TargetSide) -> E
         "nothing was committed: the target is as it was"
     } else if !side.is_database_touched.load(Ordering::Relaxed) {
         "what was made stays: a copy that is begun again leaves it as it is"
+    } else if target.create_as.is_some() {
+        "the new database holds a part of the source: begin again with --clean and the same --create-as"
     } else if target.create {
         "the new database holds a part of the source: begin again with --clean --create"
     } else if target.content.definitions() {

@@ -90,6 +90,11 @@ impl Identity {
         }
     }
 
+    /// Whether sessions of both count towards the same server's limits.
+    pub(super) fn is_on_server_of(&self, other: &Self) -> bool {
+        self.servers(other) == Servers::Same
+    }
+
     /// Refuses a target that is the source itself. `made` is the name of the database that will be
     /// made, or dropped and made, on the target's server, where that is wanted.
     pub(super) fn refuse_same(&self, target: &Self, made: Option<&str>) -> Result<()> {
@@ -140,6 +145,7 @@ mod tests {
             source.refuse_same(&other, None).unwrap();
             // CREATE DATABASE is only issued from where the target's connection leads.
             source.refuse_same(&target, Some("copy")).unwrap();
+            assert!(source.is_on_server_of(&other));
             source.refuse_same(&other, Some("shop")).unwrap_err();
         }
     }
@@ -153,6 +159,7 @@ mod tests {
         source.refuse_same(&target, None).unwrap_err();
         let elsewhere = identity(Some("8"), "9.5", "16384", "shop");
         source.refuse_same(&elsewhere, None).unwrap();
+        assert!(!source.is_on_server_of(&elsewhere));
         // Two servers that were started in the same microsecond.
         let twin = identity(Some("8"), "1.5", "16384", "shop");
         source.refuse_same(&twin, None).unwrap();

@@ -71,6 +71,13 @@ pub struct TableComparison {
     pub difference: Option<String>,
 }
 
+impl TableComparison {
+    /// Whether this is no table but a part of the large objects, which have no schema in front of their name.
+    pub fn is_of_large_objects(&self) -> bool {
+        !self.table.contains('.')
+    }
+}
+
 /// What was verified.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct VerifyReport {

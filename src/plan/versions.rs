@@ -7,7 +7,7 @@ use super::select::Reason;
 use super::step::{Adapted, Cause, Omitted};
 use crate::archive::{Entry, EntryId, Form};
 use crate::select::LeaveOut;
-use crate::sql::ServerVersion;
+use crate::sql::{ServerVersion, ident};
 
 /// Gives every entry the statements that servers of this version are to run. A plan for that
 /// version is made of entries that went through here.
@@ -19,6 +19,20 @@ pub fn adapt(entries: &mut [Entry], target: ServerVersion) {
         // The pieces are those of the source's own statements.
         if form.create.is_some() {
             entry.split.clear();
+        }
+        // Whom only privileges name that this version does not know is not needed there.
+        if let Some(privileges) = form
+            .privileges
+            .as_ref()
+            .filter(|_| !entry.privileges.is_empty())
+        {
+            let is_named = |role: &String| {
+                let name = ident(role);
+                privileges
+                    .iter()
+                    .any(|statement| statement.contains(&*name))
+            };
+            entry.roles.retain(is_named);
         }
         let lists = [
             (&mut entry.create, form.create),
@@ -128,4 +142,33 @@ fn matters(form: &Form, leave_out: LeaveOut) -> bool {
         || lists
             .iter()
             .any(|(differs, left_out)| *differs && !left_out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::Section;
+
+    #[test]
+    fn roles_that_only_lost_privileges_name_are_not_needed() {
+        let form = Form {
+            before: Some(17),
+            privileges: Some(vec!["GRANT SELECT ON TABLE t TO reader".to_owned()]),
+            ..Form::default()
+        };
+        let table = Entry {
+            privileges: vec![
+                "GRANT SELECT ON TABLE t TO reader".to_owned(),
+                "GRANT MAINTAIN ON TABLE t TO keeper".to_owned(),
+            ],
+            roles: vec!["keeper".to_owned(), "reader".to_owned()],
+            forms: vec![form],
+            ..Entry::new(1, "TABLE", "t", Section::PreData)
+        };
+        for (major, roles) in [(13, vec!["reader"]), (18, vec!["keeper", "reader"])] {
+            let mut entries = [table.clone()];
+            adapt(&mut entries, ServerVersion::from_num(major * 10_000));
+            assert_eq!(entries[0].roles, roles);
+        }
+    }
 }

@@ -91,7 +91,10 @@ async fn ask(
     let mut checks = Vec::new();
     let version = wire.server_version();
     let archived = ServerVersion::from_num(archive.manifest().server_version);
-    let done = target::check(wire, archived, &*heard).await.map(|_| ());
+    let done = match (target::check(wire, archived, &*heard).await, place) {
+        (Ok(_), Place::Existing) => target::refuse_read_only(wire).await,
+        (done, _) => done.map(|_| ()),
+    };
     let fine = format!("PostgreSQL {version}; the archive is of {archived}");
     checks.push(heard.judge("server", done, fine)?);
 
@@ -134,8 +137,11 @@ async fn ask(
         let (done, fine) = match standing {
             Err(error) => (Err(error), ""),
             Ok(_) if is_resumed => (Ok(()), "it holds what an earlier run has restored"),
-            Ok(_) if must_be_empty => (
-                target::refuse_unless_empty(wire).await,
+            Ok(standing) if must_be_empty => (
+                match journal::refuse_others(wire, &standing).await {
+                    Ok(()) => target::refuse_unless_empty(wire).await,
+                    refused => refused,
+                },
                 "the target database holds nothing",
             ),
             Ok(_) => (Ok(()), "the target need not be empty"),

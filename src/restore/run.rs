@@ -16,6 +16,7 @@ use super::frame::Unpacker;
 use super::journal::{self, Journal, Opener, Run, Standing, Unit};
 use super::options::{OnError, RestoreOptions, RestoreReport, TargetState};
 use super::outcome::Outcome;
+use super::preflight::Place;
 use super::serial::{Absent, drop_objects, refuse_absent, unless_cancelled};
 use super::session::{self, Session, Setup, Share};
 use super::shared::{Shared, Transactions};
@@ -30,7 +31,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::plan::{
     Barrier, Cause, Choices, InPieces, Plan, RowOrder, Schedule, Work, adapt, build, load_via_root,
 };
-use crate::relay::Offer;
+use crate::relay::{Offer, Room};
 use crate::report::{Event, Observer};
 use crate::select::Globals;
 use crate::sql::ServerVersion;
@@ -256,14 +257,34 @@ pub async fn plan_for(
     Ok(plan)
 }
 
-/// Restores an open archive.
+/// Restores an open archive into a database that is there, or that the options say to make.
 ///
 /// # Errors
 /// As [`crate::ops::restore`].
 pub async fn restore(
     config: &Config,
+    archive: ArchiveReader,
+    options: &RestoreOptions,
+    observer: Arc<dyn Observer>,
+    cancel: &CancellationToken,
+) -> Result<RestoreReport> {
+    let place = match options.create {
+        true => Place::New,
+        false => Place::Existing,
+    };
+    restore_into(config, archive, options, place, observer, cancel).await
+}
+
+/// The same; with [`Place::New`] a database that was made for this may have any settings, since nobody guards it by
+/// them.
+///
+/// # Errors
+/// As [`crate::ops::restore`].
+pub(crate) async fn restore_into(
+    config: &Config,
     mut archive: ArchiveReader,
     options: &RestoreOptions,
+    place: Place,
     observer: Arc<dyn Observer>,
     cancel: &CancellationToken,
 ) -> Result<RestoreReport> {
@@ -275,7 +296,7 @@ pub async fn restore(
     let crashed = Arc::new(AtomicBool::new(false));
     let observed = Arc::clone(&observer);
     let mut restored = restore_some(
-        config,
+        (config, place),
         (archive, entries),
         options,
         observed,
@@ -304,7 +325,7 @@ pub async fn restore(
         let entries = archive.with_options(entries, &resuming);
         let observed = Arc::clone(&observer);
         restored = restore_some(
-            config,
+            (config, place),
             (archive, entries),
             &resuming,
             observed,
@@ -336,7 +357,7 @@ async fn current_role(wire: &mut Wire) -> Result<String> {
 }
 
 async fn restore_some(
-    config: &Config,
+    (config, place): (&Config, Place),
     (archive, mut entries): (ArchiveReader, Vec<Entry>),
     options: &RestoreOptions,
     observer: Arc<dyn Observer>,
@@ -352,6 +373,11 @@ async fn restore_some(
     });
     let mut target = Target {
         config: config.clone(),
+        place,
+        room: match &archive {
+            ArchiveReader::Relay(offer) => offer.room,
+            ArchiveReader::File(_) | ArchiveReader::Pipe(_) => Room::Own,
+        },
         options,
         archive: archive.manifest().archive_id,
         encoding: archive.manifest().encoding.clone(),
@@ -812,6 +838,9 @@ struct Source<'a> {
 /// Where to, and how.
 struct Target<'a> {
     config: Config,
+    place: Place,
+    /// Whether who reads the rows takes room for sessions from the same server.
+    room: Room,
     options: &'a RestoreOptions,
     archive: ArchiveId,
     encoding: String,
@@ -829,7 +858,8 @@ impl Target<'_> {
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => Err(Error::new(Kind::Interrupted, "restore: interrupted")),
-            wire = session::open(&self.config, part) => wire,
+            // What has only just ended on this server, a copy's question perhaps, may still count.
+            wire = open_in_a_moment(|| session::open(&self.config, part)) => wire,
         }
     }
 
@@ -855,6 +885,9 @@ impl Target<'_> {
         shared
             .warnings
             .fetch_add(warnings, std::sync::atomic::Ordering::Relaxed);
+        if self.place == Place::Existing {
+            target::refuse_read_only(&mut wire).await?;
+        }
         let (mut wire, setup) = self.set_up(wire).await?;
         // What is made anew has no tables yet.
         if !self.options.create {
@@ -917,6 +950,7 @@ impl Target<'_> {
             let how = target::Making {
                 name: &name,
                 drop_first: self.options.clean.then(|| Absent::of(self.options)),
+                way_out: target::way_out_of_taken(self.options),
                 force: self.options.force_drop,
                 worded: shared.database_is_worded,
                 archived,
@@ -961,7 +995,10 @@ impl Target<'_> {
             && shared.plan.makes_definitions();
         if must_be_empty {
             let canceller = wire.canceller();
-            let looking = target::refuse_unless_empty(wire);
+            let looking = async {
+                journal::refuse_others(wire, &self.standing).await?;
+                target::refuse_unless_empty(wire).await
+            };
             unless_cancelled(canceller, self.cancel, looking).await??;
         }
         Ok(())
@@ -1000,7 +1037,11 @@ impl Target<'_> {
         }
         if self.standing.resumed().is_none() && !self.options.clean && !self.adopts {
             let canceller = wire.canceller();
-            let looking = target::refuse_existing_database(wire, &name);
+            let looking = target::refuse_existing_database(
+                wire,
+                &name,
+                target::way_out_of_taken(self.options),
+            );
             unless_cancelled(canceller, self.cancel, looking).await??;
         }
         Ok(name)
@@ -1052,6 +1093,13 @@ impl Target<'_> {
             }
         }
         if refused > 0 {
+            if self.room == Room::OfRole {
+                // The source has kept one: now each gets half of what there is.
+                let there = sessions.len() + 2;
+                for session in sessions.split_off((there / 2).saturating_sub(1)) {
+                    session.wire.close().await;
+                }
+            }
             shared.warn(fewer(sessions.len() + 1, jobs));
         }
         Ok(sessions)

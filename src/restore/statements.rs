@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::failure::{is_fatal, is_missing, lost_a_race, of_statement};
 use super::journal::{Fate, Journal, Unit};
+use super::options::OnError;
 use super::session::{Session, WITHOUT_WORKERS};
 use super::shared::{Shared, Transactions};
 use crate::archive::{Entry, Pass};
@@ -186,6 +187,12 @@ impl<'a> Script<'a> {
         }
     }
 
+    /// The statement of this position among those that are sent, and its step; a record stands in front of them.
+    fn at(&self, index: usize, is_recorded: bool) -> &(StepId, Cow<'a, str>) {
+        let index = index.saturating_sub(usize::from(is_recorded));
+        &self.statements[index.min(self.statements.len() - 1)]
+    }
+
     /// Runs all of it as one transaction, which records these units of work, if a journal is kept.
     async fn run(
         mut self,
@@ -210,7 +217,17 @@ impl<'a> Script<'a> {
         };
         session.losses = 0;
         loop {
-            let BatchError { index, error } = match session.wire.execute_all(&texts).await {
+            let ran = session.wire.execute_all(&texts).await;
+            // What is not done is tried once more, as a whole or one by one, and remarked upon then.
+            let notices = session.wire.take_placed_notices();
+            if ran.is_ok() || shared.on_error == OnError::Exit {
+                for (index, notice) in notices {
+                    let step = self.at(index, record.is_some()).0;
+                    let name = shared.step(step).map_or("", |step| &step.name);
+                    pass_on(shared, name, &notice);
+                }
+            }
+            let BatchError { index, error } = match ran {
                 Ok(()) => return Ok(()),
                 Err(batch) => batch,
             };
@@ -224,9 +241,7 @@ impl<'a> Script<'a> {
                 Ok(Fate::Undone) => continue,
                 Err(error) => error,
             };
-            let index = index.saturating_sub(usize::from(record.is_some()));
-            let at = index.min(self.statements.len() - 1);
-            let (step, statement) = &self.statements[at];
+            let (step, statement) = self.at(index, record.is_some());
             let error = match shared.entry_of_step(*step) {
                 Some(entry) => of_statement(error, entry, statement),
                 None => error,
@@ -527,8 +542,13 @@ pub(super) fn count(shared: &Shared, id: StepId) -> usize {
 /// The server's notices since the last step, as warnings.
 pub(super) fn pass_on_notices(wire: &mut Wire, shared: &Shared, name: &str) {
     for notice in wire.take_notices() {
-        shared.warn(format!("{name}: {notice}"));
+        pass_on(shared, name, &notice);
     }
+}
+
+fn pass_on(shared: &Shared, name: &str, notice: &str) {
+    let notice = notice.strip_prefix("warning: ").unwrap_or(notice);
+    shared.warn(format!("{name}: {notice}"));
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The target: what it is, what is in it, and making it.
 
+use super::options::RestoreOptions;
 use super::serial::Absent;
 use crate::archive::{Entry, EntryId};
 use crate::connect::Wire;
@@ -166,12 +167,40 @@ pub(super) async fn check(
     Ok(warnings)
 }
 
+/// Refuses a target that somebody has set to read-only, so that nobody writes there. The sessions of a restore have
+/// the setting off, for the sake of databases that they make themselves, so it is asked what they had at the login.
+pub(super) async fn refuse_read_only(wire: &mut Wire) -> Result<()> {
+    let rows = wire
+        .query(
+            "SELECT reset_val FROM pg_catalog.pg_settings \
+             WHERE name = 'default_transaction_read_only'",
+        )
+        .await
+        .context_with(|| "ask whether the target is set to read-only")?;
+    if rows.into_iter().flatten().next().flatten().as_deref() != Some("on") {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Refused,
+        format!(
+            "the target {} is set to read-only (default_transaction_read_only)",
+            wire.describe()
+        ),
+    )
+    .with_hint(
+        "take that back (ALTER DATABASE … RESET default_transaction_read_only), or set it aside for this \
+         restore: PGOPTIONS='-c default_transaction_read_only=off'",
+    ))
+}
+
 /// How the database is made.
 pub(super) struct Making<'a> {
     /// Its name.
     pub(super) name: &'a str,
     /// Drops one of that name first, and what it means when there is none.
     pub(super) drop_first: Option<Absent>,
+    /// What to do when the name is taken.
+    pub(super) way_out: &'static str,
     /// Ends the sessions in the one that is dropped.
     pub(super) force: bool,
     /// Whether the statements are worded for this server.
@@ -193,7 +222,11 @@ pub(super) async fn find_database(wire: &mut Wire, name: &str) -> Result<Option<
 }
 
 /// Refuses a name that is taken.
-pub(super) async fn refuse_existing_database(wire: &mut Wire, name: &str) -> Result<()> {
+pub(super) async fn refuse_existing_database(
+    wire: &mut Wire,
+    name: &str,
+    way_out: &'static str,
+) -> Result<()> {
     if find_database(wire, name).await?.is_none() {
         return Ok(());
     }
@@ -203,10 +236,17 @@ pub(super) async fn refuse_existing_database(wire: &mut Wire, name: &str) -> Res
         format!("database \"{shown}\" already exists"),
     )
     .with_sqlstate(SqlState::DUPLICATE_DATABASE)
-    .with_hint(EXISTS))
+    .with_hint(way_out))
 }
 
-const EXISTS: &str = "drop it first with --clean --create, or restore without --create";
+/// What to do about the name of a database that is taken. It may be another than the archive's, which is not to be
+/// dropped in its place.
+pub(super) fn way_out_of_taken(options: &RestoreOptions) -> &'static str {
+    match options.create_as {
+        Some(_) => "choose another name, or drop it first with --clean and the same --create-as",
+        None => "drop it first with --clean --create, or restore without --create",
+    }
+}
 
 /// Drops (if asked) and makes the database; the session must be in another one.
 pub(super) async fn create_database(
@@ -262,7 +302,7 @@ pub(super) async fn create_database(
         };
         run(wire, made, &statement).await.map_err(|error| {
             if error.sqlstate() == Some(&SqlState::DUPLICATE_DATABASE) {
-                error.with_kind(Kind::Refused).with_hint(EXISTS)
+                error.with_kind(Kind::Refused).with_hint(how.way_out)
             } else {
                 error
             }

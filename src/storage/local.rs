@@ -263,7 +263,17 @@ impl LocalSource {
             // Asked before opening: to open a FIFO would wait for its writer.
             let found = fs::metadata(&path).map_err(fail)?;
             if !found.is_file() {
+                let has = |name: &str| path.join(name).is_file();
                 let (what, hint) = match found.is_dir() {
+                    true if has("toc.dat") => (
+                        "it is a directory in pg_dump's format",
+                        "pg_restore reads it",
+                    ),
+                    true if has("cluster.json") => (
+                        "it is a directory, a dump of all databases",
+                        "`restore --all-databases` takes it whole; list, verify and all else take its \
+                         archives one by one: *.pgstow in it",
+                    ),
                     true => (
                         "it is a directory",
                         "an archive is one file; a dump of all databases is a directory of them, which \

@@ -716,6 +716,16 @@ fn what_is_no_archive() {
         .args(["-Fc", "-f"])
         .arg(path("custom")))
     .success();
+    run(source
+        .tool("pg_dump")
+        .args(["-s", "-Fd", "-f"])
+        .arg(path("directory")))
+    .success();
+    ends(
+        pgstow().arg("list").arg(path("directory")),
+        7,
+        &["in pg_dump's format", "hint: pg_restore reads it"],
+    );
     for name in [
         "text", "short", "empty", "zeros", "text.gz", "tar", "custom",
     ] {
@@ -777,6 +787,29 @@ fn a_target_that_is_not_empty() {
     .success();
     assert_eq!(target.query_one("select count(*) from s.numbers"), "3000");
     assert_eq!(target.query_one("select count(*) from \"Old\ttable\""), "1");
+    // One that somebody has set to read-only, whatever else is allowed; and the way out that is named.
+    let guarded = server.create_db("guarded");
+    let name = guarded.name();
+    guarded.psql(&format!(
+        "alter database \"{name}\" set default_transaction_read_only = on"
+    ));
+    for options in [&[][..], &["--allow-non-empty"], &["--clean", "--if-exists"]] {
+        ends(
+            pgstow()
+                .args(["restore", "-j2", "-d", &guarded.url()])
+                .args(options)
+                .arg(&archive),
+            6,
+            &["is set to read-only", "hint: ", "PGOPTIONS="],
+        );
+    }
+    assert_eq!(objects(&guarded), "0");
+    run(pgstow()
+        .args(["restore", "-j2", "-d", &guarded.url()])
+        .arg(&archive)
+        .env("PGOPTIONS", "-c default_transaction_read_only=off"))
+    .success();
+    assert_eq!(guarded.query_one("select count(*) from s.numbers"), "3000");
     // A database that --create would make and that is there.
     let output = ends(
         pgstow()
@@ -820,6 +853,16 @@ fn a_full_disk_leaves_nothing_that_looks_whole() {
     );
     assert_eq!(names(disk.path()), ["a.pgstow", "ballast"]);
     std::fs::remove_file(disk.path().join("ballast")).unwrap();
+    // A limit on the size of files, of which the system tells by a signal.
+    let limited = tempfile::tempdir().unwrap();
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "ulimit -f 200; exec \"$@\"", "sh"])
+        .arg(pgstow().get_program())
+        .args(["dump", "-j2", "-d", &db.url(), "-f"])
+        .arg(limited.path().join("c.pgstow"));
+    ends(&mut shell, 7, &["c.pgstow", "file too large"]);
+    assert_eq!(names(limited.path()), [""; 0]);
     // Redirected by the shell: what is there then is no whole archive.
     let redirected = disk.path().join("redirected");
     let out = std::fs::File::create(&redirected).unwrap();

@@ -23,7 +23,11 @@ const COMMANDS: [&str; 17] = [
 fn usage_errors_end_with_2_and_say_what_is_wrong() {
     let cases: &[(&[&str], &str)] = &[
         (&[], "Usage"),
-        (&["undump"], "unrecognized subcommand"),
+        (&["undump"], "pgstow: error: unrecognized subcommand"),
+        (
+            &["dump", "postgresql+asyncpg://app:x@h/shop", "-f", "a"],
+            "the scheme \"postgresql+asyncpg\"",
+        ),
         (&["dump", "--no-such-option"], "unexpected argument"),
         (&["dump", "-d", "x"], "no output file"),
         (&["dump", "x", "-d", "y", "-f", "a"], "CONN and -d/--dbname"),
@@ -70,6 +74,7 @@ fn usage_errors_end_with_2_and_say_what_is_wrong() {
             "--serializable-deferrable and --snapshot",
         ),
         (&["dump", "-j", "0", "-f", "a"], "number of jobs"),
+        (&["dump", "-j", "-1", "-f", "a"], "number of jobs"),
         (&["dump", "-j", "many", "-f", "a"], "number of jobs"),
         (&["dump", "-Z", "zip", "-f", "a"], "invalid compression"),
         (
@@ -193,6 +198,9 @@ fn help_and_version_go_to_standard_output() {
             "{command}"
         );
     }
+    let asked = run(pgstow().args(["help", "dump"])).success();
+    let help = run(pgstow().args(["dump", "--help"])).success();
+    assert_eq!(asked.stdout, help.stdout);
     let output = run(pgstow().arg("--version")).success();
     assert_eq!(
         output.stdout,

@@ -1134,6 +1134,14 @@ async fn notices_during_a_copy_in_do_not_block_it() {
     assert!(notices[0].starts_with("notice: xxx"));
     assert_eq!(notices[100], "and 39900 more notices");
     assert!(wire.take_notices().is_empty());
+    // Of a batch it is known which statement each is about.
+    let warns = |text: &str| format!("DO $$ BEGIN RAISE WARNING '{text}'; END $$");
+    let (second, fourth) = (warns("second"), warns("fourth"));
+    let batch = ["SELECT 1", &second, "SELECT 3", &fourth];
+    wire.execute_all(&batch).await.unwrap();
+    let placed = wire.take_placed_notices();
+    let text = |at: usize, text: &str| (at, format!("warning: {text}"));
+    assert_eq!(placed, [text(1, "second"), text(3, "fourth")]);
 }
 
 #[tokio::test]

@@ -396,6 +396,14 @@ fn fewer_sessions_than_jobs() {
         .arg(copied.url_as("unpriv_few", None)));
     let said = copy.success().stderr;
     assert_eq!(said.matches("room for 3 of 8").count(), 1, "{said}");
+    // Both ends of a copy have this room together: each gets a part of it.
+    let both = owned();
+    let copy = run(pgstow()
+        .args(["copy", "-j8", &url])
+        .arg(both.url_as("unpriv_few", None)));
+    let said = copy.success().stderr;
+    assert!(said.contains("room for 1 of 8"), "{said}");
+    assert_same_data(&source, &both);
     // Nobody else is left: it is a failure.
     server.psql("ALTER ROLE unpriv_few CONNECTION LIMIT 1");
     let refused = compare("-j1").expect_code(4);
@@ -404,6 +412,6 @@ fn fewer_sessions_than_jobs() {
         "{}",
         refused.stderr
     );
-    drop((source, slow, target, copied));
+    drop((source, slow, target, copied, both));
     server.psql("DROP ROLE unpriv_few");
 }

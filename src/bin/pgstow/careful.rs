@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Decrypt, Which};
-use super::commands::{fill, summary, tell_restore, unless};
+use super::commands::{fill, summary, tell_restore, unless, what_was_compared};
 use super::exit::{self, Outcome};
 use super::output::{self, Output, harmless};
 use super::progress::Progress;
@@ -201,8 +201,8 @@ fn tell(output: &Output, report: &SwapReport, began: Instant) {
     summary(
         output,
         &format!(
-            "compared {} tables, {} rows",
-            report.compared.len(),
+            "compared {}, {} rows",
+            what_was_compared(&report.compared),
             HumanCount(rows)
         ),
     );

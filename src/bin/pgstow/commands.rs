@@ -451,6 +451,15 @@ pub fn tell_restore(output: &Output, done: &str, report: &RestoreReport, began: 
             report.skipped.len()
         ));
     }
+    let found = report.globals_found.len() as u64;
+    if report.entries == 0 && report.tables == 0 && report.globals + found > 0 {
+        let text = format!(
+            "{done} {} globals ({found} were there), {:.1} s",
+            report.globals,
+            began.elapsed().as_secs_f64()
+        );
+        return summary(output, &text);
+    }
     summary(
         output,
         &format!(
@@ -665,11 +674,21 @@ fn tell_compared(output: &Output, compared: &[TableComparison], [one, other]: [&
     summary(
         output,
         &format!(
-            "compared {} tables, {} differ",
-            compared.len(),
+            "compared {}, {} differ",
+            what_was_compared(compared),
             different.count()
         ),
     );
+}
+
+/// `5 tables and the large objects`.
+pub fn what_was_compared(compared: &[TableComparison]) -> String {
+    let parts = compared.iter().filter(|part| part.is_of_large_objects());
+    match (compared.len(), parts.count()) {
+        (tables, 0) => format!("{tables} tables"),
+        (all, parts) if all == parts => "the large objects".to_owned(),
+        (all, parts) => format!("{} tables and the large objects", all - parts),
+    }
 }
 
 async fn sql(

@@ -163,10 +163,17 @@ pub fn check(args: &ConfigCheck, output: &Output) -> Result<Outcome<'static>> {
         Some(name) => vec![config.job(Some(name))?.name().to_owned()],
         None => config.jobs().into_iter().map(str::to_owned).collect(),
     };
+    if let Some(name) = config
+        .default_job()
+        .filter(|_| args.configured.job.is_none())
+    {
+        mistakes.extend(config.job(Some(name)).err());
+    }
     let mut jobs = Vec::new();
     for name in names {
         let job = config.job(Some(&name))?;
-        for error in job.mistakes() {
+        let connection = job.database_mistake(&ProcessEnv);
+        for error in job.mistakes().into_iter().chain(connection) {
             mistakes.push(error.context(format!("job {name}")));
         }
         jobs.push((name, job.effective()));

@@ -13,6 +13,7 @@ mod doctor;
 mod exit;
 mod keys;
 mod misplaced;
+mod mistyped;
 mod output;
 mod progress;
 mod prompt;
@@ -32,10 +33,12 @@ use pgstow::error::{Error, Kind};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let args = match args::Args::try_parse() {
+    let typed = mistyped::with_help_first(std::env::args_os().collect());
+    let args = match args::Args::try_parse_from(&typed) {
         Ok(args) => args,
         Err(error) => {
-            let command = std::env::args().nth(1).unwrap_or_default();
+            let command = typed.get(1).map(|it| it.to_string_lossy());
+            let command = command.unwrap_or_default();
             if let Some(error) = misplaced::explained(&error, &command) {
                 eprintln!("pgstow: error: {error}");
                 if let Some(hint) = error.hint() {
@@ -43,16 +46,17 @@ fn main() -> ExitCode {
                 }
                 return ExitCode::from(exit::USAGE);
             }
+            if error.use_stderr() {
+                for line in mistyped::told(&error) {
+                    eprintln!("{line}");
+                }
+                return ExitCode::from(exit::USAGE);
+            }
             // Asking for help or the version is no error; the text goes to stdout then.
-            let code = if error.use_stderr() {
-                exit::USAGE
-            } else {
-                exit::DONE
-            };
             if error.print().is_err() {
                 // Nobody reads it: nothing can be done about that.
             }
-            return ExitCode::from(code);
+            return ExitCode::from(exit::DONE);
         }
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread()

@@ -36,8 +36,14 @@ fn place(option: &str, command: &str) -> Option<&'static str> {
         ("-f", "restore") => {
             "`pgstow sql FILE -f SCRIPT` writes a script; restore takes a database: -d"
         }
-        ("-c" | "--clean" | "-C" | "--create" | "--if-exists", "dump" | "list" | "verify") => {
+        ("-c" | "--clean", "dump" | "list" | "verify") => {
             "an archive has all that it needs for it: say it to restore (`pgstow restore --clean`)"
+        }
+        ("-C" | "--create", "dump" | "list" | "verify") => {
+            "an archive has all that it needs for it: say it to restore (`pgstow restore --create`)"
+        }
+        ("--if-exists", "dump" | "list" | "verify") => {
+            "an archive has all that it needs for it: say it to restore (`pgstow restore --clean --if-exists`)"
         }
         ("-C" | "--create", "sql") => {
             "a script is for a database that is there; `pgstow restore --create` makes one"
@@ -75,8 +81,9 @@ mod tests {
             ("dump", "--format=custom", "one archive format"),
             ("dump", "--inserts", "COPY"),
             ("dump", "--rows-per-insert=5", "COPY"),
-            ("dump", "--clean", "restore"),
-            ("dump", "-C", "restore"),
+            ("dump", "--clean", "restore --clean"),
+            ("dump", "-C", "restore --create"),
+            ("dump", "--if-exists", "restore --clean --if-exists"),
             ("restore", "-l", "pgstow list"),
             ("restore", "-f", "pgstow sql"),
             ("verify", "-d", "--against"),

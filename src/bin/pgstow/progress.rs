@@ -223,7 +223,7 @@ impl Progress {
                     bar.set_length(active.bytes);
                 }
                 bar.set_position(active.bytes);
-                bar.set_message(HumanCount(active.rows).to_string());
+                bar.set_message(format!("{} rows", HumanCount(active.rows)));
             }
         }
         state.show_whole();
@@ -265,17 +265,17 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 /// As long as nothing is known of any data.
-const WITHOUT_DATA: &str = "{spinner} {prefix:<12} {msg}";
-const WHOLE: &str = "{spinner} {prefix:<12} [{bar:30}] {bytes}/{total_bytes} {binary_bytes_per_sec} eta {eta}  {msg}";
-const TABLE: &str =
-    "  {prefix:<32} [{bar:20}] {bytes}/{total_bytes} {binary_bytes_per_sec} eta {eta}  {msg} rows";
+const WITHOUT_DATA: &str = "{spinner} {prefix:<9} {wide_msg}";
+/// What comes last is cut where a line ends: one that wraps makes the screen jump.
+const WHOLE: &str = "{spinner} {prefix:<9} [{bar:10}] {bytes}/{total_bytes} {binary_bytes_per_sec} eta {eta}  {wide_msg}";
+const TABLE: &str = "  {prefix:<24} [{bar:10}] {bytes}/{total_bytes} eta {eta}  {wide_msg}";
 
 /// A name that leaves room for the bar.
 fn short(name: &str) -> String {
-    if name.chars().count() <= 32 {
+    if name.chars().count() <= 24 {
         return name.to_owned();
     }
-    let head: String = name.chars().take(31).collect();
+    let head: String = name.chars().take(23).collect();
     format!("{head}…")
 }
 

@@ -413,10 +413,11 @@ impl Run<'_> {
         let mut marker = self.look.wanted.clone();
         let role = self.options.restore.role.as_deref();
         shadow::make(self.admin.wire(), properties, shadow, &marker, role).await?;
-        let report = restore::restore(
+        let report = restore::restore_into(
             &self.config.with_database(shadow),
             ArchiveReader::File(Arc::clone(&self.archive)),
             &self.options.restore,
+            Place::New,
             Arc::clone(&self.observer),
             &self.cancel,
         )

@@ -150,14 +150,7 @@ pub(in crate::restore) async fn look(
     let others = seated(wire).await?;
     if !others.is_empty() {
         if options.clean {
-            return Err(Error::new(
-                Kind::Refused,
-                format!("another restore is at work in {place}"),
-            )
-            .with_hint(format!(
-                "wait for it, or end its sessions: {}",
-                others.join(", ")
-            )));
+            return Err(at_work(&place, &others));
         }
         return Ok(Standing::Others);
     }
@@ -227,6 +220,29 @@ impl Recorded {
         }
         Ok(())
     }
+}
+
+/// Refuses a target that is to be empty while another restore fills it.
+///
+/// # Errors
+/// [`Kind::Refused`], with the sessions of the other one.
+pub(in crate::restore) async fn refuse_others(wire: &mut Wire, standing: &Standing) -> Result<()> {
+    if !matches!(standing, Standing::Others) {
+        return Ok(());
+    }
+    let others = seated(wire).await?;
+    Err(at_work(wire.describe(), &others))
+}
+
+fn at_work(place: &str, sessions: &[String]) -> Error {
+    Error::new(
+        Kind::Refused,
+        format!("another restore is at work in {place}"),
+    )
+    .with_hint(format!(
+        "wait for it, or end its sessions: {}",
+        sessions.join(", ")
+    ))
 }
 
 /// The role that a session works as, by its number: names may need an encoding.

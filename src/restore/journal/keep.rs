@@ -425,6 +425,8 @@ impl Journal {
             ident(JOURNAL_SCHEMA)
         );
         let hint = match error.hint() {
+            Some(hint) if hint.contains("--resume") => hint.to_owned(),
+            Some(hint) if hint.ends_with('?') => format!("{hint} If it is, {way}"),
             Some(hint) => format!("{hint}; {way}"),
             None => way,
         };

@@ -24,7 +24,7 @@ mod unlogged;
 
 use std::time::Duration;
 
-pub(super) use found::{Standing, look};
+pub(super) use found::{Standing, look, refuse_others};
 pub(super) use keep::{Fate, Journal, Opener, Run};
 pub(super) use tables::drop_it;
 pub(super) use unit::Unit;

@@ -661,6 +661,6 @@ pub struct Resources {
 #[command(next_help_heading = "How")]
 pub struct Jobs {
     /// Number of sessions that read or load rows [default: number of cores, at most 8]
-    #[arg(short = 'j', long, value_name = "N")]
+    #[arg(short = 'j', long, value_name = "N", allow_negative_numbers = true)]
     pub jobs: Option<String>,
 }
