@@ -45,3 +45,4 @@ pub use options::{
     Compression, CopyFormatChoice, DumpOptions, DumpReport, GlobalsOptions, SnapshotMode,
 };
 pub(crate) use session::settings as session_settings;
+pub(crate) use snapshot::may_pass;

@@ -124,7 +124,7 @@ pub(super) fn interrupted() -> Error {
 }
 
 /// Whether what failed may well succeed in another session on the same snapshot.
-pub(super) fn may_pass(error: &Error) -> bool {
+pub(crate) fn may_pass(error: &Error) -> bool {
     match error.kind() {
         Kind::ConnectionLost => true,
         // Without a SQLSTATE the server has not answered. The leader got in by the same way.

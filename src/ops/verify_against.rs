@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::task::JoinSet;
@@ -20,12 +21,12 @@ use crate::connect::{
     Canceller, Config, CopyOut, LARGE_ROW, TransactionStatus, Walk, Wire, fewer, lacks_room,
     open_in_a_moment,
 };
-use crate::dump::{Reading, reading};
+use crate::dump::{Reading, may_pass, reading};
 use crate::error::{Context, Error, Kind, Result, one_line};
 use crate::report::{Event, Observer};
 use crate::restore::{Sent, Table, is_fatal, large_object_pieces, unlike};
 use crate::sql::{ident, literal};
-use crate::task::ByteBudget;
+use crate::task::{Backoff, ByteBudget};
 
 /// Pieces of large objects asked for in one statement.
 const PIECES: usize = 500;
@@ -35,6 +36,12 @@ const LARGE_ROWS: u64 = 160 << 20;
 
 /// Bytes of rows between two events of progress.
 const PROGRESS_BYTES: u64 = 8 << 20;
+
+/// How often one table is tried again after its session was lost, and how long it is waited: a quarter of a minute in
+/// all.
+const TRIES: u32 = 8;
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Compares every table of an archive with the database that `config` names.
 pub(super) async fn compare(
@@ -71,6 +78,7 @@ pub(super) async fn compare(
 
     let role = options.role.as_deref();
     let encoding = &archive.manifest().encoding;
+    let large_rows = ByteBudget::new(LARGE_ROWS);
     let setting_up = async {
         let mut leader = open(config, "verify", encoding, role, None).await?;
         let exported = leader
@@ -83,16 +91,19 @@ pub(super) async fn compare(
             .and_then(|row| row.into_iter().next().flatten())
             .ok_or_else(|| Error::new(Kind::Failed, "the server exported no snapshot"))?;
         let others = of_other_types(&mut leader, &archive, &tables).await?;
-        let same_server = config.pinned(leader.reached());
+        let way = Way {
+            config: config.pinned(leader.reached()),
+            encoding: encoding.clone(),
+            role: options.role.clone(),
+            snapshot,
+            large_rows,
+            cancellers: Mutex::default(),
+        };
         let mut wires = Vec::new();
         let jobs = options.jobs.clamp(1, count.max(1));
         for number in 1..=jobs {
-            let part = format!("verify worker {number}");
-            let opened =
-                open_in_a_moment(|| open(&same_server, &part, encoding, role, Some(&snapshot)))
-                    .await;
-            match opened {
-                Ok(wire) => wires.push(wire),
+            match open_in_a_moment(|| way.open(number)).await {
+                Ok(wire) => wires.push((number, wire)),
                 Err(error) if lacks_room(&error) && !wires.is_empty() => {
                     observer.warning(fewer(wires.len(), jobs));
                     break;
@@ -100,22 +111,21 @@ pub(super) async fn compare(
                 Err(error) => return Err(error),
             }
         }
-        Ok::<_, Error>((leader, wires, others))
+        Ok::<_, Error>((leader, Arc::new(way), wires, others))
     };
     let interrupted = || Error::new(Kind::Interrupted, "verify: interrupted");
-    let (leader, wires, mut others) = tokio::select! {
+    let (leader, way, wires, mut others) = tokio::select! {
         biased;
         () = cancel.cancelled() => return Err(interrupted()),
         ready = setting_up => ready?,
     };
 
-    let cancellers: Vec<Canceller> = wires.iter().map(Wire::canceller).collect();
     let mut readers = JoinSet::new();
-    let large_rows = ByteBudget::new(LARGE_ROWS);
-    for mut wire in wires {
-        wire.bound_large_rows(large_rows.clone());
+    for (number, wire) in wires {
         let reader = Reader {
             wire,
+            number,
+            way: Arc::clone(&way),
             archive: Arc::clone(&archive),
             observer: Arc::clone(&observer),
         };
@@ -138,7 +148,7 @@ pub(super) async fn compare(
     };
     if compared.is_err() {
         // Sessions that are only dropped would let the server read on until it next writes.
-        for canceller in cancellers {
+        for canceller in way.cancellers() {
             if let Err(error) = canceller.cancel().await {
                 observer.warning(format!("a cancel request failed: {error}"));
             }
@@ -317,9 +327,46 @@ async fn open(
     Ok(wire)
 }
 
-/// One session that reads.
+/// How sessions come to the snapshot, as long as the one that exported it lives.
+struct Way {
+    config: Config,
+    encoding: String,
+    role: Option<String>,
+    snapshot: String,
+    large_rows: ByteBudget,
+    /// Of those at work, by number.
+    cancellers: Mutex<BTreeMap<usize, Canceller>>,
+}
+
+impl Way {
+    async fn open(&self, number: usize) -> Result<Wire> {
+        let part = format!("verify worker {number}");
+        let snapshot = Some(self.snapshot.as_str());
+        let role = self.role.as_deref();
+        let mut wire = open(&self.config, &part, &self.encoding, role, snapshot).await?;
+        wire.bound_large_rows(self.large_rows.clone());
+        let mut cancellers = self
+            .cancellers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        cancellers.insert(number, wire.canceller());
+        Ok(wire)
+    }
+
+    fn cancellers(&self) -> Vec<Canceller> {
+        let cancellers = self
+            .cancellers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        cancellers.values().cloned().collect()
+    }
+}
+
+/// One session that reads, or another one in its place.
 struct Reader {
     wire: Wire,
+    number: usize,
+    way: Arc<Way>,
     archive: Arc<Archive>,
     observer: Arc<dyn Observer>,
 }
@@ -343,25 +390,66 @@ impl Reader {
             let (Some(known), Some(entry)) = (known, entry) else {
                 continue;
             };
-            compared.insert(id, self.table(entry, known).await?);
+            let label = label(entry);
+            self.observer.event(&Event::TableStarted {
+                table: label.clone(),
+                bytes: known.raw_bytes,
+            });
+            let comparison = self.until_read(&label, entry, known).await?;
+            self.observer.event(&Event::TableDone {
+                table: label,
+                rows: known.rows,
+                bytes: known.raw_bytes,
+            });
+            compared.insert(id, comparison);
         }
         self.wire.close().await;
         Ok(compared)
     }
 
-    async fn table(&mut self, entry: &Entry, known: &TableIndex) -> Result<Comparison> {
-        let label = label(entry);
-        self.observer.event(&Event::TableStarted {
-            table: label.clone(),
-            bytes: known.raw_bytes,
-        });
+    /// Reads a table, once more under the same snapshot when the session was lost.
+    async fn until_read(
+        &mut self,
+        label: &str,
+        entry: &Entry,
+        known: &TableIndex,
+    ) -> Result<Comparison> {
+        let mut waits = Backoff::new(FIRST_WAIT, LONGEST_WAIT, TRIES);
+        let mut is_lost = false;
+        loop {
+            let read = async {
+                if is_lost {
+                    self.wire = self.way.open(self.number).await?;
+                }
+                self.table(label, entry, known).await
+            };
+            let error = match read.await {
+                Err(error) if may_pass(&error) => error,
+                read => return read,
+            };
+            let Some(wait) = waits.next() else {
+                return Err(error);
+            };
+            is_lost = true;
+            self.observer
+                .warning(format!("{error}: it is read again under the same snapshot"));
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn table(
+        &mut self,
+        label: &str,
+        entry: &Entry,
+        known: &TableIndex,
+    ) -> Result<Comparison> {
         // A failure must not cost the transaction, which holds the snapshot.
         self.wire.execute("SAVEPOINT pgstow").await?;
         let found = match &entry.data {
             Some(DataSpec::Table {
                 format, copy_out, ..
             }) => match self.may_read(entry, copy_out).await {
-                Ok(()) => self.rows(&label, *format, copy_out).await.map(Found::Rows),
+                Ok(()) => self.rows(label, *format, copy_out).await.map(Found::Rows),
                 Err(error) => Err(error),
             },
             Some(DataSpec::LargeObjects) => self.large_objects(known).await,
@@ -376,19 +464,16 @@ impl Reader {
             self.wire.execute("RELEASE SAVEPOINT pgstow").await?;
         }
         let found = match found {
-            Err(error) if error.kind() == Kind::Server && !is_fatal(&error) => {
+            Err(error)
+                if error.kind() == Kind::Server && !is_fatal(&error) && !may_pass(&error) =>
+            {
                 Err(error.message().to_owned())
             }
             Err(error) => return Err(error.context(format!("compare {label}"))),
             Ok(found) => Ok(found),
         };
-        self.observer.event(&Event::TableDone {
-            table: label.clone(),
-            rows: known.rows,
-            bytes: known.raw_bytes,
-        });
         Ok(Comparison {
-            table: label,
+            table: label.to_owned(),
             known: known.fingerprint,
             found,
             of_other_type: None,

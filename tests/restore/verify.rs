@@ -1,9 +1,13 @@
 //! Archives compared with live databases.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pgstow::VerifyOptions;
 use pgstow::error::Kind;
+use pgstow::report::Event;
+use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
 use super::archive::{Build, Heard, config, file, jobs, restore, shop};
@@ -82,39 +86,44 @@ async fn a_restored_database_agrees_and_every_difference_is_found() {
     }
 }
 
-#[tokio::test]
-async fn a_comparison_can_be_cancelled() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("t.pgstow");
+/// A table of one row in an archive and in a database of this name, where somebody has locked it.
+async fn locked(path: &Path, name: &str) -> (Db, Client) {
     let mut build = Build::new();
     let table = build
         .pre("TABLE", "t", "CREATE TABLE public.t (a integer)")
         .id;
     build.rows("t", table, "a", &["1\n".to_owned()]);
-    build.write(&path).await;
-    let db = Server::start(15).create_db("cancel");
-    db.psql("CREATE TABLE t (a integer)");
+    build.write(path).await;
+    let db = Server::start(15).create_db(name);
+    db.psql("CREATE TABLE t (a integer); INSERT INTO t VALUES (1)");
     let client = db.connect().await;
-    // A lock that the comparison must wait for.
     client
         .batch_execute("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
         .await
         .unwrap();
+    (db, client)
+}
+
+const WAITING: &str =
+    "SELECT pid FROM pg_catalog.pg_locks WHERE NOT granted AND relation = 't'::regclass";
+
+/// Until a comparison waits for the lock.
+async fn until_wanted(client: &Client) {
+    while client.query(WAITING, &[]).await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_comparison_can_be_cancelled() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.pgstow");
+    let (db, client) = locked(&path, "cancel").await;
     let cancel = CancellationToken::new();
     let watching = {
         let cancel = cancel.clone();
         tokio::spawn(async move {
-            let waiting =
-                "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 't'::regclass";
-            while client
-                .query_one(waiting, &[])
-                .await
-                .unwrap()
-                .get::<_, i64>(0)
-                == 0
-            {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            }
+            until_wanted(&client).await;
             cancel.cancel();
             client
         })
@@ -129,4 +138,41 @@ async fn a_comparison_can_be_cancelled() {
         .unwrap_err();
     assert_eq!(error.kind(), Kind::Interrupted);
     drop(watching.await.unwrap());
+}
+
+#[tokio::test]
+async fn a_comparison_outlives_its_sessions() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.pgstow");
+    let (db, client) = locked(&path, "outlived").await;
+    let watching = tokio::spawn(async move {
+        for _ in 0..2 {
+            until_wanted(&client).await;
+            let ended = format!("SELECT pg_terminate_backend(pid) FROM ({WAITING}) AS it");
+            client.batch_execute(&ended).await.unwrap();
+            while !client.query(WAITING, &[]).await.unwrap().is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        // Under the comparison's snapshot this row is not there.
+        let more = "INSERT INTO t VALUES (2); COMMIT";
+        client.batch_execute(more).await.unwrap();
+    });
+    let options = VerifyOptions {
+        against: Some(config(&db)),
+        ..VerifyOptions::default()
+    };
+    let heard = Arc::new(Heard::default());
+    let cancel = CancellationToken::new();
+    let report = pgstow::verify(file(&path).await, &options, heard.clone(), cancel)
+        .await
+        .unwrap();
+    watching.await.unwrap();
+    assert!(report.is_equal(), "{:?}", report.compared);
+    let heard = heard.0.lock().unwrap();
+    let again = |event: &&Event| {
+        matches!(event, Event::Message { text, .. } if text.contains("compare public.t: ")
+            && text.ends_with("it is read again under the same snapshot"))
+    };
+    assert_eq!(heard.iter().filter(again).count(), 2, "{heard:?}");
 }
