@@ -140,10 +140,14 @@ async fn killed_at_a_request() {
     // No ticket of a dead process is in the way.
     network.harm(usize::MAX, Harm::Late);
     run(&mut backup()).success();
-    // What a process that has died had under way ends some time; after that its draft is dead.
+    // What a process that has died had under way ends some time; after that its draft is dead. One that no backup
+    // has cleaned up behind it.
+    assert!(kill_at(&network, requests / 2, &mut backup()));
     std::thread::sleep(Duration::from_secs(12));
     let pruned = run(&mut command(&["prune"])).success();
     assert!(pruned.stdout.contains("clean up"), "{}", pruned.stdout);
+    // The ticket of its lock goes when the next one takes that.
+    run(&mut backup()).success();
     let left = assert_whole(&direct, "in the end").await;
     assert!(left.iter().any(|it| it.1 == Status::Failed), "{left:?}");
     assert!(left.iter().all(|it| it.1 != Status::Running), "{left:?}");
