@@ -912,7 +912,10 @@ mod tests {
     #[test]
     fn a_url_is_never_taken_for_a_name() {
         let url = "postgres://app:geheim@h/shop";
-        let error = resolve_in("", &[("PGDATABASE", url)]).unwrap_err();
+        let named = |name: &'static str| {
+            Config::resolve(&ConfigSource::default(), &Env(vec![("PGDATABASE", name)])).unwrap_err()
+        };
+        let error = named(url);
         assert!(
             error.message().contains("a connection URL stands"),
             "{error}"
@@ -922,7 +925,7 @@ mod tests {
             error.message().contains("a connection URL stands"),
             "{error}"
         );
-        let error = resolve_in("", &[("PGDATABASE", "postgis://app:geheim@h/shop")]).unwrap_err();
+        let error = named("postgis://app:geheim@h/shop");
         assert!(error.message().contains("PGDATABASE") && !error.message().contains("geheim"));
         let error = resolve("postgresql+asyncpg://app:geheim@h/shop?ssl=x").unwrap_err();
         assert_eq!(error.kind(), Kind::Usage);

@@ -184,9 +184,10 @@ mod tests {
         }
         let accepting = tokio::task::spawn_blocking(move || {
             std::thread::sleep(Duration::from_millis(50));
-            listener.accept().map(|_| ())
+            listener.accept().map(|_| listener)
         });
         dial_socket(&path).await.unwrap();
-        accepting.await.unwrap().unwrap();
+        // As long as that has not ended, there is somebody to connect to.
+        drop(accepting.await.unwrap().unwrap());
     }
 }
