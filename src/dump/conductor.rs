@@ -1,7 +1,7 @@
 //! The dump from end to end: snapshot, locks, catalogs, table of contents, rows, trailer.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use tokio::sync::mpsc;
@@ -233,9 +233,12 @@ impl<'a> Dump<'a> {
     }
 
     /// Everything up to the point where the catalogs have been read: sessions, snapshot, locks.
+    ///
+    /// What fails with [`Kind::Stale`] can be begun again: its sessions are closed then.
     async fn begin(&self, config: &Config) -> Result<Begun> {
-        let leader = open_in_a_moment(|| config.connect());
-        let leader = self.unless_stopped(leader).await?;
+        // The server may still be ending those of an earlier attempt.
+        let connecting = open_in_a_moment(|| config.connect());
+        let leader = self.unless_stopped(connecting).await?;
         self.watch(leader.canceller());
         let created = Timestamp::now();
         let snapshot = session::begin_leader(&leader, self.options, &*self.observer).await?;
@@ -253,6 +256,7 @@ impl<'a> Dump<'a> {
                 lock_wait_timeout: self.options.lock_wait_timeout,
             };
             let same_server = config.pinned(leader.reached());
+            let second: OnceLock<Arc<Session>> = OnceLock::new();
             let beside = async {
                 match self.open_beside(&same_server, &snapshot).await {
                     Err(error) if error.sqlstate() == Some(&SqlState::TOO_MANY_CONNECTIONS) => {
@@ -261,18 +265,34 @@ impl<'a> Dump<'a> {
                         ));
                         Ok(None)
                     }
-                    opened => opened.map(Some),
+                    Ok(session) => {
+                        let session = second.get_or_init(|| Arc::new(session));
+                        Ok(Some(Arc::clone(session)))
+                    }
+                    Err(error) => Err(error),
                 }
             };
             let reading = catalog::read_while_opening(&leader, beside, &request, &*self.observer);
-            let (database, beside) = reading.await.map_err(|error| match error.sqlstate() {
-                Some(&SqlState::CHARACTER_NOT_IN_REPERTOIRE) => error.with_hint(NOT_UTF8),
-                _ => error,
-            })?;
-            if let Some(beside) = beside {
-                beside.close().await;
+            let read = reading.await.map(|(database, _)| database);
+            let again = |error: &Error| error.kind() == Kind::Stale;
+            if read.as_ref().err().is_none_or(again)
+                && let Some(second) = second.into_inner().and_then(Arc::into_inner)
+            {
+                second.close().await;
             }
-            Some(database)
+            match read {
+                Ok(database) => Some(database),
+                Err(error) if again(&error) => {
+                    leader.close().await;
+                    return Err(error);
+                }
+                Err(error) => {
+                    return Err(match error.sqlstate() {
+                        Some(&SqlState::CHARACTER_NOT_IN_REPERTOIRE) => error.with_hint(NOT_UTF8),
+                        _ => error,
+                    });
+                }
+            }
         };
         Ok(Begun {
             leader,
