@@ -190,6 +190,7 @@ fn entry() -> Result<Entry> {
         format: CopyFormat::Text,
         columns: vec!["a".to_owned()],
         types: Vec::new(),
+        declared: Vec::new(),
         copy_out: String::new(),
         copy_in: String::new(),
     };

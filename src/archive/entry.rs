@@ -87,6 +87,10 @@ pub enum DataSpec {
         /// of earlier versions do not say.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         types: Vec<String>,
+        /// The types that the columns were declared with, in the same order, modifiers included; empty for one
+        /// that is what `types` says. Archives of earlier versions do not say.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        declared: Vec<String>,
         /// The statement that reads the rows again from a live database: `COPY … TO STDOUT …`.
         copy_out: String,
         /// The statement that loads a frame: `COPY … FROM STDIN …`.
@@ -352,9 +356,16 @@ impl Entry {
         for list in [roles, create, drop, set_owner, privileges, comments, labels] {
             list.shrink_to_fit();
         }
-        if let Some(DataSpec::Table { columns, types, .. }) = data {
+        if let Some(DataSpec::Table {
+            columns,
+            types,
+            declared,
+            ..
+        }) = data
+        {
             columns.shrink_to_fit();
             types.shrink_to_fit();
+            declared.shrink_to_fit();
         }
     }
 

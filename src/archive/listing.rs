@@ -166,6 +166,7 @@ mod tests {
             format: CopyFormat::Text,
             columns: vec![String::from("a")],
             types: Vec::new(),
+            declared: Vec::new(),
             copy_out: format!("COPY public.{name} TO STDOUT"),
             copy_in: format!("COPY public.{name} FROM STDIN"),
         };

@@ -188,6 +188,7 @@ mod tests {
                 format: CopyFormat::Text,
                 columns: vec!["a".to_owned()],
                 types: Vec::new(),
+                declared: Vec::new(),
                 copy_out: String::new(),
                 copy_in: String::new(),
             }),

@@ -17,6 +17,7 @@ pub(super) struct TableCopy {
     pub columns: Vec<String>,
     /// What the columns are sent as; nothing for text.
     pub types: Vec<String>,
+    pub declared: Vec<String>,
     pub copy_in: String,
     source: String,
     column_list: String,
@@ -31,6 +32,23 @@ pub(super) struct TableCopy {
 pub(super) struct PageRange {
     pub from: u64,
     pub to: Option<u64>,
+}
+
+/// What the columns are declared as, where that is not what they are sent as; nothing where all are.
+fn declared(columns: &[&Column], sent: &[String]) -> Vec<String> {
+    let is_sent = |at: usize, sql: &str| sent.get(at).is_some_and(|sent| sent == sql);
+    let all = columns.iter().map(|column| column.type_sql.as_str());
+    let declared: Vec<String> = all
+        .enumerate()
+        .map(|(at, sql)| match is_sent(at, sql) {
+            true => String::new(),
+            false => sql.to_owned(),
+        })
+        .collect();
+    match declared.iter().all(String::is_empty) {
+        true => Vec::new(),
+        false => declared,
+    }
 }
 
 impl TableCopy {
@@ -104,6 +122,7 @@ impl TableCopy {
                 .collect(),
             CopyFormat::Text => Vec::new(),
         };
+        let declared = declared(&columns, &types);
         let column_list = names
             .iter()
             .map(|name| ident(name))
@@ -127,6 +146,7 @@ impl TableCopy {
             ),
             columns: names,
             types,
+            declared,
             source: relation.header.sql_name(),
             column_list,
             condition: relation

@@ -171,6 +171,7 @@ impl<'a, T: FnMut(Entry) -> Result<()>> Listing<'a, T> {
                     format: task.copy.format,
                     columns: task.copy.columns.clone(),
                     types: task.copy.types.clone(),
+                    declared: task.copy.declared.clone(),
                     copy_out: task.copy.copy_out(),
                     copy_in: task.copy.copy_in.clone(),
                 };

@@ -31,6 +31,7 @@ fn rows(id: EntryId, table: &str, on: EntryId) -> Entry {
             format: CopyFormat::Text,
             columns: vec!["a".to_owned()],
             types: Vec::new(),
+            declared: Vec::new(),
             copy_out: format!("COPY public.{table} (a) TO STDOUT"),
             copy_in: format!("COPY public.{table} (a) FROM STDIN"),
         }),

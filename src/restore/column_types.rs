@@ -4,6 +4,9 @@
 //! with, the server finds the length wrong at best; at worst it takes the bytes for another value
 //! of the same width (a `timestamp` for a `timestamptz`), and gives back the same bytes when they
 //! are compared.
+//!
+//! Text is converted, and both formats obey modifiers: a digit, an offset or a fraction of a second that a column
+//! does not hold goes without a word of the server. That is told.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -11,7 +14,7 @@ use super::options::OnError;
 use super::shared::Shared;
 use crate::archive::{CopyFormat, DataSpec};
 use crate::connect::Wire;
-use crate::error::{Context, Error, Kind, Result, first_of};
+use crate::error::{Context, Error, Kind, Result, first_of, one_line};
 use crate::plan::Work;
 use crate::sql::{literal, name_parts};
 
@@ -44,6 +47,8 @@ pub(crate) struct Unlike {
 struct Found {
     /// Without modifier, the base type of a domain; as SQL under an empty `search_path`.
     sql: String,
+    /// As it is declared.
+    declared: String,
     /// Its bare name, when an extension made it: those may lie in another schema there.
     of_extension: Option<String>,
 }
@@ -66,6 +71,73 @@ impl Found {
         };
         bare.is_some() && bare == self.of_extension.as_ref()
     }
+
+    /// Whether it holds every value of a column that was `declared` so as it is.
+    fn holds(&self, declared: &str) -> bool {
+        let (found, wanted) = (name_parts(&self.declared), name_parts(declared));
+        if declared == self.declared || wanted.is_some() && found == wanted {
+            return true;
+        }
+        if let (Some((parts, modifier)), Some((_, own))) = (&wanted, &found)
+            && modifier == own
+            && parts.last().is_some()
+            && parts.last() == self.of_extension.as_ref()
+        {
+            return true;
+        }
+        is_within(declared, &self.declared)
+    }
+}
+
+/// Types whose modifiers only say how long or how exact a value may be.
+const BOUNDED: [&str; 8] = [
+    "character varying",
+    "bit varying",
+    "interval",
+    "numeric",
+    "time with time zone",
+    "time without time zone",
+    "timestamp with time zone",
+    "timestamp without time zone",
+];
+
+/// Numbers that the next one holds.
+const WHOLE: [&str; 4] = ["smallint", "integer", "bigint", "numeric"];
+
+/// Whether each value of one built-in type has a place in another.
+fn is_within(narrow: &str, wide: &str) -> bool {
+    let (narrow, wide) = (narrow.trim_matches('"'), wide.trim_matches('"'));
+    if matches!(wide, "text" | "character varying")
+        || (narrow, wide) == ("real", "double precision")
+    {
+        return true;
+    }
+    let whole = |name: &str| WHOLE.iter().position(|&whole| whole == name);
+    if let (Some(narrow), Some(wide)) = (whole(narrow), whole(wide)) {
+        return narrow <= wide;
+    }
+    let ((base, narrow), (same, wide)) = (modified(narrow), modified(wide));
+    if base != same || !BOUNDED.contains(&base.as_str()) {
+        return false;
+    }
+    match (narrow.as_slice(), wide.as_slice()) {
+        (_, []) => true,
+        ([precision, scale], [most, places]) => {
+            places >= scale && most - places >= precision - scale
+        }
+        ([narrow], [wide]) => narrow <= wide,
+        _ => false,
+    }
+}
+
+/// A type without its modifier, and the numbers of that.
+fn modified(sql: &str) -> (String, Vec<i32>) {
+    let parts = sql.split_once('(').and_then(|(name, rest)| {
+        let (numbers, end) = rest.split_once(')')?;
+        let numbers: Result<Vec<i32>, _> = numbers.split(',').map(str::parse).collect();
+        Some((format!("{name}{end}"), numbers.ok()?))
+    });
+    parts.unwrap_or_else(|| (sql.to_owned(), Vec::new()))
 }
 
 /// Compares tables that the plan does not make, and their columns, with the rows that it loads into them.
@@ -85,18 +157,55 @@ pub(super) async fn check(wire: &mut Wire, shared: &Shared) -> Result<()> {
         }
         refuse_absent(shared, absent)?;
     }
-    let mut told = Vec::new();
-    for ((schema, name), columns) in unlike(wire, &loaded).await? {
-        told.extend(columns.into_iter().map(|it| {
-            let Unlike {
-                column,
-                sent,
-                there,
-            } = it;
-            format!("{schema}.{name}, column {column}: {sent} is to become {there}")
-        }));
+    let asked: Vec<&Table> = loaded
+        .iter()
+        .filter(|(_, rows)| !rows.sent.is_empty() || !rows.declared.is_empty())
+        .map(|(table, _)| table)
+        .collect();
+    let (mut refused, mut altered) = (Vec::new(), Vec::new());
+    for group in asked.chunks(ASKED_AT_ONCE) {
+        let there = ask(wire, group).await?;
+        for &table in group {
+            let Some(rows) = loaded.get(table) else {
+                continue;
+            };
+            let (schema, name) = table;
+            let tell = |column: &str, sent: &str, there: &str| {
+                format!("{schema}.{name}, column {column}: {sent} is to become {there}")
+            };
+            for (column, sent, found) in those(&there, table, &rows.sent) {
+                if !found.takes(sent) {
+                    refused.push(tell(column, sent, &found.sql));
+                }
+            }
+            for (column, declared, found) in those(&there, table, &rows.declared) {
+                if !found.holds(declared) {
+                    altered.push(tell(column, declared, &found.declared));
+                }
+            }
+        }
     }
-    refuse(told)
+    refuse(refused)?;
+    if !altered.is_empty() {
+        shared.warn(format!(
+            "columns of the target have other types than the archive's: values are converted, and may change: {}",
+            one_line(&first_of(altered, TOLD).join("; "))
+        ));
+    }
+    Ok(())
+}
+
+/// Those of a table's columns that are there.
+fn those<'a>(
+    there: &'a BTreeMap<(Table, String), Found>,
+    table: &Table,
+    columns: &BTreeSet<Sent<'a>>,
+) -> Vec<(&'a str, &'a str, &'a Found)> {
+    let columns = columns.iter().filter_map(|&(column, sent)| {
+        let found = there.get(&(table.clone(), column.to_owned()))?;
+        Some((column, sent, found))
+    });
+    columns.collect()
 }
 
 /// The columns of these tables whose types are others than those that rows in binary were sent as; what is not there is
@@ -117,10 +226,10 @@ pub(crate) async fn unlike(
     for group in tables.chunks(ASKED_AT_ONCE) {
         let found = ask(wire, group).await?;
         for &table in group {
-            for &(column, sent) in wanted.get(table).into_iter().flatten() {
-                let Some(there) = found.get(&(table.clone(), column.to_owned())) else {
-                    continue;
-                };
+            let Some(columns) = wanted.get(table) else {
+                continue;
+            };
+            for (column, sent, there) in those(&found, table, columns) {
                 if !there.takes(sent) {
                     unlike.entry(table.clone()).or_default().push(Unlike {
                         column: column.to_owned(),
@@ -199,8 +308,17 @@ fn refuse(unlike: Vec<String>) -> Result<()> {
     ))
 }
 
-/// Tables that the plan does not make, with the columns of binary rows that go into them.
-fn loaded(shared: &Shared) -> BTreeMap<Table, BTreeSet<Sent<'_>>> {
+/// Columns of rows that go into a table.
+#[derive(Default)]
+struct Rows<'a> {
+    /// Of binary rows.
+    sent: BTreeSet<Sent<'a>>,
+    /// As they were declared, where the archive says it.
+    declared: BTreeSet<Sent<'a>>,
+}
+
+/// Tables that the plan does not make, with the columns of the rows that go into them.
+fn loaded(shared: &Shared) -> BTreeMap<Table, Rows<'_>> {
     let made: HashSet<(Option<&str>, &str)> = shared
         .plan
         .steps_of(Work::Statements)
@@ -208,12 +326,13 @@ fn loaded(shared: &Shared) -> BTreeMap<Table, BTreeSet<Sent<'_>>> {
         .filter(|entry| matches!(entry.kind.as_str(), "TABLE" | "FOREIGN TABLE"))
         .map(|entry| (entry.schema.as_deref(), entry.name.as_str()))
         .collect();
-    let mut loaded: BTreeMap<Table, BTreeSet<Sent>> = BTreeMap::new();
+    let mut loaded: BTreeMap<Table, Rows> = BTreeMap::new();
     for (_, id) in shared.plan.steps_of(Work::Rows) {
         let Some(DataSpec::Table {
             format,
             columns,
             types,
+            declared,
             copy_in,
             ..
         }) = shared.entry(id).and_then(|entry| entry.data.as_ref())
@@ -231,10 +350,14 @@ fn loaded(shared: &Shared) -> BTreeMap<Table, BTreeSet<Sent<'_>>> {
         if made.contains(&(Some(&schema), &name)) {
             continue;
         }
-        let sent = columns.iter().map(String::as_str);
-        let sent = sent.zip(types.iter().map(String::as_str));
+        let rows = loaded.entry((schema, name)).or_default();
+        let columns = || columns.iter().map(String::as_str);
+        let sent = columns().zip(types.iter().map(String::as_str));
         let sent = sent.filter(|_| *format == CopyFormat::Binary);
-        loaded.entry((schema, name)).or_default().extend(sent);
+        rows.sent.extend(sent);
+        let declared = columns().zip(declared.iter().map(String::as_str));
+        let declared = declared.filter(|(_, sql)| !sql.is_empty());
+        rows.declared.extend(declared);
     }
     loaded
 }
@@ -243,6 +366,7 @@ fn loaded(shared: &Shared) -> BTreeMap<Table, BTreeSet<Sent<'_>>> {
 async fn ask(wire: &mut Wire, tables: &[&Table]) -> Result<BTreeMap<(Table, String), Found>> {
     let query = format!(
         "SELECT w.schema, w.name, a.attname::text, pg_catalog.format_type(t.oid, NULL), \
+         pg_catalog.format_type(a.atttypid, a.atttypmod), \
          CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 1247 \
          AND d.objid = t.oid AND d.refclassid = 3079 AND d.deptype = 'e') THEN t.typname::text END \
          FROM (VALUES {}) AS w (schema, name) \
@@ -270,13 +394,18 @@ async fn ask(wire: &mut Wire, tables: &[&Table]) -> Result<BTreeMap<(Table, Stri
                 Some(name),
                 Some(column),
                 Some(sql),
+                Some(declared),
                 of_extension,
             ],
-        ) = <[Option<String>; 5]>::try_from(row)
+        ) = <[Option<String>; 6]>::try_from(row)
         else {
             return Err(Error::new(Kind::Failed, "a column without a type"));
         };
-        let one = Found { sql, of_extension };
+        let one = Found {
+            sql,
+            declared,
+            of_extension,
+        };
         found.insert(((schema, name), column), one);
     }
     Ok(found)
@@ -291,6 +420,7 @@ mod tests {
         let takes = |target: &str, sent: &str| {
             let found = Found {
                 sql: target.to_owned(),
+                declared: target.to_owned(),
                 of_extension: None,
             };
             found.takes(sent)
@@ -322,10 +452,58 @@ mod tests {
     fn an_extensions_type_may_lie_in_another_schema() {
         let found = Found {
             sql: "extensions.citext".to_owned(),
+            declared: "extensions.citext".to_owned(),
             of_extension: Some("citext".to_owned()),
         };
         assert!(found.takes("public.citext") && found.takes("\"public\".\"citext\""));
         assert!(!found.takes("public.citext[]") && !found.takes("public.hstore"));
+        assert!(found.holds("public.citext") && !found.holds("public.hstore"));
+    }
+
+    #[test]
+    fn a_wider_type_holds_what_a_narrower_one_does() {
+        let holds = |target: &str, declared: &str| {
+            let found = Found {
+                sql: String::new(),
+                declared: target.to_owned(),
+                of_extension: None,
+            };
+            found.holds(declared)
+        };
+        for (target, declared) in [
+            ("numeric(10,2)", "numeric(10,2)"),
+            ("numeric(12,3)", "numeric(10,2)"),
+            ("numeric", "numeric(10,2)"),
+            ("numeric", "bigint"),
+            ("bigint", "smallint"),
+            ("text", "\"text\""),
+            ("text", "inet"),
+            ("character varying(20)", "character varying(19)"),
+            (
+                "timestamp without time zone",
+                "timestamp(3) without time zone",
+            ),
+            ("double precision", "real"),
+        ] {
+            assert!(holds(target, declared), "{declared} into {target}");
+        }
+        for (target, declared) in [
+            ("numeric(10,2)", "numeric(10,4)"),
+            ("numeric(10,3)", "numeric(10,2)"),
+            ("numeric(10,2)", "numeric"),
+            ("numeric(20,2)", "bigint"),
+            ("smallint", "integer"),
+            ("character varying(19)", "character varying(20)"),
+            ("character(20)", "character(19)"),
+            ("character varying(20)", "text"),
+            ("timestamp without time zone", "timestamp with time zone"),
+            ("timestamp(0) with time zone", "timestamp with time zone"),
+            ("real", "double precision"),
+            ("other.mood", "public.mood"),
+            ("text[]", "integer[]"),
+        ] {
+            assert!(!holds(target, declared), "{declared} into {target}");
+        }
     }
 
     #[test]

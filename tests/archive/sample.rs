@@ -87,6 +87,7 @@ pub fn table_data(id: EntryId, schema: &str, name: &str, format: CopyFormat) -> 
         format,
         columns: vec!["a".to_owned(), "b".to_owned()],
         types: Vec::new(),
+        declared: Vec::new(),
         copy_out: format!("COPY {schema}.{name} (a, b) TO STDOUT"),
         copy_in: format!("COPY {schema}.{name} (a, b) FROM STDIN"),
     });

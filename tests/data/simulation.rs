@@ -58,6 +58,7 @@ impl Shape {
                 format: CopyFormat::Binary,
                 columns: Vec::new(),
                 types: Vec::new(),
+                declared: Vec::new(),
                 copy_out: format!("COPY public.{name} TO STDOUT"),
                 copy_in: format!("COPY public.{name} FROM STDIN"),
             });

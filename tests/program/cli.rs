@@ -460,6 +460,7 @@ async fn archive(path: &Path, format: CopyFormat) {
         format,
         columns: vec!["id".to_owned(), "v".to_owned()],
         types: Vec::new(),
+        declared: Vec::new(),
         copy_out: "COPY \"odd \"\"s\".t (id, v) TO STDOUT".to_owned(),
         copy_in: "COPY \"odd \"\"s\".t (id, v) FROM STDIN".to_owned(),
     });

@@ -78,6 +78,7 @@ impl Build {
             format: CopyFormat::Text,
             columns: columns.split(", ").map(str::to_owned).collect(),
             types: Vec::new(),
+            declared: Vec::new(),
             copy_out: format!("COPY public.{table} ({columns}) TO STDOUT"),
             copy_in: format!("COPY public.{table} ({columns}) FROM STDIN"),
         });

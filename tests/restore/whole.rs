@@ -154,6 +154,7 @@ async fn large_objects_and_binary_rows_arrive_unchanged() {
         format: CopyFormat::Binary,
         columns: vec!["i".to_owned(), "t".to_owned()],
         types: Vec::new(),
+        declared: Vec::new(),
         copy_out: "COPY public.b (i, t) TO STDOUT (FORMAT binary)".to_owned(),
         copy_in: "COPY public.b (i, t) FROM STDIN (FORMAT binary)".to_owned(),
     });
