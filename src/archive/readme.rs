@@ -193,7 +193,7 @@ fn beginning(codec: Codec, encoding: &str) -> String {
 set -eu
 
 PGCLIENTENCODING={encoding}
-PGOPTIONS="${{PGOPTIONS:-}} -c search_path= -c row_security=off -c statement_timeout=0 -c datestyle=ISO -c intervalstyle=postgres -c lc_monetary=C -c array_nulls=on -c xmloption=content"
+PGOPTIONS="${{PGOPTIONS:-}} -c search_path= -c row_security=off -c statement_timeout=0 -c lc_monetary=C -c array_nulls=on -c xmloption=content"
 export PGCLIENTENCODING PGOPTIONS
 
 # run ARGUMENT...: statements that are no COPY

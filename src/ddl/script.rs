@@ -41,7 +41,6 @@ pub fn header(source: ServerVersion, encoding: &str) -> String {
     set("check_function_bodies", "false");
     set("xmloption", "content");
     // Values and constants were written under these, and mean something else under others.
-    set("intervalstyle", "postgres");
     set("lc_monetary", "'C'");
     set("array_nulls", "on");
     set("transform_null_equals", "off");

@@ -440,6 +440,7 @@ async fn restore_some(
         return Err(error);
     }
     shared.sort_memory = setup.sort_memory;
+    shared.own_settings.clone_from(&setup.own_settings);
     shared.fills_cores = setup.fills_cores;
     shared.takes_statistics = statistics::can_take(wire.server_version());
     statistics::warn_of_old_target(&shared, wire.server_version(), options.analyze);

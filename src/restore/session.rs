@@ -77,8 +77,10 @@ impl SortMemory {
 }
 
 /// Settings that must have these values whatever role, database or server say; those a server
-/// does not know are left out.
-const FIXED: [(&str, &str); 23] = [
+/// does not know are left out. `DateStyle` and `IntervalStyle` are not among them: what an archive holds is read alike
+/// under any, and what a restore computes (stored generated columns, keys of indexes, what triggers write) is to be
+/// what the database would.
+const FIXED: [(&str, &str); 21] = [
     ("statement_timeout", "0"),
     ("lock_timeout", "0"),
     ("idle_in_transaction_session_timeout", "0"),
@@ -95,8 +97,6 @@ const FIXED: [(&str, &str); 23] = [
     ("default_transaction_deferrable", "off"),
     ("default_tablespace", ""),
     // What is written in the archive was read with these.
-    ("DateStyle", "ISO, MDY"),
-    ("IntervalStyle", "postgres"),
     ("lc_monetary", "C"),
     ("array_nulls", "on"),
     ("transform_null_equals", "off"),
@@ -106,10 +106,60 @@ const FIXED: [(&str, &str); 23] = [
     ("synchronous_commit", "off"),
 ];
 
+/// Those of [`FIXED`] that the archive's text needs, and a query that runs by itself does not.
+const FOR_TEXT: [&str; 5] = [
+    "lc_monetary",
+    "array_nulls",
+    "transform_null_equals",
+    "backslash_quote",
+    "escape_string_warning",
+];
+
+/// Statements around a query whose rows are kept: it is to run under the database's own settings, as each later
+/// refresh does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OwnSettings {
+    pub(super) before: String,
+    pub(super) after: String,
+}
+
+impl OwnSettings {
+    /// `differing`: those of the session that are not as they would be by themselves.
+    fn new(differing: &[(&str, &str)]) -> Option<Self> {
+        let differing: Vec<_> = differing
+            .iter()
+            .filter(|(name, _)| FOR_TEXT.contains(name))
+            .collect();
+        if differing.is_empty() {
+            return None;
+        }
+        // For the transaction alone; no value is the one that the session began with.
+        let all = |value: fn(&str) -> String| {
+            let calls: Vec<String> = differing
+                .iter()
+                .map(|(name, fixed)| {
+                    format!(
+                        "pg_catalog.set_config({}, {}, true)",
+                        literal(name),
+                        value(fixed)
+                    )
+                })
+                .collect();
+            format!("SELECT {}", calls.join(", "))
+        };
+        Some(Self {
+            before: all(|_| "NULL".to_owned()),
+            after: all(literal),
+        })
+    }
+}
+
 /// The statements that set up a session.
 #[derive(Clone, Debug)]
 pub(super) struct Setup {
     statements: Vec<String>,
+    /// None where they are what the session has.
+    pub(super) own_settings: Option<OwnSettings>,
     pub(super) sort_memory: Option<SortMemory>,
     /// See [`fill_cores`].
     pub(super) fills_cores: bool,
@@ -146,12 +196,12 @@ impl Setup {
             )
         };
         let mut statements = vec![set("client_encoding", encoding)];
-        for (name, value) in FIXED {
-            // What is as it should be is left alone: some servers do not let it be set at all.
-            if value_of(name).is_some_and(|current| current != value) {
-                statements.push(set(name, value));
-            }
-        }
+        // What is as it should be is left alone: some servers do not let it be set at all.
+        let differing: Vec<(&str, &str)> = FIXED
+            .into_iter()
+            .filter(|(name, value)| value_of(name).is_some_and(|current| current != *value))
+            .collect();
+        statements.extend(differing.iter().map(|(name, value)| set(name, value)));
         let number = |name: &str| -> Option<u64> { value_of(name)?.parse().ok() };
         if let Some(own_kb) = number("maintenance_work_mem")
             && let Some(kb) = share.maintenance_kb(own_kb)
@@ -186,6 +236,7 @@ impl Setup {
         }
         Ok(Self {
             statements,
+            own_settings: OwnSettings::new(&differing),
             sort_memory,
             fills_cores,
         })
@@ -321,6 +372,22 @@ mod tests {
         assert_eq!(share(30, 256).parallel_workers(2, 8), Some(1));
         assert_eq!(share(30, 256).parallel_workers(0, 8), None);
         assert_eq!(share(3, 256).parallel_workers(8, 16), Some(5));
+    }
+
+    #[test]
+    fn what_the_archives_text_needs_is_set_apart() {
+        assert_eq!(OwnSettings::new(&[("search_path", "")]), None);
+        let own = OwnSettings::new(&[("search_path", ""), ("lc_monetary", "C")]).unwrap();
+        assert_eq!(
+            own.before,
+            "SELECT pg_catalog.set_config('lc_monetary', NULL, true)"
+        );
+        assert_eq!(
+            own.after,
+            "SELECT pg_catalog.set_config('lc_monetary', 'C', true)"
+        );
+        let is_fixed = |name: &&str| FIXED.iter().any(|(fixed, _)| fixed == name);
+        assert!(FOR_TEXT.iter().all(|name| is_fixed(name)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::journal::{Fate, Journal, Unit};
 use super::options::{OnError, RestoreOptions};
 use super::serial::BATCH_STEPS;
-use super::session::{Session, SortMemory};
+use super::session::{OwnSettings, Session, SortMemory};
 use super::triggers::TriggerStates;
 use crate::archive::{Entry, EntryId};
 use crate::error::{Error, Result};
@@ -52,6 +52,8 @@ pub(super) struct Shared {
     pub(super) takes_statistics: bool,
     /// What sorting statements are given; none leaves them what their session has.
     pub(super) sort_memory: Option<SortMemory>,
+    /// What is said around a query whose rows are kept.
+    pub(super) own_settings: Option<OwnSettings>,
     /// Whether sessions that build keep all of the server's cores busy.
     pub(super) fills_cores: bool,
     /// Steps of statements that could start if a session were free, when one was last given to a session.
@@ -88,6 +90,7 @@ impl Shared {
             database_is_worded: false,
             takes_statistics: false,
             sort_memory: None,
+            own_settings: None,
             fills_cores: false,
             waiting: AtomicUsize::new(0),
             journal: None,

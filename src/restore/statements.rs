@@ -154,7 +154,17 @@ impl<'a> Script<'a> {
         for setting in settings(shared, step, make) {
             self.statements.push((step, setting.into()));
         }
+        let own = shared
+            .own_settings
+            .as_ref()
+            .filter(|_| entry.kind == "MATERIALIZED VIEW DATA");
+        if let Some(own) = own {
+            self.statements.push((step, own.before.as_str().into()));
+        }
         self.add(step, make);
+        if let Some(own) = own {
+            self.statements.push((step, own.after.as_str().into()));
+        }
     }
 
     fn set_tablespace(&mut self, step: StepId, tablespace: &'a str) {
