@@ -896,10 +896,17 @@ impl Target<'_> {
             let canceller = wire.canceller();
             let comparing = async {
                 column_types::check(&mut wire, shared).await?;
-                // An earlier run was told, and may have made some that are the archive's.
-                if self.standing.resumed().is_none() && shared.plan.makes_definitions() {
-                    let found = default_privileges::Found::of(self.options);
-                    default_privileges::check(&mut wire, shared, found).await?;
+                let found = match default_privileges::Found::of(self.options) {
+                    default_privileges::Found::Levelled if self.standing.resumed().is_some() => {
+                        default_privileges::Found::LevelledOn
+                    }
+                    found => found,
+                };
+                let is_told =
+                    found == default_privileges::Found::Told && self.standing.resumed().is_some();
+                if shared.plan.makes_definitions() && !is_told {
+                    shared.default_privileges =
+                        default_privileges::check(&mut wire, shared, found).await?;
                 }
                 Ok::<(), Error>(())
             };
@@ -942,7 +949,8 @@ impl Target<'_> {
             let mut inside = self.config.with_database(&name).connect_wire().await?;
             self.refuse_unless_empty(&mut inside, shared).await?;
             let found = default_privileges::Found::Told;
-            default_privileges::check(&mut inside, shared, found).await?;
+            shared.default_privileges =
+                default_privileges::check(&mut inside, shared, found).await?;
             for unlike in database::unlike(&mut inside, source.manifest).await? {
                 shared.warn(unlike);
             }

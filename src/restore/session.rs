@@ -387,7 +387,7 @@ mod tests {
             "SELECT pg_catalog.set_config('lc_monetary', 'C', true)"
         );
         let is_fixed = |name: &&str| FIXED.iter().any(|(fixed, _)| fixed == name);
-        assert!(FOR_TEXT.iter().all(|name| is_fixed(name)));
+        assert!(FOR_TEXT.iter().all(is_fixed));
     }
 
     #[test]

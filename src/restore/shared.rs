@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
+use super::default_privileges::Given;
 use super::journal::{Fate, Journal, Unit};
 use super::options::{OnError, RestoreOptions};
 use super::serial::BATCH_STEPS;
@@ -48,6 +49,8 @@ pub(super) struct Shared {
     pub(super) triggers: HashMap<EntryId, TriggerStates>,
     /// Whether the database's statements are worded for the target's version.
     pub(super) database_is_worded: bool,
+    /// What new objects have of the target's default privileges.
+    pub(super) default_privileges: Given,
     /// Whether the target takes planner statistics.
     pub(super) takes_statistics: bool,
     /// What sorting statements are given; none leaves them what their session has.
@@ -88,6 +91,7 @@ impl Shared {
             warnings: AtomicU64::new(0),
             triggers: HashMap::new(),
             database_is_worded: false,
+            default_privileges: Given::Kept,
             takes_statistics: false,
             sort_memory: None,
             own_settings: None,

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::default_privileges::{Given, LEVEL, may_have_some};
 use super::failure::{is_fatal, is_missing, lost_a_race, of_statement};
 use super::journal::{Fate, Journal, Unit};
 use super::options::OnError;
@@ -21,6 +22,8 @@ struct Script<'a> {
     statements: Vec<(StepId, Cow<'a, str>)>,
     tablespace: &'a str,
     access_method: Option<&'a str>,
+    /// Whether it makes what the target gives privileges that it is not to have.
+    levels: bool,
 }
 
 /// What one step runs: what makes the object, and what may fail without unmaking it.
@@ -129,6 +132,7 @@ impl<'a> Script<'a> {
             statements: Vec::new(),
             tablespace: "",
             access_method: None,
+            levels: false,
         }
     }
 
@@ -137,6 +141,7 @@ impl<'a> Script<'a> {
         if make.is_empty() {
             return;
         }
+        self.levels |= shared.default_privileges == Given::Taken && may_have_some(entry);
         if !shared.leave_out.tablespaces {
             let tablespace = entry.tablespace.as_deref().unwrap_or("");
             if tablespace != self.tablespace {
@@ -188,6 +193,9 @@ impl<'a> Script<'a> {
         let Some(&(step, _)) = self.statements.last() else {
             return;
         };
+        if self.levels {
+            self.statements.push((step, LEVEL.into()));
+        }
         if !self.tablespace.is_empty() {
             self.set_tablespace(step, "");
         }

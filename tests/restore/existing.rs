@@ -480,24 +480,177 @@ fn binary_rows_only_go_into_columns_of_their_types() {
     assert!(said.contains("column n is oid, and was integer"), "{said}");
 }
 
-/// The target's default privileges would come on top of the source's: that is refused, or said where the target
-/// is taken as it is.
+/// Rows that a column of the target does not hold as they are change without a word of the server.
 #[test]
-fn default_privileges_of_the_target_are_not_mixed_in_unseen() {
+fn columns_that_alter_rows_are_named_before() {
+    let server = Server::start(18);
+    let source = server.create_db("wide");
+    source.psql(
+        "CREATE DOMAIN price AS numeric(10,2);
+         CREATE TABLE t (n numeric(10,4), f float8, at timestamptz, w int, v varchar(10), p price, s timestamp);
+         INSERT INTO t VALUES (1.2345, 1.23456789012345, '2024-01-01 00:00+09', 1, 'v', 2.5, '2024-01-01 00:00:00.7')",
+    );
+    let (dir, binary) = dumped(&source, &["--copy-format=binary"]);
+    let text = dir.path().join("text");
+    run(pgstow()
+        .args(["dump", "--quiet", "--copy-format=text", &source.url(), "-f"])
+        .arg(&text))
+    .success();
+    let target = server.create_db("narrow");
+    target.psql(
+        "CREATE DOMAIN price AS numeric(10,2);
+         CREATE TABLE t (n numeric(10,2), f real, at timestamp, w bigint, v text, p price, s timestamp(0))",
+    );
+    let said = restored(&target, &text, &["-a"]).success().stderr;
+    let told = "columns of the target have other types than the archive's";
+    assert_eq!(said.matches(told).count(), 1, "{said}");
+    for line in [
+        "public.t, column n: numeric(10,4) is to become numeric(10,2)",
+        "public.t, column f: double precision is to become real",
+        "public.t, column at: timestamp with time zone is to become timestamp without time zone",
+        "public.t, column s: timestamp without time zone is to become timestamp(0) without time zone",
+    ] {
+        assert!(said.contains(line), "no \"{line}\" in\n{said}");
+    }
+    for column in ["column w", "column v", "column p"] {
+        assert!(!said.contains(column), "{said}");
+    }
+    assert_eq!(target.query_one("SELECT n FROM t"), "1.23");
+    // Binary rows obey modifiers as well.
+    target.psql("ALTER TABLE t ALTER f TYPE float8, ALTER at TYPE timestamptz, ALTER w TYPE int");
+    let said = restored(&target, &binary, &["-a"]).success().stderr;
+    assert!(
+        said.contains(told) && said.contains("numeric(10,4) is to become numeric(10,2)"),
+        "{said}"
+    );
+    assert!(
+        !said.contains("column f") && !said.contains("column at"),
+        "{said}"
+    );
+}
+
+/// The target's default privileges would come on top of the source's: what is made does not keep them, which is said
+/// where the target is taken as it is.
+#[test]
+fn default_privileges_of_the_target_are_not_mixed_in() {
     let server = Server::start(18);
     let source = server.create_db("plain");
     source.psql(
-        "CREATE TABLE secret (id int); CREATE SCHEMA s; \
-         CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE ROLE lender; CREATE ROLE other_owner; CREATE ROLE guest;
+         CREATE TABLE secret (id int GENERATED ALWAYS AS IDENTITY, n serial); CREATE SCHEMA s;
+         CREATE TABLE shared (id int, name text); GRANT SELECT ON shared TO guest WITH GRANT OPTION;
+         GRANT UPDATE (name) ON shared TO lender; SET ROLE guest; GRANT SELECT ON shared TO lender; RESET ROLE;
+         CREATE TABLE owned (id int); ALTER TABLE owned OWNER TO other_owner; REVOKE DELETE ON owned FROM other_owner;
+         CREATE VIEW s.v AS SELECT 1 AS a; CREATE MATERIALIZED VIEW s.m AS SELECT 1 AS a; CREATE SEQUENCE s.q;
+         CREATE TYPE s.r AS RANGE (subtype = float8); CREATE TYPE s.e AS ENUM ('a'); CREATE DOMAIN s.d AS int;
+         REVOKE ALL ON TYPE s.e FROM public; CREATE TYPE s.c AS (a int);
+         CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+         CREATE FUNCTION s.g(a int, OUT b int) LANGUAGE sql AS 'SELECT 1'; REVOKE ALL ON FUNCTION s.g FROM public;
+         CREATE PROCEDURE s.p(a int) LANGUAGE sql AS 'SELECT 1'; GRANT EXECUTE ON PROCEDURE s.p TO lender;
+         CREATE AGGREGATE s.a(int) (SFUNC = int4pl, STYPE = int); ALTER FUNCTION s.f() OWNER TO other_owner;
+         GRANT USAGE ON SCHEMA s TO other_owner; SELECT lo_from_bytea(4711, 'large'), lo_from_bytea(4712, 'larger');
+         GRANT SELECT ON LARGE OBJECT 4712 TO lender;
+         ALTER DEFAULT PRIVILEGES GRANT INSERT ON TABLES TO lender;
+         INSERT INTO secret DEFAULT VALUES",
     );
-    let (_dir, archive) = dumped(&source, &[]);
+    let (dir, archive) = dumped(&source, &[]);
+    let generous = |db: &Db| {
+        db.psql(
+            "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO public;
+             ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO guest WITH GRANT OPTION;
+             ALTER DEFAULT PRIVILEGES REVOKE ALL ON TABLES FROM postgres;
+             ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO guest;
+             ALTER DEFAULT PRIVILEGES GRANT CREATE ON SCHEMAS TO guest;
+             ALTER DEFAULT PRIVILEGES GRANT UPDATE ON LARGE OBJECTS TO guest;
+             ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM public;
+             ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO guest;
+             ALTER DEFAULT PRIVILEGES REVOKE USAGE ON TYPES FROM public",
+        );
+    };
+    // What objects come to have, defaults spelt out.
+    let privileges = "
+        SELECT string_agg(concat_ws(' ', object, grantee::regrole, privilege_type, is_grantable, grantor::regrole), E'\\n'
+                          ORDER BY object, grantee, grantor, privilege_type)
+          FROM (SELECT oid::regclass::text, coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::\"char\", relowner))
+                  FROM pg_class WHERE oid >= 16384 AND relkind NOT IN ('i', 'c', 't') AND relnamespace <> 'pg_toast'::regnamespace
+                UNION ALL SELECT attrelid::regclass || attname::text, attacl FROM pg_attribute WHERE attrelid >= 16384
+                UNION ALL SELECT oid::regprocedure::text, coalesce(proacl, acldefault('f', proowner)) FROM pg_proc WHERE oid >= 16384
+                UNION ALL SELECT oid::regtype::text, coalesce(typacl, acldefault('T', typowner)) FROM pg_type WHERE oid >= 16384
+                UNION ALL SELECT nspname, coalesce(nspacl, acldefault('n', nspowner)) FROM pg_namespace WHERE nspname IN ('public', 's')
+                UNION ALL SELECT 'large ' || oid, coalesce(lomacl, acldefault('L', lomowner)) FROM pg_largeobject_metadata
+               ) o (object, acl), aclexplode(acl)";
     let target = server.create_db("generous");
+    generous(&target);
+    let said = restored(&target, &archive, &["-j2"]).success().stderr;
+    assert!(!said.contains("warning"), "{said}");
+    assert!(
+        said.contains("kept free of the default privileges of role postgres: "),
+        "{said}"
+    );
+    assert_eq!(target.query_one(privileges), source.query_one(privileges));
+    assert_same_data(&source, &target);
+    // All but the default privileges themselves, which are the target's and the source's.
+    let schema = |db: &Db| {
+        let text = run(db.tool("pg_dump").arg("-s")).success().stdout;
+        let is_left_out = |line: &&str| {
+            let begins = ["--", "\\", "ALTER DEFAULT PRIVILEGES"];
+            line.is_empty() || begins.iter().any(|begin| line.starts_with(begin))
+        };
+        let lines = text.lines().filter(|line| !is_left_out(line));
+        lines.fold(String::new(), |all, line| all + line + "\n")
+    };
+    super::support::assert_same_text(&schema(&source), &schema(&target));
+
+    // In one transaction; step by step where something fails; by a role that is no superuser.
+    let one = server.create_db("one");
+    generous(&one);
+    restored(&one, &archive, &["-1"]).success();
+    assert_eq!(one.query_one(privileges), source.query_one(privileges));
+    let broken = server.create_db("broken");
+    generous(&broken);
+    source
+        .psql("CREATE ROLE gone; CREATE TABLE of_gone (a int); ALTER TABLE of_gone OWNER TO gone");
+    let second = dir.path().join("second");
+    let url = source.url();
+    run(pgstow().args(["dump", "--quiet", &url, "-f"]).arg(&second)).success();
+    source.psql("DROP TABLE of_gone; DROP ROLE gone");
+    restored(&broken, &second, &["--continue"]).expect_code(3);
+    broken.psql("DROP TABLE of_gone");
+    assert_eq!(broken.query_one(privileges), source.query_one(privileges));
+    let made = server.create_db("made");
+    made.psql(&format!(
+        "CREATE ROLE maker LOGIN; GRANT other_owner TO maker; ALTER DATABASE \"{}\" OWNER TO maker;
+         GRANT CREATE ON SCHEMA public TO other_owner; SET ROLE maker; CREATE TABLE mine (id serial);
+         CREATE TABLE theirs (id int); ALTER TABLE theirs OWNER TO other_owner;
+         CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION f() OWNER TO other_owner",
+        made.name()
+    ));
+    let third = dir.path().join("third");
+    let url = made.url();
+    run(pgstow().args(["dump", "--quiet", &url, "-f"]).arg(&third)).success();
+    let by_maker = server.create_db("by_maker");
+    by_maker.psql(&format!(
+        "ALTER DATABASE \"{}\" OWNER TO maker; GRANT CREATE ON SCHEMA public TO other_owner; SET ROLE maker;
+         ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO public;
+         ALTER DEFAULT PRIVILEGES GRANT ALL ON FUNCTIONS TO lender",
+        by_maker.name()
+    ));
+    let url = by_maker.url_as("maker", None);
+    run(pgstow().args(["restore", "-d", &url]).arg(&third)).success();
+    assert_eq!(by_maker.query_one(privileges), made.query_one(privileges));
+
+    // What an extension makes cannot be kept free of them.
+    source.psql("CREATE EXTENSION citext");
+    let fourth = dir.path().join("fourth");
+    let url = source.url();
+    run(pgstow().args(["dump", "--quiet", &url, "-f"]).arg(&fourth)).success();
+    let target = server.create_db("extended");
     target.psql(
         "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO public; \
-         ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM public; \
-         ALTER DEFAULT PRIVILEGES REVOKE USAGE ON TYPES FROM public",
+         ALTER DEFAULT PRIVILEGES GRANT CREATE ON SCHEMAS TO guest; \
+         ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM public",
     );
-    let said = restored(&target, &archive, &[]).expect_code(6).stderr;
+    let said = restored(&target, &fourth, &[]).expect_code(6).stderr;
     for told in [
         "role postgres: FUNCTIONS (postgres=X/postgres); TABLES (",
         "=r/postgres",
@@ -505,17 +658,19 @@ fn default_privileges_of_the_target_are_not_mixed_in_unseen() {
     ] {
         assert!(said.contains(told), "{said}");
     }
-    assert!(!said.contains("TYPES"), "{said}");
+    assert!(!said.contains("SCHEMAS"), "{said}");
     assert_eq!(
         target.query_one("SELECT to_regclass('secret') IS NULL"),
         "t"
     );
     // Rows get no privileges, and what belongs to another role is none of this one's.
-    target.psql("CREATE TABLE secret (id int)");
-    let said = restored(&target, &archive, &["-a"]).success().stderr;
+    target.psql("CREATE TABLE shared (id int, name text)");
+    let said = restored(&target, &archive, &["-a", "-t", "shared"])
+        .success()
+        .stderr;
     assert!(!said.contains("warning"), "{said}");
-    target.psql("DROP TABLE secret");
-    let said = restored(&target, &archive, &["--no-privileges"])
+    target.psql("DROP TABLE shared");
+    let said = restored(&target, &fourth, &["--no-privileges"])
         .success()
         .stderr;
     assert_eq!(
@@ -524,4 +679,6 @@ fn default_privileges_of_the_target_are_not_mixed_in_unseen() {
         1,
         "{said}"
     );
+    drop((source, target, one, broken, made, by_maker));
+    server.psql("DROP ROLE lender; DROP ROLE other_owner; DROP ROLE guest; DROP ROLE maker");
 }
