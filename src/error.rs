@@ -260,9 +260,27 @@ fn is_io(error: &tokio_postgres::Error) -> bool {
     false
 }
 
+/// A text for people: each byte of another encoding, which stands in it as [`sql::text_of`](crate::sql::text_of) says, becomes U+FFFD.
+pub fn legible(text: &str) -> Cow<'_, str> {
+    let mut parts = text.split('\0');
+    let first = parts.next().unwrap_or_default();
+    if first.len() == text.len() {
+        return Cow::Borrowed(text);
+    }
+    let mut legible = first.to_owned();
+    for part in parts {
+        legible.push('\u{fffd}');
+        let mut characters = part.chars();
+        characters.next();
+        legible.push_str(characters.as_str());
+    }
+    Cow::Owned(legible)
+}
+
 /// A name for a message, which is one line: control characters become spaces.
 pub(crate) fn one_line(text: &str) -> String {
-    text.chars()
+    legible(text)
+        .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
 }

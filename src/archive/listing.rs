@@ -26,6 +26,9 @@ pub struct Listing {
     in_pieces: AllInPieces,
     /// Entries with rows of a table.
     tables: u64,
+    any_bytes: bool,
+    /// The line that was written last; kept for its room.
+    line: Vec<u8>,
 }
 
 /// What the frames of an entry are.
@@ -43,6 +46,8 @@ pub(super) struct Listed {
     pub rows_first: BTreeMap<EntryId, BTreeSet<EntryId>>,
     pub in_pieces: Vec<InPieces>,
     pub tables: u64,
+    /// Some text stands for bytes that are not UTF-8.
+    pub any_bytes: bool,
 }
 
 impl Listing {
@@ -58,6 +63,8 @@ impl Listing {
             rows_first: RowsFirst::default(),
             in_pieces: AllInPieces::default(),
             tables: 0,
+            any_bytes: false,
+            line: Vec::new(),
         }
     }
 
@@ -81,9 +88,12 @@ impl Listing {
         if u64::from(entry.id) != self.count {
             return Err(Error::new(Kind::Usage, "entries must be numbered 1, 2, …"));
         }
-        serde_json::to_writer(&mut self.lines, entry)
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, entry)
             .map_err(|error| Error::new(Kind::Failed, "render an entry").with_source(error))?;
-        self.lines.push(b"\n")?;
+        self.any_bytes |= has_any_bytes(&self.line);
+        self.line.push(b'\n');
+        self.lines.push(&self.line)?;
         self.load.push(entry)?;
         self.rows_first.push(entry);
         self.in_pieces.take(entry);
@@ -137,6 +147,7 @@ impl Listing {
             rows_first: self.rows_first.into_found(),
             in_pieces: self.in_pieces.into_vec(),
             tables: self.tables,
+            any_bytes: self.any_bytes,
         };
         Ok((listed, self.lines.finish()?, self.load.finish()?))
     }
@@ -144,6 +155,15 @@ impl Listing {
     pub(super) fn codec(&self) -> Codec {
         self.codec
     }
+}
+
+/// Whether some text in JSON stands for bytes that are not UTF-8, as [`text_of`](crate::sql::text_of) has it.
+pub(super) fn has_any_bytes(json: &[u8]) -> bool {
+    memchr::memmem::find_iter(json, b"\\u0000").any(|at| {
+        let before = json.get(..at).unwrap_or_default();
+        let backslashes = before.iter().rev().take_while(|&&byte| byte == b'\\');
+        backslashes.count() % 2 == 0
+    })
 }
 
 #[cfg(test)]
@@ -199,6 +219,14 @@ mod tests {
             assert_eq!(*listing.rows_first(), rows_first(&entries));
             assert_eq!(listing.rows_first().len(), 39);
             assert_eq!(listing.into_entries().unwrap(), entries);
+        }
+    }
+
+    #[test]
+    fn bytes_of_another_encoding_are_seen() {
+        for (name, any_bytes) in [("größe", false), ("a\\u0000", false), ("gr\0öe", true)] {
+            let json = serde_json::to_vec(name).unwrap();
+            assert_eq!(has_any_bytes(&json), any_bytes, "{name:?}");
         }
     }
 

@@ -9,10 +9,17 @@ use serde::{Deserialize, Serialize};
 use super::codec::Codec;
 use super::digest::{Digest, hex, unhex};
 use super::entry::{Entry, EntryId, Piece};
+use super::listing::has_any_bytes;
 use crate::error::{Error, Kind, Result};
 
 /// Version of the format that this library writes, and the newest that it reads.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
+
+/// The version of an archive that any reader can read.
+const FIRST_VERSION: u32 = 1;
+
+/// The version from which on texts may stand for bytes that are not UTF-8.
+const ANY_BYTES_VERSION: u32 = 2;
 
 /// Identity of an archive: 16 random bytes, written in hex.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -303,11 +310,22 @@ impl Manifest {
             && self.options.get("content").and_then(|value| value.as_str()) == Some("globals")
     }
 
-    /// A manifest of the current format version, with every field about the source empty.
+    /// Readers that would take texts which stand for other bytes, in entries or here, for names of their own must refuse.
+    pub(super) fn ask_for_reader_of(&mut self, any_bytes: bool) -> Result<()> {
+        let own = serde_json::to_vec(self)
+            .map_err(|error| Error::new(Kind::Failed, "render the manifest").with_source(error))?;
+        if any_bytes || has_any_bytes(&own) {
+            self.format_version = ANY_BYTES_VERSION;
+            self.min_reader_version = ANY_BYTES_VERSION;
+        }
+        Ok(())
+    }
+
+    /// A manifest of the first format version, with every field about the source empty.
     pub fn new(archive_id: ArchiveId, created: Timestamp, codec: Codec) -> Self {
         Self {
-            format_version: FORMAT_VERSION,
-            min_reader_version: 1,
+            format_version: FIRST_VERSION,
+            min_reader_version: FIRST_VERSION,
             archive_id,
             tool: concat!("pgstow ", env!("CARGO_PKG_VERSION")).to_owned(),
             created,
@@ -557,11 +575,11 @@ mod tests {
     #[test]
     fn newer_versions_and_other_archives_are_refused() {
         let error = ManifestRecord::parse(
-            br#"{"format":"pgstow archive","format_version":9,"min_reader_version":2,"tool":"pgstow 7"}"#,
+            br#"{"format":"pgstow archive","format_version":9,"min_reader_version":3,"tool":"pgstow 7"}"#,
         )
         .unwrap_err();
         assert_eq!(error.kind(), Kind::NewerFormat);
-        assert!(error.message().contains("format version 2"), "{error}");
+        assert!(error.message().contains("format version 3"), "{error}");
         assert!(error.message().contains("pgstow 7"), "{error}");
         for bytes in [
             b"".as_slice(),

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use super::codec::Codec;
 use super::digest::{hex, sha256};
 use super::entry::{CopyFormat, DataSpec, Entry, EntryId};
+use crate::sql::bytes_of;
 
 pub(super) const README: &str = "README.txt";
 pub(super) const MANIFEST: &str = "pgstow/archive.json";
@@ -154,7 +155,8 @@ pub(super) fn is_safe(name: &str) -> bool {
 fn component(name: &str) -> String {
     let mut encoded = String::with_capacity(name.len());
     let mut cut = 0;
-    for byte in name.bytes() {
+    let bytes = bytes_of(name);
+    for &byte in bytes.iter() {
         if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' {
             encoded.push(char::from(byte));
         } else {
@@ -168,7 +170,7 @@ fn component(name: &str) -> String {
     if encoded.len() > COMPONENT_MAX {
         encoded.truncate(cut);
         encoded.push('~');
-        encoded.push_str(&hex(&sha256(name.as_bytes())[..8]));
+        encoded.push_str(&hex(&sha256(&bytes)[..8]));
     }
     encoded
 }
@@ -180,6 +182,7 @@ mod tests {
     use super::super::tar;
     use super::*;
     use crate::archive::Section;
+    use crate::sql::text_of;
 
     pub(crate) fn table(id: EntryId, schema: &str, name: &str) -> Entry {
         Entry {
@@ -220,6 +223,7 @@ mod tests {
         assert_eq!(component("a/b"), "a%2Fb");
         assert_eq!(component(".."), "%2E%2E");
         assert_eq!(component("ä\n'$"), "%C3%A4%0A%27%24");
+        assert_eq!(component(&text_of(b"gr\xf6\xdfe")), "gr%F6%DFe");
         assert_eq!(component(&"x".repeat(64)), "x".repeat(64));
         assert_eq!(
             component(&"x".repeat(65)),

@@ -10,6 +10,7 @@ use zstd::zstd_safe::{self, CParameter};
 use super::codec::{Codec, Encoder, compression_failed};
 use super::manifest::Scripts;
 use crate::error::{Error, Kind, Result};
+use crate::sql::{bytes_of, into_bytes};
 
 /// So much is held raw; content that ends before is packed in one go.
 const WHOLE_MAX: usize = 1 << 20;
@@ -58,8 +59,8 @@ impl PackedScripts {
     /// Scripts that are whole.
     pub fn of(scripts: Scripts, codec: Codec) -> Self {
         Self {
-            pre_data: Packed::beginning_with(codec, scripts.pre_data.into_bytes()),
-            post_data: Packed::beginning_with(codec, scripts.post_data.into_bytes()),
+            pre_data: Packed::beginning_with(codec, into_bytes(scripts.pre_data)),
+            post_data: Packed::beginning_with(codec, into_bytes(scripts.post_data)),
         }
     }
 
@@ -68,7 +69,7 @@ impl PackedScripts {
     /// # Errors
     /// [`Kind::Failed`] when compression fails, which only a lack of memory can cause.
     pub fn push_pre_data(&mut self, text: &str) -> Result<()> {
-        self.pre_data.push(text.as_bytes())
+        self.pre_data.push(&bytes_of(text))
     }
 
     /// What comes next in [`Scripts::post_data`].
@@ -76,7 +77,7 @@ impl PackedScripts {
     /// # Errors
     /// As [`PackedScripts::push_pre_data`].
     pub fn push_post_data(&mut self, text: &str) -> Result<()> {
-        self.post_data.push(text.as_bytes())
+        self.post_data.push(&bytes_of(text))
     }
 
     pub(super) fn codec(&self) -> Codec {

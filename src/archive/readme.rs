@@ -7,7 +7,8 @@ use super::entry::{DataSpec, Entry, Section};
 use super::manifest::Manifest;
 use super::names;
 use super::packed::{Packed, Stored};
-use crate::error::Result;
+use crate::error::{Result, legible};
+use crate::sql::bytes_of;
 
 /// The command that unpacks a member to standard output.
 fn unpack(codec: Codec) -> &'static str {
@@ -30,7 +31,8 @@ fn needs(codec: Codec) -> &'static str {
 
 /// Text for a line of its own: what is not printable becomes an escape.
 fn one_line(text: &str) -> String {
-    text.chars()
+    legible(text)
+        .chars()
         .flat_map(|c| {
             let escaped = c.is_control();
             let plain = (!escaped).then_some(c);
@@ -274,7 +276,7 @@ impl LoadScript {
                  -c 'SELECT pg_catalog.lo_put(loid, at, data) FROM pg_temp.pgstow_lo'\n"
             ),
         };
-        self.script.push(line.as_bytes())
+        self.script.push(&bytes_of(&line))
     }
 
     /// All of it.
@@ -291,7 +293,7 @@ impl LoadScript {
             return Ok(());
         }
         self.script.push(b"run \"$@\"")?;
-        self.script.push(self.pending.as_bytes())?;
+        self.script.push(&bytes_of(&self.pending))?;
         self.pending.clear();
         (self.pending_count, self.pending_bytes) = (0, 0);
         self.script.push(b"\n")

@@ -320,8 +320,8 @@ mod tests {
     #[test]
     fn a_newer_version_is_named() {
         let mut trailer = example();
-        trailer.min_reader_version = 2;
+        trailer.min_reader_version = 3;
         let error = Trailer::decode(&trailer.encode()).unwrap_err();
-        assert!(error.message().contains("format version 2"), "{error}");
+        assert!(error.message().contains("format version 3"), "{error}");
     }
 }

@@ -19,6 +19,7 @@ use super::readme;
 use super::tar;
 use super::trailer::{TRAILER_BYTES, Trailer};
 use crate::error::{Context, Error, Kind, Result};
+use crate::sql::into_bytes;
 use crate::storage::Sink;
 
 /// What was written.
@@ -121,10 +122,12 @@ impl Writer {
             post_data,
         } = scripts;
         let (listed, packed) = super::blocking(move || {
-            let (listed, toc, load) = listing.finish()?;
+            let (mut listed, toc, load) = listing.finish()?;
             let mut packed = vec![(names::toc(codec), toc)];
             if let Some(globals) = globals {
-                packed.extend(members_of(globals, codec)?);
+                let (members, any_bytes) = members_of(globals, codec)?;
+                packed.extend(members);
+                listed.any_bytes |= any_bytes;
             }
             packed.push((names::pre_data(codec), pre_data.finish()?));
             packed.push((names::load(codec), load));
@@ -138,8 +141,10 @@ impl Writer {
             rows_first,
             in_pieces,
             tables,
+            any_bytes,
         } = listed;
         manifest.in_pieces = in_pieces;
+        manifest.ask_for_reader_of(any_bytes)?;
         let readme = readme::readme(&manifest, tables, with_globals).into_bytes();
         let record = ManifestRecord {
             format: FORMAT_NAME.to_owned(),
@@ -420,15 +425,16 @@ impl Writer {
 ///
 /// # Errors
 /// [`Kind::Usage`] when they are not numbered 1, 2, … or have data.
-fn members_of(globals: Globals, codec: Codec) -> Result<[(String, Stored); 2]> {
+fn members_of(globals: Globals, codec: Codec) -> Result<([(String, Stored); 2], bool)> {
     let Globals { entries, script } = globals;
     if entries.iter().any(|entry| entry.data.is_some()) {
         return Err(Error::new(Kind::Usage, "globals have no data"));
     }
-    let (_, toc, _) = Listing::of(&entries, codec, "")?.finish()?;
-    let script = Packed::beginning_with(codec, script.into_bytes());
-    Ok([
+    let (listed, toc, _) = Listing::of(&entries, codec, "")?.finish()?;
+    let script = Packed::beginning_with(codec, into_bytes(script));
+    let members = [
         (names::globals(codec), toc),
         (names::globals_script(codec), script.finish()?),
-    ])
+    ];
+    Ok((members, listed.any_bytes))
 }

@@ -1,6 +1,7 @@
 //! Aggregates: what `pg_aggregate` adds to `pg_proc`.
 
 use super::context::{Reader, vanished};
+use super::row::Row;
 use super::select::Selected;
 use super::{acl, init_privs};
 use crate::error::{Error, Kind, Result};
@@ -8,7 +9,6 @@ use crate::model::{
     Address, Aggregate, AggregateKind, AggregateState, Class, Header, Modify, Parallel,
 };
 use crate::sql::ServerVersion;
-use tokio_postgres::Row;
 
 /// All aggregates but the system's own, and of those the ones whose privileges were changed.
 fn aggregates() -> String {

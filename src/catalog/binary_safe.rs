@@ -13,6 +13,7 @@ use super::context::{Fields, Reader};
 use crate::error::Result;
 use crate::model::{Oid, Relation};
 use crate::sql::ServerVersion;
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -149,7 +150,7 @@ pub(crate) async fn mark(reader: &Reader<'_>, relations: &mut [Relation]) -> Res
             base: fields.next()?,
             subtype: fields.next()?,
             extension: fields.next()?,
-            sql: fields.next::<&str>()?.into(),
+            sql: fields.next::<Cow<'_, str>>()?.into(),
         };
         types.facts.insert(oid, facts);
     }

@@ -31,7 +31,7 @@ pub(crate) async fn read(reader: &Reader<'_>, selected: &Selected) -> Result<Vec
     let rows = reader.rows("casts", &casts(reader.version), &[]).await?;
     rows.iter()
         .map(|row| {
-            let (source, target): (&str, &str) = (row.get("source"), row.get("target"));
+            let (source, target): (String, String) = (row.get("source"), row.get("target"));
             let name = format!("({source} AS {target})");
             let unknown = |what: &str, letter: &str| {
                 Error::new(

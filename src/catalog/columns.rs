@@ -10,6 +10,7 @@ use crate::model::{
     RelationKind,
 };
 use crate::sql::ServerVersion;
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 /// The option that servers keep for themselves in `attoptions`; its number changes with every
@@ -159,7 +160,7 @@ fn column(reader: &Reader<'_>, fields: &mut Fields<'_>, relation: &Relation) -> 
         let expression = fields.deparsed(|| format!("the default of {}", place()))?;
         Some(Default { oid, expression })
     } else {
-        fields.next::<Option<&str>>()?;
+        fields.next::<Option<Cow<'_, str>>>()?;
         None
     };
     let generated = match fields.next::<&str>()? {

@@ -1,6 +1,8 @@
 //! What every reader of a family of objects needs.
 
 use super::roles::Roles;
+use super::row::{Field, Row};
+use crate::connect::Text;
 use crate::error::{Error, Kind, Result};
 use crate::model::Oid;
 use crate::report::Observer;
@@ -8,9 +10,9 @@ use crate::select::LeaveOut;
 use crate::sql::{Quoting, ServerVersion};
 use futures::TryStreamExt;
 use std::pin::pin;
+use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{FromSql, ToSql, Type};
-use tokio_postgres::{Client, Row};
+use tokio_postgres::types::{ToSql, Type};
 
 /// The dump's session inside its snapshot, and what was learnt about the server.
 #[derive(Clone, Copy)]
@@ -50,7 +52,7 @@ impl Parameter for &[Oid] {
     }
 }
 
-impl Parameter for Vec<String> {
+impl Parameter for Vec<Text<'_>> {
     fn sql_type(&self) -> Type {
         Type::TEXT_ARRAY
     }
@@ -71,6 +73,7 @@ impl Reader<'_> {
         self.client
             .query_typed(sql, &typed(params))
             .await
+            .map(|rows| rows.into_iter().map(Row::from).collect())
             .map_err(|error| explain(error.into()).context(format_args!("read {what}")))
     }
 
@@ -92,7 +95,7 @@ impl Reader<'_> {
         let rows = self.client.query_typed_raw(sql, typed(params)).await;
         let mut rows = pin!(rows.map_err(failed)?);
         while let Some(row) = rows.try_next().await.map_err(failed)? {
-            take(&mut Fields::of(&row))?;
+            take(&mut Fields::of(&row.into()))?;
         }
         Ok(())
     }
@@ -136,7 +139,7 @@ impl<'r> Fields<'r> {
     ///
     /// # Errors
     /// When the server gave NULL or a type that was not asked for.
-    pub fn next<T: FromSql<'r>>(&mut self) -> Result<T> {
+    pub fn next<T: Field<'r>>(&mut self) -> Result<T> {
         let value = self.row.try_get(self.at)?;
         self.at += 1;
         Ok(value)
@@ -146,7 +149,7 @@ impl<'r> Fields<'r> {
     ///
     /// # Errors
     /// Those of [`next`](Self::next).
-    pub fn last<T: FromSql<'r>>(&mut self) -> Result<T> {
+    pub fn last<T: Field<'r>>(&mut self) -> Result<T> {
         self.at = self.row.len().saturating_sub(1);
         self.next()
     }

@@ -4,6 +4,7 @@ use super::acl;
 use super::context::Reader;
 use super::functions::setting;
 use super::roles::Roles;
+use super::row::Row;
 use super::select::Selected;
 use crate::connect::Session;
 use crate::error::{Context, Error, Kind, Result};
@@ -93,9 +94,9 @@ pub async fn database_properties(session: &Session) -> Result<DatabaseProperties
     let header = &mut read.header;
     let context = || "read database";
     let comment = client.query_one(COMMENT, &[]).await.context_with(context)?;
-    header.comment = comment.try_get(0)?;
+    header.comment = Row::from(comment).try_get(0)?;
     let labels = reader.rows("labels of the database", LABELS, &[]).await?;
-    let label = |row: &tokio_postgres::Row| Ok((0, row.try_get(0)?, row.try_get(1)?));
+    let label = |row: &Row| Ok((0, row.try_get(0)?, row.try_get(1)?));
     header.labels = labels.iter().map(label).collect::<Result<_>>()?;
     acl::drop_dangling(&mut header.acl, &roles);
     Ok(read)

@@ -1,6 +1,7 @@
 //! Foreign-data wrappers, foreign servers, user mappings.
 
 use super::context::{Reader, options};
+use super::row::Row;
 use super::select::Selected;
 use super::{acl, init_privs};
 use crate::error::{Error, Kind, Result, one_line};
@@ -8,7 +9,6 @@ use crate::model::{
     Address, Class, Components, ForeignDataWrapper, ForeignServer, Header, UserMapping,
 };
 use crate::sql::ServerVersion;
-use tokio_postgres::Row;
 
 fn wrappers_query() -> String {
     format!(

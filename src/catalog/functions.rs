@@ -2,6 +2,7 @@
 
 use super::context::{Reader, vanished};
 use super::roles::BOOTSTRAP;
+use super::row::Row;
 use super::select::{FIRST_NORMAL_OID, Selected};
 use super::{acl, init_privs};
 use crate::error::{Error, Kind, Result};
@@ -9,7 +10,7 @@ use crate::model::{
     Address, Class, Components, Function, FunctionBody, FunctionKind, Header, Parallel, Volatility,
 };
 use crate::sql::ServerVersion;
-use tokio_postgres::Row;
+use std::borrow::Cow;
 
 /// All functions but the system's own, and of those the ones whose privileges or owner were changed;
 /// not those that belong inside of something else (constructors of range types).
@@ -125,9 +126,9 @@ fn function(reader: &Reader<'_>, selected: &Selected, row: &Row) -> Result<Funct
     // The server answers null for a function that is gone by now.
     let gone = identity_arguments.is_none()
         || row.get("readable")
-            && (row.get::<_, Option<&str>>("arguments").is_none()
+            && (row.get::<_, Option<Cow<'_, str>>>("arguments").is_none()
                 || kind != FunctionKind::Procedure
-                    && row.get::<_, Option<&str>>("result").is_none());
+                    && row.get::<_, Option<Cow<'_, str>>>("result").is_none());
     if gone && !header.wanted.is_none() {
         return Err(vanished(&description));
     }

@@ -6,6 +6,7 @@ use super::acl;
 use super::context::{Reader, options};
 use super::functions::setting;
 use super::roles::{BOOTSTRAP, Roles};
+use super::row::Row;
 use crate::connect::Session;
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{Acl, Globals, Membership, Oid, Parameter, PasswordHash, Role, Tablespace};
@@ -249,7 +250,7 @@ async fn read_memberships(reader: &Reader<'_>) -> Result<Vec<Membership>> {
 
 async fn read_parameters(reader: &Reader<'_>) -> Result<Vec<Parameter>> {
     let rows = reader.rows("parameter privileges", PARAMETERS, &[]).await?;
-    let parameter = |row: &tokio_postgres::Row| {
+    let parameter = |row: &Row| {
         let name: String = row.get("name");
         let acl = read_acl(reader, row, &format!("parameter {name}"))?;
         Ok(Parameter { name, acl })
@@ -288,7 +289,7 @@ async fn read_tablespaces(reader: &Reader<'_>, labels: &mut Labels) -> Result<Ve
     Ok(all)
 }
 
-fn read_acl(reader: &Reader<'_>, row: &tokio_postgres::Row, object: &str) -> Result<Acl> {
+fn read_acl(reader: &Reader<'_>, row: &Row, object: &str) -> Result<Acl> {
     let mut acl = acl::parse(row.get("acl"), row.get("acl_base"))?;
     for role in acl::drop_dangling(&mut acl, reader.roles) {
         reader.observer.warning(format!(
@@ -319,7 +320,7 @@ ORDER BY datname <> 'template1', datname COLLATE \"C\"";
 pub async fn databases(session: &Session) -> Result<Vec<ListedDatabase>> {
     let rows = session.client().query(DATABASES, &[]).await;
     let rows = rows.context_with(|| "read databases")?;
-    let database = |row: &tokio_postgres::Row| ListedDatabase {
+    let database = |row: Row| ListedDatabase {
         name: row.get(0),
         hindrance: match (row.get(1), row.get(2)) {
             (_, true) => Some("it was dropped in part and is invalid"),
@@ -327,7 +328,7 @@ pub async fn databases(session: &Session) -> Result<Vec<ListedDatabase>> {
             _ => None,
         },
     };
-    Ok(rows.iter().map(database).collect())
+    Ok(rows.into_iter().map(Row::from).map(database).collect())
 }
 
 /// The queries of this file, by name.

@@ -2,6 +2,7 @@
 
 use super::acl;
 use super::context::{Reader, typed};
+use super::row::Row;
 use super::select::Selected;
 use crate::error::{Context, Result};
 use crate::model::{LargeObject, LargeObjectGroup, Oid};
@@ -52,6 +53,7 @@ pub(crate) async fn read(
         .await
         .context_with(|| format!("read {WHAT}"))?
     {
+        let row = Row::from(row);
         let (oid, owner): (Oid, Oid) = (row.get(0), row.get(1));
         let name = reader.owner(owner, &format!("large object {oid}"))?;
         groups

@@ -6,9 +6,10 @@
 
 use super::context::{Fields, Reader};
 use super::relations::needs_lock;
+use crate::connect::Text;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Oid, Relation, RelationKind};
-use crate::sql::ServerVersion;
+use crate::sql::{ServerVersion, bytes_of, is_plain};
 use std::time::Duration;
 use tokio_postgres::error::SqlState;
 
@@ -107,7 +108,11 @@ pub(crate) async fn acquire(
         return Err(denied("table", unreadable));
     }
 
-    let before: String = Fields::of(&reader.client.query_typed_one(TIMEOUT, &[]).await?).next()?;
+    let before: String = reader
+        .client
+        .query_typed_one(TIMEOUT, &[])
+        .await?
+        .try_get(0)?;
     if let Some(timeout) = timeout {
         // 0 would mean to wait for ever.
         let limit = timeout.as_millis().clamp(1, i32::MAX as u128).to_string();
@@ -125,9 +130,10 @@ pub(crate) async fn acquire(
 /// Whether the locked tables are those of the snapshot, with their files.
 async fn stayed(reader: &Reader<'_>, tables: &[&Relation], oids: &[Oid]) -> Result<()> {
     let names: Vec<String> = tables.iter().map(|t| t.header.sql_name()).collect();
+    let sent: Vec<Text<'_>> = names.iter().map(Text::from).collect();
     let mut moved = Vec::new();
     for row in reader
-        .rows("files of tables", MOVED, &[&oids, &names])
+        .rows("files of tables", MOVED, &[&oids, &sent])
         .await?
     {
         let oid: Oid = Fields::of(&row).next()?;
@@ -168,12 +174,26 @@ fn batches<'t, 'r>(tables: &'t [&'r Relation]) -> impl Iterator<Item = &'t [&'r 
     })
 }
 
+/// The same statement in letters that the driver takes: it sends nothing but UTF-8, and names in a database
+/// in SQL_ASCII may have any bytes.
+fn in_ascii(sql: &str) -> String {
+    let bytes = bytes_of(sql);
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!(
+        "DO LANGUAGE plpgsql $$BEGIN \
+         EXECUTE pg_catalog.convert_from('\\x{digits}'::bytea, 'SQL_ASCII'); END$$"
+    )
+}
+
 async fn lock(reader: &Reader<'_>, batch: &[&Relation], timeout: Option<Duration>) -> Result<()> {
     let names: Vec<String> = batch
         .iter()
         .map(|table| format!("ONLY {}", table.header.sql_name()))
         .collect();
-    let sql = format!("LOCK TABLE {} IN ACCESS SHARE MODE", names.join(", "));
+    let mut sql = format!("LOCK TABLE {} IN ACCESS SHARE MODE", names.join(", "));
+    if !is_plain(&sql) {
+        sql = in_ascii(&sql);
+    }
     // After a failure the transaction must still be able to say who holds what.
     reader.client.batch_execute("SAVEPOINT lock_tables").await?;
     match reader.client.batch_execute(&sql).await {

@@ -174,7 +174,7 @@ pub(crate) async fn warn(
     // Locales that came with the operating system later are taken over by the hundred.
     let (collations, others): (Vec<_>, Vec<_>) = rows
         .iter()
-        .map(|row| (row.get::<_, &str>(0), one_line(row.get(1))))
+        .map(|row| (row.get::<_, &str>(0), one_line(&row.get::<_, String>(1))))
         .partition(|(sort, _)| *sort == "collation");
     for (sort, identity) in others {
         reader.observer.warning(format!(
@@ -189,11 +189,11 @@ pub(crate) async fn warn(
         )
         .await?;
     for row in &rows {
-        let (sort, identity, owner): (&str, &str, &str) = (row.get(0), row.get(1), row.get(2));
+        let (sort, identity, owner): (&str, String, String) = (row.get(0), row.get(1), row.get(2));
         reader.observer.warning(format!(
             "not dumped, for it is the system's: owner {} of {sort} {}",
-            one_line(owner),
-            one_line(identity)
+            one_line(&owner),
+            one_line(&identity)
         ));
     }
     if !collations.is_empty() {
@@ -211,14 +211,14 @@ pub(crate) async fn warn(
         .await?;
     for row in &rows {
         if selected.has_members_of(row.get(0)) {
-            let (extension, sort, identity): (&str, &str, &str) =
+            let (extension, sort, identity): (String, &str, String) =
                 (row.get(1), row.get(2), row.get(3));
             reader.observer.warning_with_hint(
                 format!(
                     "not dumped, for it is part of extension {} and seems to have been added or \
                      changed since: {sort} {}",
-                    one_line(extension),
-                    one_line(identity)
+                    one_line(&extension),
+                    one_line(&identity)
                 ),
                 "make it by hand after CREATE EXTENSION",
             );
@@ -233,7 +233,7 @@ pub(crate) async fn warn(
             found
                 .entry(row.get(0))
                 .or_default()
-                .push(one_line(row.get(1)));
+                .push(one_line(&row.get::<_, String>(1)));
         }
         for (sort, names) in found {
             reader.observer.warning(format!(

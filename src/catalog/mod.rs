@@ -52,6 +52,7 @@ mod read;
 mod relations;
 mod remarks;
 mod roles;
+mod row;
 mod row_form;
 mod rules;
 mod schemas;

@@ -1,6 +1,7 @@
 //! Operator classes and operator families, and their members.
 
 use super::context::Reader;
+use super::row::Row;
 use super::select::{FIRST_NORMAL_OID, Selected};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
@@ -8,7 +9,6 @@ use crate::model::{
 };
 use crate::sql::ServerVersion;
 use std::collections::HashMap;
-use tokio_postgres::Row;
 
 const CLASSES: &str = "\
 SELECT c.oid, n.nspname::text AS schema, c.opcname::text AS name, c.opcowner AS owner, \

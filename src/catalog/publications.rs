@@ -155,7 +155,8 @@ async fn of_tables(
         .await?;
     for row in &others {
         if let Some(publication) = wanted.get(&row.get("publication")) {
-            let table = qualified(row.get("schema"), row.get("name"));
+            let (schema, name): (String, String) = (row.get("schema"), row.get("name"));
+            let table = qualified(&schema, &name);
             warn_of_missing(reader, publication, &format!("table {table}"));
         }
     }

@@ -12,6 +12,7 @@ use tokio_postgres::error::SqlState;
 
 use super::context::Reader;
 use super::roles::Roles;
+use super::row::Row;
 use super::select::Selected;
 use super::selection::Selection;
 use super::{
@@ -407,6 +408,7 @@ fn unless_locked<T>(read: Result<T>) -> Result<Option<T>> {
 
 async fn server(client: &Client) -> Result<(bool, String)> {
     let rows = client.query_typed(SERVER, &[]).await?;
+    let rows: Vec<Row> = rows.into_iter().map(Row::from).collect();
     match rows.as_slice() {
         [row] => Ok((row.try_get(0)?, row.try_get(1)?)),
         _ => Err(Error::new(Kind::Failed, "read server: not one row")),

@@ -119,11 +119,11 @@ pub(crate) async fn read(
                     continue;
                 }
             }
-            let (sort, identity): (&str, &str) = (row.get(0), row.get(1));
+            let (sort, identity): (&str, String) = (row.get(0), row.get(1));
             let on = if sort == "domain constraint" {
                 identity.replacen(" on ", " ON DOMAIN ", 1)
             } else {
-                identity.to_owned()
+                identity
             };
             let object = format!("{} {on}", keyword(sort));
             let remark = remarks.entry(object.clone()).or_insert(Remark {

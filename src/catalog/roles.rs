@@ -1,5 +1,6 @@
 //! Names of roles.
 
+use super::row::Row;
 use crate::error::{Context, Result};
 use crate::model::Oid;
 use std::collections::HashMap;
@@ -28,7 +29,8 @@ impl Roles {
             .query_typed(ROLES, &[])
             .await
             .context_with(|| "read roles")?;
-        let names = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        let rows = rows.into_iter().map(Row::from);
+        let names = rows.map(|row| (row.get(0), row.get(1))).collect();
         Ok(Self { names })
     }
 

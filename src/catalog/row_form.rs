@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
+use super::row::Row;
+use crate::connect::Text;
 use crate::error::{Context, Error, Kind, Result, first_of, one_line};
 use crate::model::{Oid, Relation};
 use crate::sql::ServerVersion;
@@ -65,7 +67,7 @@ impl RowForm {
         if self.schemas.is_empty() {
             return Ok(parts);
         }
-        let schemas: Vec<&str> = self.schemas.iter().map(String::as_str).collect();
+        let schemas: Vec<Text<'_>> = self.schemas.iter().map(Text::from).collect();
         let mut rows = client
             .query_typed(SCHEMAS, &[(&schemas, Type::TEXT_ARRAY)])
             .await?;
@@ -78,10 +80,10 @@ impl RowForm {
                     .await?,
             );
         }
-        for row in rows {
-            let object: &str = row.try_get(0)?;
+        for row in rows.into_iter().map(Row::from) {
+            let object: String = row.try_get(0)?;
             let part = (row.try_get(1)?, row.try_get(2)?);
-            let of = parts.entry(one_line(object)).or_default();
+            let of = parts.entry(one_line(&object)).or_default();
             of.insert(part, row.try_get(3)?);
         }
         Ok(parts)

@@ -9,6 +9,7 @@ use super::extensions::Members;
 use super::losses;
 use super::pattern::{Pattern, Subject};
 use super::selection::Selection;
+use crate::connect::Text;
 use crate::error::{Context, Error, Kind, Result, one_line};
 use crate::model::{
     Components, Database, Extension, Header, Oid, Persistence, Relation, RelationKind, Schema,
@@ -661,7 +662,7 @@ async fn matching(
         .iter()
         .map(|(text, _)| Pattern::parse(text, wanted.subject, database))
         .collect::<Result<Vec<_>>>()?;
-    let names: Vec<&str> = parsed.iter().map(|p| p.name.as_str()).collect();
+    let names: Vec<Text<'_>> = parsed.iter().map(|p| Text::from(&p.name)).collect();
     let what = match wanted.subject {
         Subject::Schema => "schemas",
         Subject::Relation => "tables",
@@ -674,7 +675,10 @@ async fn matching(
         Subject::Extension => client.query(MATCHING_EXTENSIONS, &[&names]).await,
         Subject::ForeignServer => client.query(MATCHING_SERVERS, &[&names]).await,
         Subject::Relation => {
-            let schemas: Vec<Option<&str>> = parsed.iter().map(|p| p.schema.as_deref()).collect();
+            let schemas: Vec<Option<Text<'_>>> = parsed
+                .iter()
+                .map(|p| p.schema.as_ref().map(Text::from))
+                .collect();
             let children: Vec<bool> = wanted.patterns.iter().map(|(_, with)| *with).collect();
             let users_path = parsed.iter().any(|p| p.schema.is_none());
             if users_path {

@@ -3,11 +3,12 @@
 //! A sequence is not transactional: what is read is its value of now, which is never behind what
 //! the snapshot's rows took from it.
 
-use super::context::{Fields, Reader, vanished};
+use super::context::{Fields, Parameter, Reader, vanished};
 use super::relations::by_oid;
+use crate::connect::Text;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Components, Oid, Relation, RelationKind};
-use crate::sql::ServerVersion;
+use crate::sql::{ServerVersion, is_plain};
 use std::fmt::Write as _;
 
 /// Sequences of one statement where each has to be read by itself (before 18).
@@ -18,6 +19,16 @@ const VALUES: &str = "\
 SELECT src.oid, d.last_value, d.is_called
   FROM pg_catalog.unnest($1::oid[]) AS src(oid)
   CROSS JOIN LATERAL pg_catalog.pg_get_sequence_data(src.oid) AS d";
+
+/// The same before 18, of sequences `$1` named `$2`. The driver's statements are UTF-8, and names in a database in
+/// SQL_ASCII may have any bytes; what a parameter holds it does not look at.
+const BY_NAME: &str = "\
+SELECT src.oid,
+       pg_catalog.substring(d.row, '<last_value>(.*)</last_value>')::int8,
+       pg_catalog.substring(d.row, '<is_called>(.*)</is_called>')::bool
+  FROM ROWS FROM (pg_catalog.unnest($1::oid[]), pg_catalog.unnest($2::text[])) AS src (oid, name)
+  CROSS JOIN LATERAL (SELECT pg_catalog.query_to_xml(
+       'SELECT last_value, is_called FROM ' || src.name, true, true, '')::text AS row) d";
 
 /// Those of the sequences `$1` that may not be read: without the right they would have no value
 /// (18+) or end the transaction.
@@ -33,6 +44,8 @@ pub(crate) fn queries(version: ServerVersion) -> Vec<(&'static str, String)> {
     let mut queries = vec![("unreadable sequences", UNREADABLE.to_owned())];
     if version.at_least(18) {
         queries.push(("sequence values", VALUES.to_owned()));
+    } else {
+        queries.push(("sequence values by name", BY_NAME.to_owned()));
     }
     queries
 }
@@ -76,9 +89,17 @@ pub(crate) async fn read(reader: &Reader<'_>, relations: &mut [Relation]) -> Res
         reader.rows("sequence values", VALUES, &[&wanted]).await?
     } else {
         let mut rows = Vec::with_capacity(wanted.len());
-        for batch in wanted.chunks(BATCH) {
+        let is_said = |oid: &&Oid| is_plain(&name(relations, **oid));
+        let (said, handed_over): (Vec<Oid>, Vec<Oid>) = wanted.iter().partition(is_said);
+        for batch in said.chunks(BATCH) {
             let sql = one_by_one(relations, batch.iter().filter_map(|oid| index.get(oid)))?;
             rows.extend(reader.rows("sequence values", &sql, &[]).await?);
+        }
+        if !handed_over.is_empty() {
+            let names: Vec<String> = handed_over.iter().map(|&o| name(relations, o)).collect();
+            let names: Vec<Text<'_>> = names.iter().map(Text::from).collect();
+            let params: [&dyn Parameter; 2] = [&handed_over, &names];
+            rows.extend(reader.rows("sequence values", BY_NAME, &params).await?);
         }
         rows
     };

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use tokio_postgres::Client;
 
 use super::context::{Reader, changed};
+use super::row::Row;
 use crate::error::{Context, Error, Kind, Result, one_line};
 use crate::model::{Components, Database, Header};
 use crate::sql::{Quoting, ServerVersion};
@@ -216,18 +217,18 @@ pub(crate) async fn check(
         .context_with(|| WHAT)?;
     let wanted = wanted(database);
     let mut before: HashMap<(u32, u32), String> = HashMap::with_capacity(then.len());
-    for row in &then {
+    for row in then.into_iter().map(Row::from) {
         before.insert((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?);
     }
-    for row in &since {
-        let version: &str = row.try_get(2)?;
+    for row in since.into_iter().map(Row::from) {
+        let version: String = row.try_get(2)?;
         let address = (row.try_get(0)?, row.try_get(1)?);
         // Labels have no header of their own.
         let is_wanted = address.0 == ENUM_LABELS || wanted.contains(&address);
         let known = before.get(&address).filter(|_| is_wanted);
-        if known.is_some_and(|known| known != version) {
-            let name: &str = row.try_get(3)?;
-            let what = format!("{} has been changed", one_line(name));
+        if known.is_some_and(|known| *known != version) {
+            let name: String = row.try_get(3)?;
+            let what = format!("{} has been changed", one_line(&name));
             return Err(changed(Error::new(Kind::Stale, what)));
         }
     }

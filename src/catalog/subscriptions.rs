@@ -74,7 +74,7 @@ pub(crate) async fn read(reader: &Reader<'_>, selected: &Selected) -> Result<Vec
     if !may_read.iter().any(|row| row.get(0)) {
         let names: Vec<String> = names
             .iter()
-            .map(|row| one_line(&crate::sql::ident(row.get(0))))
+            .map(|row| one_line(&crate::sql::ident(&row.get::<_, String>(0))))
             .collect();
         reader.observer.warning_with_hint(
             format!(

@@ -27,7 +27,7 @@ pub(crate) async fn read(reader: &Reader<'_>, selected: &Selected) -> Result<Vec
             let language: String = row.get("language");
             let name = format!(
                 "FOR {} LANGUAGE {}",
-                row.get::<_, &str>("type"),
+                row.get::<_, String>("type"),
                 ident(&language)
             );
             let mut header = Header::new(address, None, name);

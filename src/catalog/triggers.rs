@@ -6,6 +6,7 @@ use super::relations::by_oid;
 use crate::error::Result;
 use crate::model::{Class, Oid, Relation, RelationKind, Trigger};
 use crate::sql::ServerVersion;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// Triggers of the relations `$1`.
@@ -87,7 +88,7 @@ pub(crate) async fn read(reader: &Reader<'_>, relations: &[Relation]) -> Result<
                 )
             })?)
         } else {
-            fields.next::<Option<&str>>()?;
+            fields.next::<Option<Cow<'_, str>>>()?;
             None
         };
         triggers.push(Trigger {

@@ -2,6 +2,7 @@
 //! to be written. Rowtypes of tables, views and sequences, and arrays of them, come with the relations.
 
 use super::context::{Reader, vanished};
+use super::row::Row;
 use super::select::Selected;
 use super::{acl, init_privs};
 use crate::error::{Error, Kind, Result};
@@ -10,8 +11,8 @@ use crate::model::{
     Header, Oid, RangeType, Type, TypeDefinition,
 };
 use crate::sql::{ServerVersion, literal};
+use std::borrow::Cow;
 use std::collections::HashMap;
-use tokio_postgres::Row;
 
 /// All types but the system's own; of those the ones whose privileges were changed.
 fn types(version: ServerVersion) -> String {
@@ -253,14 +254,14 @@ fn domain(row: &Row, parts: &mut Parts) -> Result<Domain> {
 
 /// CREATE DOMAIN takes the default of its base type unless it is given another.
 fn domain_default(row: &Row) -> DomainDefault {
-    let text: Option<&str> = row.get("default_text");
-    let base: Option<&str> = row.get("base_default");
+    let text: Option<Cow<'_, str>> = row.get("default_text");
+    let base: Option<Cow<'_, str>> = row.get("base_default");
     match (row.get("default_expression"), text) {
         (Some(expression), _) => DomainDefault::Expression(expression),
-        (None, Some(text)) if base == Some(text) && row.get("base_default_is_text") => {
+        (None, Some(text)) if base.as_ref() == Some(&text) && row.get("base_default_is_text") => {
             DomainDefault::OfBase
         }
-        (None, Some(text)) => DomainDefault::Expression(literal(text)),
+        (None, Some(text)) => DomainDefault::Expression(literal(&text)),
         (None, None) if base.is_some() => DomainDefault::Dropped,
         (None, None) => DomainDefault::OfBase,
     }
@@ -301,29 +302,29 @@ fn base(row: &Row) -> Result<BaseType> {
     }
     match (
         row.get::<_, Option<String>>("default_expression"),
-        row.get::<_, Option<&str>>("default_text"),
+        row.get::<_, Option<Cow<'_, str>>>("default_text"),
     ) {
         (Some(expression), _) => option("DEFAULT", expression),
-        (None, Some(text)) => option("DEFAULT", literal(text)),
+        (None, Some(text)) => option("DEFAULT", literal(&text)),
         (None, None) => {}
     }
     let mut has_loose_elements = false;
     if let Some(element) = row.get::<_, Option<String>>("element_name") {
         option("ELEMENT", element);
         let is_row: Option<bool> = row.get("is_row_of_elements");
-        let subscript: Option<&str> = row.get("subscript");
+        let subscript: Option<Cow<'_, str>> = row.get("subscript");
         has_loose_elements = is_row != Some(true) && subscript.is_none();
     }
-    let category: &str = row.get("category");
+    let category: Cow<'_, str> = row.get("category");
     if category != "U" {
-        option("CATEGORY", literal(category));
+        option("CATEGORY", literal(&category));
     }
     if row.get("preferred") {
         option("PREFERRED", "true".to_owned());
     }
-    let delimiter: &str = row.get("delimiter");
+    let delimiter: Cow<'_, str> = row.get("delimiter");
     if delimiter != "," {
-        option("DELIMITER", literal(delimiter));
+        option("DELIMITER", literal(&delimiter));
     }
     let alignment = match row.get("alignment") {
         "c" => "char",

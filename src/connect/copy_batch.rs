@@ -10,7 +10,7 @@ use postgres_protocol::message::{backend, frontend};
 use super::wire::{bind, encode_error, execute};
 use crate::connect::copy_in::{COPY_DATA, GROUP_BYTES, SMALL_BYTES, length_field, send_group};
 use crate::connect::server_message::Content;
-use crate::connect::wire::{BatchError, Replies, Wire};
+use crate::connect::wire::{BatchError, Replies, Wire, parse};
 use crate::error::{Error, Kind, Result};
 
 /// What is gathered before it is sent.
@@ -57,7 +57,7 @@ impl CopyBatch<'_> {
     /// [`Failed`](Kind::Failed) for a statement that no message can hold; the session is broken then.
     pub fn statement(&mut self, sql: &str) -> Result<()> {
         let link = &mut self.wire.link;
-        frontend::parse("", sql, [], &mut link.outbox).map_err(encode_error)?;
+        parse(link, sql)?;
         bind(link, None)?;
         execute(link)
     }

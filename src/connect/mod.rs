@@ -19,7 +19,8 @@
 //!
 //! Where it differs from libpq, on purpose:
 //! - without a host both usual socket directories are tried, `/var/run/postgresql` and `/tmp`;
-//! - every session speaks UTF8; `client_encoding` is accepted and changes nothing;
+//! - every session speaks UTF8, and with a database in SQL_ASCII, whose bytes may be of any encoding, SQL_ASCII:
+//!   what is not UTF-8 is text as [`text_of`](crate::sql::text_of) makes it; `client_encoding` is accepted and changes nothing;
 //! - `sslmode=prefer` and `allow` try the other kind of encryption after a failed handshake or a
 //!   refusal by access rules, but never after a password was sent;
 //! - no GSSAPI, SSPI, OAuth, revocation lists or keys with a passphrase: a parameter that asks for one
@@ -48,6 +49,7 @@ mod servicefile;
 mod session;
 mod startup;
 mod stream;
+mod text;
 mod tls;
 mod uri;
 mod wire;
@@ -61,4 +63,6 @@ pub use copy_out::{CopyOut, CopyOuts, LARGE_ROW, Walk};
 pub use environment::{Environment, ProcessEnv};
 pub(crate) use room::{fewer, lacks_room, moments, open_in_a_moment};
 pub use session::Session;
+pub use text::Text;
+pub(crate) use wire::ANY_BYTES;
 pub use wire::{Apart, BatchError, Param, TransactionStatus, Wire};

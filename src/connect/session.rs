@@ -22,6 +22,7 @@ use crate::connect::cancel::Canceller;
 use crate::connect::config::{Config, Reached};
 use crate::connect::startup::Ready;
 use crate::connect::stream::Stream;
+use crate::connect::wire::ANY_BYTES;
 use crate::error::{Error, Kind, Result};
 use crate::sql::ServerVersion;
 
@@ -108,6 +109,13 @@ impl Session {
     /// `server_version`.
     pub fn parameter(&self, name: &str) -> Option<String> {
         self.parameters.get(name).cloned()
+    }
+
+    /// Whether the database takes any bytes for text.
+    pub(crate) fn has_any_bytes(&self) -> bool {
+        self.parameters
+            .get("server_encoding")
+            .is_some_and(|encoding| encoding == ANY_BYTES)
     }
 
     /// The server itself.

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use bytes::{BufMut, BytesMut};
 use postgres_protocol::message::{backend, frontend};
 
 use crate::connect::auth;
@@ -16,8 +17,9 @@ use crate::connect::link::Link;
 use crate::connect::server_message::{Content, ServerMessage};
 use crate::connect::stream::{Peer, Stream};
 use crate::connect::tls::{Negotiated, Tls};
+use crate::connect::wire::ANY_BYTES;
 use crate::error::{Error, Kind, Result, SqlState};
-use crate::sql::ServerVersion;
+use crate::sql::{ServerVersion, bytes_of, is_plain};
 
 /// A session that is logged in and idle.
 pub(super) struct Ready {
@@ -441,8 +443,7 @@ async fn log_in(link: &mut Link, config: &Config, host: &Host) -> Result<(i32, i
     if let Some(options) = &config.options {
         parameters.push(("options", options));
     }
-    frontend::startup_message(parameters, &mut link.outbox)
-        .map_err(|error| Error::new(Kind::Usage, format!("start-up message: {error}")))?;
+    startup_message(&parameters, &mut link.outbox)?;
     link.flush().await?;
     let password = config.password_for(host);
     auth::authenticate(link, config, password.as_ref()).await?;
@@ -459,7 +460,7 @@ async fn log_in(link: &mut Link, config: &Config, host: &Host) -> Result<(i32, i
                     .map_err(|_| garbled("a cancel key of another size"))?;
                 key = (i32::from_be_bytes(*process), i32::from_be_bytes(secret));
             }
-            backend::READY_FOR_QUERY_TAG => return Ok(key),
+            backend::READY_FOR_QUERY_TAG => break,
             backend::ERROR_RESPONSE_TAG => {
                 return Err(
                     ServerMessage::parse(payload)?.into_error_of(Kind::Connect, Content::Statement)
@@ -468,6 +469,38 @@ async fn log_in(link: &mut Link, config: &Config, host: &Host) -> Result<(i32, i
             _ => return Err(garbled("an unexpected message after the login")),
         }
     }
+    let server_encoding = link.parameters.get("server_encoding");
+    if server_encoding.is_some_and(|encoding| encoding == ANY_BYTES) {
+        // It refuses to send what is not of the client's encoding.
+        ask(link, "SET client_encoding = 'SQL_ASCII'").await?;
+    }
+    Ok(key)
+}
+
+/// The first message of a login; names of databases and roles may have bytes of any encoding.
+fn startup_message(parameters: &[(&str, &str)], outbox: &mut BytesMut) -> Result<()> {
+    let refuse =
+        |why: &dyn std::fmt::Display| Error::new(Kind::Usage, format!("start-up message: {why}"));
+    if parameters.iter().all(|(_, value)| is_plain(value)) {
+        return frontend::startup_message(parameters.iter().copied(), outbox)
+            .map_err(|error| refuse(&error));
+    }
+    let mut message = vec![0, 3, 0, 0];
+    for (name, value) in parameters {
+        let value = bytes_of(value);
+        if value.contains(&0) {
+            return Err(refuse(&format_args!("the {name} holds a zero byte")));
+        }
+        message.extend_from_slice(name.as_bytes());
+        message.push(0);
+        message.extend_from_slice(&value);
+        message.push(0);
+    }
+    message.push(0);
+    let length = u32::try_from(message.len() + 4).map_err(|error| refuse(&error))?;
+    outbox.put_u32(length);
+    outbox.put_slice(&message);
+    Ok(())
 }
 
 /// Adds what a user can do about a refused login.

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use postgres_protocol::IsNull;
 use postgres_protocol::message::{backend, frontend};
 
@@ -19,11 +19,14 @@ use crate::connect::link::Link;
 use crate::connect::server_message::{Content, ServerMessage};
 use crate::connect::startup::Ready;
 use crate::error::{Error, Kind, Result};
-use crate::sql::ServerVersion;
+use crate::sql::{ServerVersion, bytes_of, into_text, is_plain};
 use crate::task::ByteBudget;
 
 /// A batch is sent on whenever this much of it has been encoded.
 const SEND_BYTES: usize = 1 << 20;
+
+/// The encoding of a database that takes any bytes for text, and says so of no client's.
+pub(crate) const ANY_BYTES: &str = "SQL_ASCII";
 
 /// One parameter in binary format; `None` is NULL.
 pub type Param = Option<Bytes>;
@@ -133,6 +136,20 @@ impl Wire {
         self.link.parameters.get(name).map(String::as_str)
     }
 
+    /// What `client_encoding` must be for statements and rows of this encoding: a database in SQL_ASCII
+    /// has bytes of any, and would refuse to send those that are not of the client's.
+    pub(crate) fn encoding_for<'a>(&self, wanted: &'a str) -> &'a str {
+        match self.has_any_bytes() {
+            true => ANY_BYTES,
+            false => wanted,
+        }
+    }
+
+    /// Whether the database takes any bytes for text.
+    pub(crate) fn has_any_bytes(&self) -> bool {
+        self.parameter("server_encoding") == Some(ANY_BYTES)
+    }
+
     /// The server itself.
     pub(crate) fn reached(&self) -> &Reached {
         &self.reached
@@ -190,30 +207,14 @@ impl Wire {
         self.run(statements, |_| Ok(())).await.map(|_| ())
     }
 
-    /// Runs one query; its rows with every value as text.
+    /// Runs one query; its rows with every value as text, as [`into_text`] makes it of its bytes.
     ///
     /// # Errors
-    /// As [`Wire::execute`]; also [`Failed`](Kind::Failed) for a value that is not UTF-8, which a
-    /// database in `SQL_ASCII` can hold.
+    /// As [`Wire::execute`].
     pub async fn query(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
         let mut rows = Vec::new();
         self.run(&[sql], |payload| {
             rows.push(text_row(payload)?);
-            Ok(())
-        })
-        .await
-        .map_err(|batch| batch.error)?;
-        Ok(rows)
-    }
-
-    /// As [`Wire::query`], with the bytes of every value as they came.
-    ///
-    /// # Errors
-    /// As [`Wire::execute`].
-    pub async fn query_bytes(&mut self, sql: &str) -> Result<Vec<Vec<Option<Vec<u8>>>>> {
-        let mut rows = Vec::new();
-        self.run(&[sql], |payload| {
-            rows.push(byte_row(payload)?);
             Ok(())
         })
         .await
@@ -234,7 +235,7 @@ impl Wire {
     ) -> Result<u64> {
         self.begin()?;
         let mut replies = Replies::new(Content::Rows);
-        let encoded = frontend::parse("", sql, [], &mut self.link.outbox).map_err(encode_error);
+        let encoded = parse(&mut self.link, sql);
         self.encoded(encoded)?;
         for row in rows {
             let encoded = bind(&mut self.link, Some(&row))
@@ -280,7 +281,7 @@ impl Wire {
                 "transactions of their own within an open one",
             ));
         }
-        let encoded = frontend::parse("", sql, [], &mut self.link.outbox).map_err(encode_error);
+        let encoded = parse(&mut self.link, sql);
         self.encoded(encoded)?;
         self.finish_batch(Replies::new(Content::Rows), &mut |_| Ok(()))
             .await
@@ -396,12 +397,9 @@ impl Wire {
         let at = |index| move |error| BatchError { index, error };
         self.begin().map_err(at(0))?;
         // Found before anything is sent, so that such a batch does not harm the session.
-        if let Some(index) = statements.iter().position(|sql| sql.contains('\0')) {
+        if let Some(index) = statements.iter().position(|sql| has_zero_byte(sql)) {
             self.broken = false;
-            return Err(at(index)(Error::new(
-                Kind::Failed,
-                "the statement holds a zero byte",
-            )));
+            return Err(at(index)(zero_byte()));
         }
         for (index, sql) in statements.iter().enumerate() {
             encode_statement(&mut self.link, sql).map_err(at(index))?;
@@ -494,9 +492,40 @@ impl fmt::Debug for Wire {
     }
 }
 
+/// Whether a statement can be no text of PostgreSQL; what only stands for bytes is fine.
+fn has_zero_byte(sql: &str) -> bool {
+    !is_plain(sql) && bytes_of(sql).contains(&0)
+}
+
+fn zero_byte() -> Error {
+    Error::new(Kind::Failed, "the statement holds a zero byte")
+}
+
+/// A statement for the server to read, with the bytes that it stands for.
+pub(super) fn parse(link: &mut Link, sql: &str) -> Result<()> {
+    if is_plain(sql) {
+        return frontend::parse("", sql, [], &mut link.outbox).map_err(encode_error);
+    }
+    let sql = bytes_of(sql);
+    if sql.contains(&0) {
+        return Err(zero_byte());
+    }
+    // Its length, that of the statement with the zero byte behind it, no name and no types.
+    let length = i32::try_from(sql.len() + 8)
+        .map_err(|_| Error::new(Kind::Failed, "encode statement: it is too long"))?;
+    let outbox = &mut link.outbox;
+    outbox.put_u8(b'P');
+    outbox.put_i32(length);
+    outbox.put_u8(0);
+    outbox.put_slice(&sql);
+    outbox.put_u8(0);
+    outbox.put_i16(0);
+    Ok(())
+}
+
 /// A statement without parameters, on its way out with what else is in the outbox.
 pub(super) fn encode_statement(link: &mut Link, sql: &str) -> Result<()> {
-    frontend::parse("", sql, [], &mut link.outbox).map_err(encode_error)?;
+    parse(link, sql)?;
     bind(link, None)?;
     execute(link)
 }
@@ -651,15 +680,8 @@ fn affected_rows(payload: &[u8]) -> Result<u64> {
 
 /// A `DataRow` whose values are text.
 fn text_row(payload: &[u8]) -> Result<Vec<Option<String>>> {
-    let text = |value: Option<Vec<u8>>| match value.map(String::from_utf8) {
-        None => Ok(None),
-        Some(Ok(text)) => Ok(Some(text)),
-        Some(Err(_)) => Err(
-            Error::new(Kind::Failed, "a value of the result is not valid UTF-8")
-                .with_hint("a database in SQL_ASCII holds bytes of any encoding"),
-        ),
-    };
-    byte_row(payload)?.into_iter().map(text).collect()
+    let row = byte_row(payload)?;
+    Ok(row.into_iter().map(|value| value.map(into_text)).collect())
 }
 
 /// A `DataRow`.

@@ -3,6 +3,7 @@
 //! Made for the schema members of an archive and for scripts: psql of the source's major or a
 //! newer one runs them, also with `ON_ERROR_STOP`.
 
+use crate::error::legible;
 use crate::sql::{ServerVersion, ident, literal};
 
 /// A titled group of statements, from whatever keeps them.
@@ -102,7 +103,8 @@ impl Defaults {
 
 /// A text that cannot leave the comment line it is written to.
 fn comment_line(text: &str) -> String {
-    text.chars()
+    legible(text)
+        .chars()
         .map(|c| {
             let breaks = c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
             if breaks { ' ' } else { c }

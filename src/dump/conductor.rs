@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::archive::{self, ArchiveId, Entry, Listing, Manifest, Timestamp, Writer};
 use crate::catalog::{self, ReadRequest, RowForm};
-use crate::connect::{Canceller, Config, Session, open_in_a_moment};
+use crate::connect::{ANY_BYTES, Canceller, Config, Session, open_in_a_moment};
 use crate::ddl;
 use crate::error::{Context, Error, Kind, Result, SqlState};
 use crate::graph;
@@ -245,7 +245,7 @@ impl<'a> Dump<'a> {
         let lsn = current_lsn(&leader).await?;
         self.checkpoint()?;
         let globals =
-            globals::read(&leader, self.options, CLIENT_ENCODING, &*self.observer).await?;
+            globals::read(&leader, self.options, encoding_of(&leader), &*self.observer).await?;
         let database = if self.options.globals.which == Globals::Alone {
             None
         } else {
@@ -286,12 +286,7 @@ impl<'a> Dump<'a> {
                     leader.close().await;
                     return Err(error);
                 }
-                Err(error) => {
-                    return Err(match error.sqlstate() {
-                        Some(&SqlState::CHARACTER_NOT_IN_REPERTOIRE) => error.with_hint(NOT_UTF8),
-                        _ => error,
-                    });
-                }
+                Err(error) => return Err(error),
             }
         };
         Ok(Begun {
@@ -307,11 +302,11 @@ impl<'a> Dump<'a> {
     /// Opens the snapshot, locks the tables, reads the catalogs and makes of them what there is to
     /// read, in its order.
     ///
-    /// The entries go to what `taker` makes for the source's version.
+    /// The entries go to what `taker` makes for the source's version and the encoding of its statements.
     pub async fn list<E: TakeEntries>(
         &self,
         config: &Config,
-        taker: impl FnOnce(ServerVersion) -> E,
+        taker: impl FnOnce(ServerVersion, &str) -> E,
     ) -> Result<Listed<E>> {
         let mut attempt = 1;
         let Begun {
@@ -352,7 +347,7 @@ impl<'a> Dump<'a> {
         };
         self.checkpoint()?;
         let order = graph::order(&database)?;
-        let mut taken = taker(leader.server_version());
+        let mut taken = taker(leader.server_version(), encoding_of(&leader));
         let take = |entry| taken.take(entry);
         let contents = contents(&database, &order, self.options, take)?;
         for circle in &order.splits.circular_data {
@@ -404,9 +399,9 @@ impl<'a> Dump<'a> {
             globals,
             contents,
         } = self
-            .list(&config, |version| WrittenDown {
-                listing: Listing::new(codec, CLIENT_ENCODING),
-                scripts: Scripts::new(codec, &ddl::script::header(version, CLIENT_ENCODING)),
+            .list(&config, |version, encoding| WrittenDown {
+                listing: Listing::new(codec, encoding),
+                scripts: Scripts::new(codec, &ddl::script::header(version, encoding)),
                 made: 0,
             })
             .await?;
@@ -657,7 +652,7 @@ impl<'a> Dump<'a> {
         }
         manifest.server_version = leader.server_version().num();
         manifest.server_version_text = leader.parameter("server_version").unwrap_or_default();
-        manifest.encoding = CLIENT_ENCODING.to_owned();
+        manifest.encoding = encoding_of(leader).to_owned();
         manifest.lsn = lsn;
         manifest.snapshot = Some(snapshot.to_owned());
         Ok(manifest)
@@ -705,9 +700,10 @@ FROM (SELECT CASE WHEN pg_catalog.pg_is_in_recovery() \
 THEN 'pg_catalog.pg_last_wal_replay_lsn()' \
 ELSE 'pg_catalog.pg_current_wal_lsn()' END AS call) f";
 
-/// A SQL_ASCII database may hold any bytes in the text of its catalogs; statements in an archive are UTF-8.
-const NOT_UTF8: &str = "names, comments, defaults and function bodies are archived in UTF-8, and this database has some in \
-     another encoding (SQL_ASCII lets everything in): write those anew in UTF-8; rows may have any bytes";
-
 /// Encoding of all statements, and of frames whose COPY statement does not name another one.
-const CLIENT_ENCODING: &str = "UTF8";
+fn encoding_of(leader: &Session) -> &'static str {
+    match leader.has_any_bytes() {
+        true => ANY_BYTES,
+        false => "UTF8",
+    }
+}

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::archive::{Codec, Entry, EntryId, Fingerprint, Listing};
 use crate::catalog::RowForm;
-use crate::connect::{Config, Session, open_in_a_moment};
+use crate::connect::{Config, Session, Text, open_in_a_moment};
 use crate::error::{Context, Error, Kind, Result};
 use crate::relay::{Item, Offer, Room};
 use crate::report::Observer;
@@ -107,7 +107,7 @@ impl Dump<'_> {
             manifest,
             globals,
             contents,
-        } = self.list(&config, |_| empty()).await?;
+        } = self.list(&config, |_, _| empty()).await?;
         let (listing, contents) = contents.unwrap_or_else(|| (empty(), Contents::default()));
         let Contents {
             mut tables,
@@ -263,7 +263,7 @@ pub(crate) async fn read_again(
 
 /// Gives tables the sizes that they have on this server.
 async fn measure_again(leader: &Session, tables: &mut [TableTask]) -> Result<()> {
-    let names: Vec<&str> = tables.iter().map(|task| task.sql_name.as_str()).collect();
+    let names: Vec<Text<'_>> = tables.iter().map(|task| (&task.sql_name).into()).collect();
     let rows = leader
         .client()
         .query(

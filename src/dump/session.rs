@@ -4,7 +4,7 @@
 //! All of it is said within the transaction, and for it alone: a pooler may hand each transaction to
 //! another session of the server, and that to another client.
 
-use crate::connect::{Session, Wire};
+use crate::connect::{ANY_BYTES, Session, Wire};
 use crate::error::{Context, Error, Kind, Result};
 use crate::report::Observer;
 use crate::sql::{Quoting, ServerVersion, ident, literal};
@@ -45,9 +45,38 @@ const RESTRICTED_KINDS: &str = "CASE WHEN \
      pg_catalog.current_setting('restrict_nonsystem_relation_kind', true) IS NOT NULL THEN \
      pg_catalog.set_config('restrict_nonsystem_relation_kind', 'view, foreign-table', true) END";
 
+/// What a transaction's settings depend on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pinning {
+    pub version: ServerVersion,
+    /// The database takes any bytes for text.
+    pub any_bytes: bool,
+}
+
+impl From<&Session> for Pinning {
+    fn from(session: &Session) -> Self {
+        Self {
+            version: session.server_version(),
+            any_bytes: session.has_any_bytes(),
+        }
+    }
+}
+
+impl From<&Wire> for Pinning {
+    fn from(wire: &Wire) -> Self {
+        Self {
+            version: wire.server_version(),
+            any_bytes: wire.has_any_bytes(),
+        }
+    }
+}
+
 /// The statements that pin what a transaction's answers depend on. They take its snapshot.
-pub(crate) fn settings(version: ServerVersion) -> Vec<String> {
+pub(crate) fn settings(Pinning { version, any_bytes }: Pinning) -> Vec<String> {
     let mut pinned = PINNED.to_vec();
+    if any_bytes {
+        pinned.push(("client_encoding", ANY_BYTES));
+    }
     if version.at_least(17) {
         pinned.push(("transaction_timeout", "0"));
     }
@@ -130,7 +159,7 @@ pub(super) async fn begin_leader(
             statements.clear();
         }
     }
-    statements.extend(settings(version));
+    statements.extend(settings(session.into()));
     statements.extend(asked_for(options).into_iter().map(str::to_owned));
     statements.push(AS_WRITTEN.to_owned());
     client
@@ -160,7 +189,8 @@ pub(super) async fn begin_worker(
     snapshot: &str,
     options: &DumpOptions,
 ) -> Result<()> {
-    run(wire, &worker(wire.server_version(), snapshot, options)).await
+    let statements = worker((&*wire).into(), snapshot, options);
+    run(wire, &statements).await
 }
 
 /// Ends a worker's transaction and opens another one on the leader's snapshot.
@@ -170,13 +200,13 @@ pub(super) async fn begin_again(
     options: &DumpOptions,
 ) -> Result<()> {
     let mut statements = vec!["COMMIT".to_owned()];
-    statements.extend(worker(wire.server_version(), snapshot, options));
+    statements.extend(worker((&*wire).into(), snapshot, options));
     run(wire, &statements).await
 }
 
-fn worker(version: ServerVersion, snapshot: &str, options: &DumpOptions) -> Vec<String> {
+fn worker(pinning: Pinning, snapshot: &str, options: &DumpOptions) -> Vec<String> {
     let mut statements = join(snapshot, options);
-    statements.extend(set_up(version, options));
+    statements.extend(set_up(pinning, options));
     statements.push(format!("SET LOCAL lock_timeout = {WORKER_LOCK_TIMEOUT_MS}"));
     statements
 }
@@ -200,7 +230,7 @@ pub(super) async fn begin_beside(
         .map_err(|error| error.with_hint(SAME_SERVER))?;
     // The leader has the locks that deparsing takes again, and this session does not: it would wait
     // behind somebody who waits for the leader, and nobody would see that.
-    let mut statements = set_up(session.server_version(), options);
+    let mut statements = set_up(session.into(), options);
     statements.push(AS_WRITTEN.to_owned());
     statements.push("SET LOCAL lock_timeout = '1s'".to_owned());
     client
@@ -213,8 +243,8 @@ const SAME_SERVER: &str =
     "all sessions share the leader's snapshot: they must reach the same server";
 
 /// What the transaction of a session beside the leader is set to.
-fn set_up(version: ServerVersion, options: &DumpOptions) -> Vec<String> {
-    let mut statements = settings(version);
+fn set_up(pinning: Pinning, options: &DumpOptions) -> Vec<String> {
+    let mut statements = settings(pinning);
     statements.extend(asked_for(options).into_iter().map(str::to_owned));
     if let Some(role) = &options.role {
         statements.push(set_role(role));

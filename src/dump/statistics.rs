@@ -14,6 +14,7 @@ use crate::connect::Wire;
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::PlannerStatistics;
 use crate::report::Observer;
+use crate::sql::is_plain;
 
 /// Most relations of one entry.
 pub(super) const RELATIONS_PER_ENTRY: usize = 1000;
@@ -172,27 +173,10 @@ async fn relations_of(
     }
 
     let names = catalog::column_values(version);
-    // Such a database holds bytes of any encoding, which the server would refuse to send as UTF-8.
-    let any_bytes = wire.parameter("server_encoding") == Some("SQL_ASCII");
-    if any_bytes {
-        wire.execute("SET LOCAL client_encoding = SQL_ASCII")
-            .await?;
-    }
     let rows = wire
-        .query_bytes(&catalog::columns_query(relations, version))
+        .query(&catalog::columns_query(relations, version))
         .await?;
-    if any_bytes {
-        wire.execute("SET LOCAL client_encoding = UTF8").await?;
-    }
     for row in rows {
-        let row: Result<Vec<Option<String>>, _> = row
-            .into_iter()
-            .map(|value| value.map(String::from_utf8).transpose())
-            .collect();
-        let Ok(row) = row else {
-            unread.garbled_columns.fetch_add(1, Ordering::Relaxed);
-            continue;
-        };
         let mut fields = row.into_iter();
         let at = position(fields.next().flatten().as_deref())?;
         let (name, number, inherited) = (fields.next(), fields.next(), fields.next());
@@ -212,6 +196,11 @@ async fn relations_of(
                 .filter_map(|(name, value)| Some(((*name).to_owned(), value?)))
                 .collect(),
         };
+        // Whether an archive has texts that older readers do not understand is said in front of it: names alone decide.
+        if !column.values.values().all(|value| is_plain(value)) {
+            unread.garbled_columns.fetch_add(1, Ordering::Relaxed);
+            continue;
+        }
         let relation = found.get_mut(&at).ok_or_else(unexpected)?;
         relation.columns.push(column);
     }

@@ -20,7 +20,7 @@ use crate::plan::{
 use crate::report::Observer;
 use crate::restore::{statistics_statements, unwanted_statistics, wanted_globals, what_and_how};
 use crate::select::{Content, Globals};
-use crate::sql::{RESET_ROLE, ServerVersion, back_to, ident, literal};
+use crate::sql::{RESET_ROLE, ServerVersion, back_to, ident, into_bytes, literal};
 use crate::storage::Sink;
 
 /// How to write the script.
@@ -575,7 +575,7 @@ impl<'a> Script<'a> {
         if self.text.is_empty() {
             return Ok(());
         }
-        let text = std::mem::take(&mut self.text);
+        let text = into_bytes(std::mem::take(&mut self.text));
         self.report.bytes += text.len() as u64;
         self.sink.write(Bytes::from(text)).await
     }

@@ -314,10 +314,13 @@ async fn open(
     let mut statements =
         vec!["BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY".to_owned()];
     statements.extend(snapshot.map(|id| format!("SET TRANSACTION SNAPSHOT {}", literal(id))));
-    let settings = crate::dump::session_settings(wire.server_version());
+    let settings = crate::dump::session_settings((&wire).into());
     statements.extend(settings);
     statements.extend(role.map(|role| format!("SET LOCAL ROLE {}", ident(role))));
-    statements.push(format!("SET LOCAL client_encoding = {}", literal(encoding)));
+    statements.push(format!(
+        "SET LOCAL client_encoding = {}",
+        literal(wire.encoding_for(encoding))
+    ));
     let texts: Vec<&str> = statements.iter().map(String::as_str).collect();
     wire.execute_all(&texts).await.map_err(|batch| {
         let statement = statements.get(batch.index).cloned().unwrap_or_default();

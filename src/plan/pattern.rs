@@ -1,9 +1,12 @@
 //! Patterns for names, in psql's language, evaluated without a server.
 
+use std::borrow::Cow;
+
 use regex_lite::Regex;
 
 use crate::error::{Error, Kind, Result};
 use crate::select::{self, NamePattern};
+use crate::sql::is_plain;
 
 /// A pattern for the name of a schema, or of a relation with or without its schema, as
 /// [`select::Pattern`] reads it. Without a schema, a relation of any schema matches.
@@ -94,7 +97,7 @@ impl Pattern {
         name: &NamePattern,
     ) -> Result<Self> {
         let compile = |name: &NamePattern| {
-            Regex::new(&format!("^(?s:{})$", name.regex())).map_err(|error| {
+            Regex::new(&format!("^(?s:{})$", one_each(name.regex()))).map_err(|error| {
                 let why = "not a regular expression";
                 pattern.malformed(why).with_source(error)
             })
@@ -118,16 +121,16 @@ impl Pattern {
         let in_schema = match (&self.schema, schema) {
             (None, _) => true,
             (Some(_), None) => false,
-            (Some(wanted), Some(schema)) => wanted.is_match(schema),
+            (Some(wanted), Some(schema)) => wanted.is_match(&one_each(schema)),
         };
-        in_schema && self.name.is_match(name)
+        in_schema && self.name.is_match(&one_each(name))
     }
 
     /// Whether a trigger matches.
     pub fn matches_trigger(&self, schema: Option<&str>, table: &str, name: &str) -> bool {
         self.relation
             .as_ref()
-            .is_none_or(|wanted| wanted.is_match(table))
+            .is_none_or(|wanted| wanted.is_match(&one_each(table)))
             && self.matches(schema, name)
     }
 
@@ -150,6 +153,25 @@ impl Pattern {
                 })
         })
     }
+}
+
+/// A text in which each byte of another encoding is one character, as it is for the server: one of those that nobody has
+/// given a meaning to.
+fn one_each(text: &str) -> Cow<'_, str> {
+    if is_plain(text) {
+        return Cow::Borrowed(text);
+    }
+    let mut characters = text.chars();
+    let mut flat = String::with_capacity(text.len());
+    while let Some(character) = characters.next() {
+        let marked = match character {
+            '\0' => characters.next(),
+            _ => None,
+        };
+        let byte = marked.and_then(|of| char::from_u32(0x10_fe00 + u32::from(of)));
+        flat.push(byte.unwrap_or(character));
+    }
+    Cow::Owned(flat)
 }
 
 /// Where a character first stands outside double quotes.

@@ -3,6 +3,7 @@
 use super::refusal::Refusal;
 use crate::archive::Entry;
 use crate::error::{Error, Kind, SqlState};
+use crate::sql::is_plain;
 
 /// The error of one statement of an entry.
 pub(super) fn of_statement(error: Error, entry: &Entry, statement: &str) -> Error {
@@ -15,10 +16,18 @@ pub(super) fn of_drop(error: Error, entry: &Entry, statement: &str) -> Error {
     with_statement(error, entry, statement)
 }
 
+/// A database in SQL_ASCII takes any bytes, and so do names of roles; what the target takes is its encoding's.
+const OTHER_ENCODING: &str = "it has bytes that are no text in the target's encoding: restore into a database in SQL_ASCII \
+     (createdb -T template0 -E SQL_ASCII --locale C, or --create)";
+
 fn with_statement(mut error: Error, entry: &Entry, statement: &str) -> Error {
     let refusal = Refusal::of(&error, entry, statement);
     if let Some(way_out) = refusal.way_out(entry, statement) {
         error = error.with_hint(way_out);
+    } else if !is_plain(statement)
+        && error.sqlstate() == Some(&SqlState::CHARACTER_NOT_IN_REPERTOIRE)
+    {
+        error = error.with_hint(OTHER_ENCODING);
     }
     if entry.may_hold_secret() {
         return error.with_statement("(not shown: it may hold a password)");

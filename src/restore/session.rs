@@ -195,7 +195,7 @@ impl Setup {
                 literal(value)
             )
         };
-        let mut statements = vec![set("client_encoding", encoding)];
+        let mut statements = vec![set("client_encoding", wire.encoding_for(encoding))];
         // What is as it should be is left alone: some servers do not let it be set at all.
         let differing: Vec<(&str, &str)> = FIXED
             .into_iter()

@@ -17,7 +17,7 @@ use crate::archive::{
 use crate::connect::{Apart, Param, TransactionStatus, Wire};
 use crate::error::{Error, Kind, Result, one_line};
 use crate::plan::{Analyzed, Plan, Work};
-use crate::sql::{ServerVersion, literal, qualified};
+use crate::sql::{ServerVersion, into_bytes, literal, qualified};
 
 /// The first major whose servers take statistics.
 const FIRST_MAJOR: u32 = 18;
@@ -130,7 +130,9 @@ fn column_values(relation: &RelationStatistics, column: &ColumnStatistics) -> Ve
 
 fn parameters(values: Vec<Option<String>>) -> Vec<Param> {
     let bytes = values.into_iter();
-    bytes.map(|value| value.map(Bytes::from)).collect()
+    bytes
+        .map(|value| value.map(|text| Bytes::from(into_bytes(text))))
+        .collect()
 }
 
 /// The statements that hand the statistics of one relation to a server from 18 on, for a script.

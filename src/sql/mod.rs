@@ -3,6 +3,7 @@
 //! Promises that `parse(quote(x)) = x` for every name and value that PostgreSQL accepts.
 //! Knows no object kind and talks to no server.
 
+mod bytes;
 mod if_exists;
 mod keywords;
 mod lock_mode;
@@ -10,6 +11,7 @@ mod quote;
 mod role;
 mod version;
 
+pub use bytes::{bytes_of, into_bytes, into_text, is_plain, text_of};
 pub use if_exists::without_if_exists;
 pub use lock_mode::LockMode;
 pub use quote::{

@@ -567,9 +567,9 @@ fn records(forge: &Forge, made: &mut Vec<Made>) {
     };
     trailer(
         "newer-version",
-        "A trailer that asks for a reader of version 2.",
+        "A trailer that asks for a reader of version 3.",
         |forge| {
-            forge.trailer[20] = 2;
+            forge.trailer[20] = 3;
         },
     );
     trailer(
@@ -613,13 +613,13 @@ fn records(forge: &Forge, made: &mut Vec<Made>) {
     newer.replace(
         "pgstow/archive.json",
         "\"min_reader_version\": 1",
-        "\"min_reader_version\": 2",
+        "\"min_reader_version\": 3",
     );
     newer.agree();
-    let bytes = newer.seal(|forge| forge.trailer[20] = 2);
+    let bytes = newer.seal(|forge| forge.trailer[20] = 3);
     made.push((
         "newer-version-both",
-        "Manifest and trailer ask for a reader of version 2.",
+        "Manifest and trailer ask for a reader of version 3.",
         bytes,
     ));
 }

@@ -60,7 +60,7 @@ fn place(option: &str, command: &str) -> Option<&'static str> {
         ("--restrict-key", _) => "keys are made at random; `sql --no-restrict` does without",
         ("--binary-upgrade", _) => "pg_upgrade takes pg_dump alone",
         ("-E" | "--encoding", _) => {
-            "rows are archived as the database has them, whatever its encoding, and definitions in UTF-8"
+            "rows are archived as the database has them, whatever its encoding, and definitions in UTF-8, or as they are in SQL_ASCII"
         }
         _ => return None,
     })

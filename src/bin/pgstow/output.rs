@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::sync::Arc;
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
-use pgstow::error::{Error, Kind, Result};
+use pgstow::error::{Error, Kind, Result, legible};
 use serde::Serialize;
 use serde_json::json;
 
@@ -140,7 +140,8 @@ fn printed(written: io::Result<()>) -> Result<()> {
 
 /// The text with control characters made visible as spaces, line breaks kept.
 pub fn harmless(text: &str) -> String {
-    text.chars()
+    legible(text)
+        .chars()
         .map(|c| if c.is_control() && c != '\n' { ' ' } else { c })
         .collect()
 }

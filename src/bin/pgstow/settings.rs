@@ -16,7 +16,7 @@ use pgstow::ops::{
     VerifyOptions, default_jobs,
 };
 use pgstow::select::{Content, Globals, LeaveOut, Rule};
-use pgstow::sql::{Quoting, ServerVersion};
+use pgstow::sql::{Quoting, ServerVersion, into_text};
 use pgstow::storage::Location;
 
 use super::{args, keys};
@@ -848,8 +848,8 @@ fn text_of(what: &str, file: &str) -> Result<(String, String)> {
     };
     let failed = |kind, why: &dyn Display| Error::new(kind, format!("{what} {source}: {why}"));
     let bytes = bytes.map_err(|error| failed(Kind::Storage, &system_reason(&error)))?;
-    let text = String::from_utf8(bytes).map_err(|_| failed(Kind::Usage, &"it is not UTF-8"))?;
-    Ok((text, source))
+    // Names in a database in SQL_ASCII may have any bytes.
+    Ok((into_text(bytes), source))
 }
 
 /// Reads a filter file, and says how it is called in messages.

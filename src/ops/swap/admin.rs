@@ -172,7 +172,7 @@ async fn prepare(wire: &mut Wire, role: Option<&str>) -> Result<()> {
         ("default_transaction_read_only", "off"),
         // A client that is gone without a word must not keep the database locked.
         ("idle_in_transaction_session_timeout", "60s"),
-        ("client_encoding", "UTF8"),
+        ("client_encoding", wire.encoding_for("UTF8")),
     ];
     if wire.server_version().at_least(14) {
         settings.push(("idle_session_timeout", "0"));
