@@ -374,6 +374,7 @@ impl Selected {
         self.mark_configuration(relations, &index, extensions);
         self.warn_of_unlogged(reader, relations);
         let kept: Vec<Components> = relations.iter().map(|r| self.data_of(reader, r)).collect();
+        self.warn_of_partitioned(reader, relations, &index, &kept);
         let in_part = without_all_rows(relations, &index, &kept);
         for (relation, wanted) in relations.iter_mut().zip(kept) {
             let in_part = in_part.contains(&relation.header.address.oid);
@@ -483,6 +484,55 @@ impl Selected {
                     losses::some_of(names)
                 ),
                 "dump from the primary",
+            );
+        }
+    }
+
+    /// A partitioned table has its rows in its partitions, which `-t` alone does not take along.
+    fn warn_of_partitioned(
+        &self,
+        reader: &Reader<'_>,
+        relations: &[Relation],
+        index: &HashMap<Oid, usize>,
+        kept: &[Components],
+    ) {
+        let Some(tables) = &self.tables else { return };
+        // Those that have partitions, and those of which some partition's rows are dumped.
+        let (mut parents, mut with_rows) = (HashSet::new(), HashSet::new());
+        for (relation, kept) in relations.iter().zip(kept) {
+            let has_rows = self.content_of(relation, *kept).has(Components::DATA);
+            let mut below = relation;
+            while let Some(parent) = below.parents.first().and_then(|p| index.get(&p.oid)) {
+                below = &relations[*parent];
+                let oid = below.header.address.oid;
+                let is_new = parents.insert(oid) | (has_rows && with_rows.insert(oid));
+                if !is_new {
+                    break;
+                }
+            }
+        }
+        let empty = relations.iter().filter(|relation| {
+            let oid = relation.header.address.oid;
+            relation.kind == RelationKind::PartitionedTable
+                && tables.contains(&oid)
+                && parents.contains(&oid)
+                && !with_rows.contains(&oid)
+                && !self.excluded_data.contains(&oid)
+                && self
+                    .content_of(relation, relation.header.wanted)
+                    .has(Components::DATA)
+        });
+        let names: Vec<String> = empty
+            .map(|relation| one_line(&relation.header.sql_name()))
+            .collect();
+        if !names.is_empty() {
+            reader.observer.warning_with_hint(
+                format!(
+                    "no rows of {}: of a partitioned table they are in its partitions, and none \
+                     is selected",
+                    losses::some_of(&names)
+                ),
+                "--table-and-children takes partitions along",
             );
         }
     }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use super::preflight::{Preflight, look};
 use super::same_database::Identity;
 use super::{
     CopyFormatChoice, DumpOptions, PhaseTime, RestoreOptions, RestoreReport, TableComparison,
@@ -18,10 +19,9 @@ use crate::archive::{EntryId, Fingerprint};
 use crate::connect::Config;
 use crate::dump::{Again, Given, give, read_again};
 use crate::error::{Error, Kind, Result};
-use crate::plan::Plan;
 use crate::relay::{Offer, Room};
 use crate::report::{Event, Observer};
-use crate::restore::{ArchiveReader, plan_for, restore};
+use crate::restore::{ArchiveReader, restore};
 use crate::select::Globals;
 
 /// Whether rows are read again from the target when all is done.
@@ -150,17 +150,17 @@ pub async fn copy(
     Ok(report)
 }
 
-/// What [`copy`] would do; both databases are asked, and nothing is changed.
+/// What [`copy`] would do and meet; both databases are asked, and nothing is changed.
 ///
 /// # Errors
-/// As [`copy`].
-pub async fn copy_plan(
+/// As [`copy`]; what stands in the way at the target is no error but a check that failed.
+pub async fn copy_dry_run(
     source: &Config,
     target: &Config,
     options: &CopyOptions,
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
-) -> Result<Plan> {
+) -> Result<Preflight> {
     options.validate()?;
     unless(&cancel, refuse_same(source, target, options)).await?;
     let reader: Arc<dyn Observer> = Arc::new(SourceSide { observer });
@@ -175,7 +175,7 @@ pub async fn copy_plan(
             return Ok(None);
         };
         let reader = ArchiveReader::Relay(Box::new(offer));
-        let planning = unless(&cancel, plan_for(target, reader, &options.target));
+        let planning = unless(&cancel, look(target, reader, &options.target));
         Ok(Some(planning.await?))
     };
     let (given, plan): (_, Result<_>) = tokio::join!(giving, planning);

@@ -41,12 +41,12 @@ pub use crate::restore::{
 pub use crate::select::{Content, LeaveOut};
 pub use crate::task::default_jobs;
 pub use cluster::{ClusterProblem, ClusterReport, dump_all, restore_all};
-pub use copy::{Comparison, CopyOptions, CopyReport, copy, copy_plan};
+pub use copy::{Comparison, CopyOptions, CopyReport, copy, copy_dry_run};
 pub use dump::dump;
 pub use input::{Input, create_output, encrypted};
 pub use list::{ListOptions, ListReport, ListedEntry, ListedGlobal, ListedTable, list};
-pub use preflight::{Preflight, restore_preflight};
-pub use restore::{restore, restore_plan, restore_plan_for};
+pub use preflight::{Preflight, restore_dry_run, restore_preflight};
+pub use restore::{restore, restore_plan};
 pub use sql_script::{SqlOptions, SqlReport, sql_script};
 pub use swap::{Sessions, SwapOptions, SwapReport, swap, swap_preflight};
 pub use verify::{TableComparison, VerifyOptions, VerifyReport, verify};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Input;
+use super::restore::open;
 use crate::archive::{Archive, DataSpec};
 use crate::connect::{Config, Wire};
 use crate::error::{Context, Error, Kind, Result};
@@ -66,46 +67,75 @@ impl fmt::Display for Preflight {
 /// What a restore of this archive would do and meet; the target is asked and not changed.
 ///
 /// # Errors
-/// [`Kind::Usage`] for options that make no sense and an archive from a pipe, [`Kind::Archive`] for
-/// one that is damaged, [`Kind::Connect`], and what the server answers. What stands in the way is no
-/// error but a check that failed.
+/// [`Kind::Usage`] for options that make no sense and an archive from a pipe, of which nothing would be left to
+/// restore; otherwise as [`restore_dry_run`].
 pub async fn restore_preflight(
     config: &Config,
     input: &Input,
     options: &RestoreOptions,
 ) -> Result<Preflight> {
-    options.validate()?;
     let Input::Source(source) = input else {
         return Err(Error::new(
             Kind::Usage,
             "an archive from a pipe cannot be looked at beforehand",
         ));
     };
-    let archive = Arc::new(Archive::open(Arc::clone(source)).await?);
-    let reader = ArchiveReader::File(Arc::clone(&archive));
+    restore_dry_run(config, Input::Source(Arc::clone(source)), options).await
+}
+
+/// As [`restore_preflight`], of an archive that is not needed any more: `--dry-run` with a target.
+///
+/// # Errors
+/// [`Kind::Usage`] for options that make no sense, [`Kind::Archive`] for an archive that is damaged,
+/// [`Kind::Connect`], and what the server answers. What stands in the way is no error but a check
+/// that failed.
+pub async fn restore_dry_run(
+    config: &Config,
+    input: Input,
+    options: &RestoreOptions,
+) -> Result<Preflight> {
+    options.validate()?;
+    look(config, open(input).await?, options).await
+}
+
+/// What a restore of all that can be restored from would do and meet.
+pub(super) async fn look(
+    config: &Config,
+    mut reader: ArchiveReader,
+    options: &RestoreOptions,
+) -> Result<Preflight> {
+    let mut checks = Vec::new();
+    let mut row_bytes = None;
+    // Nothing is known of the end of what comes front to back.
+    if let ArchiveReader::File(archive) = &reader {
+        checks.push(archived(archive));
+        row_bytes = Some(bytes_of_rows(archive));
+    }
+    let database = match (options.create, &options.create_as) {
+        (false, _) => config.database().to_owned(),
+        (true, Some(name)) => name.clone(),
+        (true, None) => reader.manifest().database.clone(),
+    };
     let place = match options.create {
         true => Place::New,
         false => Place::Existing,
     };
-    let survey = restore::survey(config, &reader, options, place).await?;
-    let mut checks = vec![archived(&archive)];
+    let survey = restore::survey(config, &mut reader, options, place).await?;
     checks.extend(survey.checks);
     let mut wire = config
         .with_application_name_suffix("preflight")
         .connect_wire()
         .await?;
-    let database = match (options.create, &options.create_as) {
-        (false, _) => config.database().to_owned(),
-        (true, Some(name)) => name.clone(),
-        (true, None) => archive.manifest().database.clone(),
-    };
     let asking = async {
-        let space = space(&mut wire, &archive, None).await?;
+        let space = match row_bytes {
+            Some(bytes) => Some(space(&mut wire, bytes, None).await?),
+            None => None,
+        };
         let taken = match options.create && !options.clean && !options.resume {
             true => taken(&mut wire, &database).await?,
             false => None,
         };
-        Ok::<_, Error>([Some(space), taken])
+        Ok::<_, Error>([space, taken])
     };
     let asked = asking.await;
     wire.close().await;
@@ -119,7 +149,13 @@ pub async fn restore_preflight(
     } else if options.clean {
         steps.push(format!("drop {} objects", survey.plan.drops.len()));
     }
-    steps.push("restore the archive".to_owned());
+    steps.push(
+        match &reader {
+            ArchiveReader::Relay(_) => "copy into it",
+            ArchiveReader::File(_) | ArchiveReader::Pipe(_) => "restore the archive",
+        }
+        .to_owned(),
+    );
     Ok(Preflight {
         target: config.describe(),
         database,
@@ -162,22 +198,22 @@ pub(super) fn archived(archive: &Archive) -> Check {
     Check::new("archive", Verdict::Passed, found)
 }
 
-/// How much room is needed at least, against what is known of the server's. `beside` is how large the
-/// database is that stays there as well.
-///
-/// # Errors
-/// What the server answers.
-pub(super) async fn space(
-    wire: &mut Wire,
-    archive: &Archive,
-    beside: Option<u64>,
-) -> Result<Check> {
+/// How many bytes the rows of an archive have when they are decompressed.
+pub(super) fn bytes_of_rows(archive: &Archive) -> u64 {
     let is_rows = |table: &&crate::archive::TableIndex| {
         let entry = archive.entries().get(table.entry as usize - 1);
         !entry.is_some_and(|entry| matches!(entry.data, Some(DataSpec::Statistics { .. })))
     };
     let tables = archive.index().tables().filter(is_rows);
-    let rows: u64 = tables.map(|table| table.raw_bytes).sum();
+    tables.map(|table| table.raw_bytes).sum()
+}
+
+/// How much room `rows` bytes of rows need at least, against what is known of the server's. `beside` is how large the
+/// database is that stays there as well.
+///
+/// # Errors
+/// What the server answers.
+pub(super) async fn space(wire: &mut Wire, rows: u64, beside: Option<u64>) -> Result<Check> {
     let beside = match beside {
         Some(bytes) => {
             let there = size_words(bytes);

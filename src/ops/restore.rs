@@ -38,7 +38,7 @@ pub async fn restore(
     restore::restore(config, archive, options, observer, &cancel).await
 }
 
-/// What [`restore`] would do, without a server: `--dry-run`.
+/// What [`restore`] would do, without a server: `--dry-run` without a target.
 ///
 /// # Errors
 /// As [`restore`], as far as no server is needed.
@@ -47,20 +47,7 @@ pub async fn restore_plan(input: Input, options: &RestoreOptions) -> Result<Plan
     open(input).await?.plan(options)
 }
 
-/// What [`restore`] would do to this target, which is asked what it has already and is not changed.
-///
-/// # Errors
-/// As [`restore`].
-pub async fn restore_plan_for(
-    config: &Config,
-    input: Input,
-    options: &RestoreOptions,
-) -> Result<Plan> {
-    options.validate()?;
-    restore::plan_for(config, open(input).await?, options).await
-}
-
-async fn open(input: Input) -> Result<ArchiveReader> {
+pub(super) async fn open(input: Input) -> Result<ArchiveReader> {
     Ok(match input {
         Input::Source(source) => ArchiveReader::File(Arc::new(Archive::open(source).await?)),
         Input::Stream(stream) => ArchiveReader::Pipe(Box::new(StreamReader::open(stream).await?)),

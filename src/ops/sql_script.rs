@@ -329,8 +329,13 @@ impl<'a> Script<'a> {
                 pulled.name, pulled.needed_by
             ));
         }
-        for tie in plan.omitted.iter().filter(|it| it.cause == Cause::OtherEnd) {
-            observer.info(format!("left out: {}: {}", tie.name, tie.reason));
+        for tie in &plan.omitted {
+            let line = || format!("left out: {}: {}", tie.name, tie.reason);
+            match tie.cause {
+                Cause::OtherEnd => observer.warning(line()),
+                Cause::FromOtherEnd => observer.info(line()),
+                _ => {}
+            }
         }
         for needed in &plan.needed {
             observer.warning(format!(

@@ -37,6 +37,8 @@ pub fn build(
         needed,
         impossible,
         pulled,
+        ends,
+        without_rows,
         order,
         without_statistics,
     } = select(entries, &relations, choices)?;
@@ -112,7 +114,13 @@ pub fn build(
     }
 
     let adapted = adapted(database.iter().chain(&restored).copied(), choices);
-    let warnings = std::mem::take(&mut builder.target_needs.warnings);
+    let mut warnings = std::mem::take(&mut builder.target_needs.warnings);
+    warnings.extend(without_rows.iter().map(|table| {
+        format!(
+            "{table} is partitioned, and none of its partitions is selected: it gets no rows \
+             (--table-and-children takes partitions along)"
+        )
+    }));
     Ok(Plan {
         globals: Vec::new(),
         database: database.iter().map(|entry| entry.id).collect(),
@@ -123,6 +131,7 @@ pub fn build(
         impossible,
         adapted,
         pulled,
+        ends,
         warnings,
         without_statistics,
     })

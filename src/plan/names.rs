@@ -31,6 +31,8 @@ pub(super) struct Names {
     /// Relations that `-T` names, extensions that `--exclude-extension` names.
     excluded: BTreeSet<EntryId>,
     pub(super) excluded_rows: BTreeSet<EntryId>,
+    /// Partitioned tables that `-t` names, without their partitions.
+    pub(super) partitioned: BTreeSet<EntryId>,
     /// The relation that each entry hangs on.
     pub(super) hangs_on: BTreeMap<EntryId, EntryId>,
     /// The list in its order.
@@ -95,19 +97,18 @@ impl Names {
             |patterns: &[Pattern]| relations.with_heirs(matching(patterns, is_table));
         let mut chosen = matching(&tables, is_table);
         chosen.extend(with_children(&trees));
-        let owned: Vec<EntryId> = entries
-            .iter()
-            .filter_map(|entry| owned_sequence(entries, relations, entry))
-            .filter(|(_, table)| chosen.contains(table))
-            .map(|(sequence, _)| sequence)
+        let partitioned = matching(&tables, is_table)
+            .into_iter()
+            .filter(|&id| relations.with_partitions(id).len() > 1)
             .collect();
-        chosen.extend(owned);
+        chosen.extend(owned_by(&chosen, entries, relations));
         chosen.extend(matching(&indexes, is_index));
         chosen.extend(matching(&functions, is_function));
         chosen.extend(matching(&triggers, is_trigger));
 
         let mut excluded = matching(&exclude_tables, is_table);
         excluded.extend(with_children(&exclude_trees));
+        excluded.extend(identities_of(&excluded, entries));
         excluded.extend(matching(&exclude_extensions, is_extension));
         let mut excluded_rows = matching(&exclude_rows, is_rows_of);
         let trees_without_rows = with_children(&exclude_tree_rows);
@@ -150,6 +151,7 @@ impl Names {
             extensions: (!extensions.is_empty()).then(|| matching(&extensions, is_extension)),
             excluded,
             excluded_rows,
+            partitioned,
             hangs_on: entries
                 .iter()
                 .filter_map(|entry| Some((entry.id, relations.relation_of(entry)?)))
@@ -238,6 +240,12 @@ impl Names {
     fn is_excluded(&self, entry: Option<&Entry>) -> bool {
         let reason = entry.and_then(|entry| self.refuses(entry));
         reason.is_some_and(|reason| reason.cause == Cause::Excluded)
+    }
+
+    /// Whether an entry is left out for no other reason than that nobody named it.
+    pub(super) fn is_unselected(&self, entry: Option<&Entry>) -> bool {
+        let reason = entry.and_then(|entry| self.refuses(entry));
+        reason.is_some_and(|reason| reason.cause == Cause::NotSelected)
     }
 
     pub(super) fn refuses(&self, entry: &Entry) -> Option<Reason> {
@@ -357,20 +365,32 @@ fn is_in_schema(pattern: &Pattern, entry: &Entry) -> bool {
         || unmade(entry).any(|(schema, ..)| pattern.matches(None, schema))
 }
 
-/// The sequence and the table that a `SEQUENCE OWNED BY` ties.
-fn owned_sequence(
+/// What belongs to these tables: their identities, and the sequences that their columns own with what
+/// ties them.
+fn owned_by(
+    tables: &BTreeSet<EntryId>,
     entries: &[Entry],
     relations: &Relations<'_>,
-    entry: &Entry,
-) -> Option<(EntryId, EntryId)> {
-    if entry.kind != "SEQUENCE OWNED BY" {
-        return None;
-    }
-    let ends = relations.touched(entry);
+) -> BTreeSet<EntryId> {
     let is_sequence = |id: &EntryId| entry_of(entries, *id).is_some_and(|e| e.kind == "SEQUENCE");
-    let sequence = ends.iter().copied().find(is_sequence)?;
-    let table = ends.iter().copied().find(|&end| end != sequence)?;
-    Some((sequence, table))
+    let mut owned = identities_of(tables, entries);
+    for entry in entries.iter().filter(|it| it.kind == "SEQUENCE OWNED BY") {
+        let (sequences, owners): (Vec<EntryId>, Vec<EntryId>) =
+            relations.touched(entry).into_iter().partition(is_sequence);
+        if owners.iter().any(|owner| tables.contains(owner)) {
+            owned.insert(entry.id);
+            owned.extend(sequences);
+        }
+    }
+    owned
+}
+
+/// The sequences of identities of these tables. They are made as a part of the table, so no other
+/// sequence needs one.
+fn identities_of(tables: &BTreeSet<EntryId>, entries: &[Entry]) -> BTreeSet<EntryId> {
+    let sequences = entries.iter().filter(|entry| entry.kind == "SEQUENCE");
+    let of_these = sequences.filter(|it| it.depends_on.iter().any(|id| tables.contains(id)));
+    of_these.map(|entry| entry.id).collect()
 }
 
 /// Every pattern matches something, if that is asked; at least one does in any case.

@@ -59,9 +59,10 @@ pub(super) fn pull(
                 _ => continue,
             };
             let has = |id: &EntryId| !reasons.contains_key(id) || present.contains(id);
-            let may_come = reasons
-                .get(&entry.id)
-                .is_some_and(|reason| matches!(reason.cause, Cause::NotSelected | Cause::OtherEnd));
+            let may_come = reasons.get(&entry.id).is_some_and(|reason| {
+                use Cause::{FromOtherEnd, NotSelected, OtherEnd};
+                matches!(reason.cause, NotSelected | OtherEnd | FromOtherEnd)
+            });
             let with_pulled = ends.iter().find(|end| pulled.contains_key(end));
             if let Some(&end) = with_pulled
                 && may_come

@@ -66,6 +66,8 @@ pub(super) struct Selected {
     pub(super) needed: Vec<Needed>,
     pub(super) impossible: Vec<Omitted>,
     pub(super) pulled: Vec<Pulled>,
+    pub(super) ends: Vec<EntryId>,
+    pub(super) without_rows: Vec<String>,
     /// The list that the user gave, in its order.
     pub(super) order: Vec<EntryId>,
     /// By entry: relations (by position) whose statistics are not wanted.
@@ -100,7 +102,8 @@ pub(super) fn select(
             reasons.insert(entry.id, reason);
         }
     }
-    leave_out_ties(entries, relations, &names, pulls, &mut reasons);
+    let present = pulls.then_some(&choices.present);
+    let ends = leave_out_ties(entries, relations, &names, present, &mut reasons);
     let pulled = if pulls {
         pull(entries, relations, &choices.present, &mut reasons)
     } else {
@@ -150,26 +153,50 @@ pub(super) fn select(
             needed_by: name_of(by),
         })
         .collect();
+    let without_rows = names
+        .partitioned
+        .iter()
+        .filter(|&&root| {
+            let tree = relations.with_partitions(root);
+            let mut rows = tree.iter().flat_map(|&table| relations.rows_of(table));
+            // Left out for another reason than the selection by name: no surprise.
+            let unnamed = |id: &EntryId| names.is_unselected(entry_of(entries, *id));
+            rows.clone().next().is_some() && rows.all(unnamed)
+        })
+        .filter(|_| choices.sections.data && matches!(choices.parts, Parts::All | Parts::Rows))
+        .map(|&id| name_of(id))
+        .collect();
     Ok(Selected {
         wanted,
         omitted,
         needed,
         impossible,
         pulled,
+        ends,
+        without_rows,
         order: names.order,
         without_statistics,
     })
 }
 
+/// Kinds of ties that hold with an end that the target has.
+const HOLD_TO_WHAT_IS_THERE: [&str; 3] = [
+    "FK CONSTRAINT",
+    "PUBLICATION TABLE",
+    "PUBLICATION TABLES IN SCHEMA",
+];
+
 /// Leaves out ties that would dangle because an end is left out by name. Entries left out for
-/// their section or part do not count, the target is expected to have those.
+/// their section or part do not count, the target is expected to have those. With `present`, what the target is
+/// known to have is an end as well: answers which entries it could have.
 fn leave_out_ties(
     entries: &[Entry],
     relations: &Relations<'_>,
     names: &Names,
-    pulls: bool,
+    present: Option<&BTreeSet<EntryId>>,
     reasons: &mut BTreeMap<EntryId, Reason>,
-) {
+) -> Vec<EntryId> {
+    let mut could_be_there = BTreeSet::new();
     for entry in entries.iter().filter(|entry| is_tie(entry)) {
         let before = reasons.get(&entry.id).map(|reason| reason.cause);
         if before.is_some_and(|cause| cause != Cause::NotSelected) {
@@ -194,21 +221,38 @@ fn leave_out_ties(
         if before.is_some() && ends.iter().all(|(_, refused)| refused.is_some()) {
             continue;
         }
+        let asked = present.filter(|_| before.is_none());
+        let holds = asked.is_some() && HOLD_TO_WHAT_IS_THERE.contains(&entry.kind.as_str());
         // The parent of a partition that is selected is pulled in.
-        let comes_along = |refused: &Reason| {
-            pulls
-                && before.is_none()
-                && entry.kind == "TABLE ATTACH"
-                && refused.cause == Cause::NotSelected
-        };
-        let dangling = ends
+        let comes_along = asked.is_some() && entry.kind == "TABLE ATTACH";
+        let missing: Vec<&Entry> = ends
             .iter()
-            .find(|(_, refused)| refused.as_ref().is_some_and(|it| !comes_along(it)));
-        if let Some((end, _)) = dangling {
+            .filter(|(end, refused)| match refused {
+                None => false,
+                Some(refused) if refused.cause != Cause::NotSelected => true,
+                Some(_) if comes_along => false,
+                Some(_) => !(holds && asked.is_some_and(|there| there.contains(&end.id))),
+            })
+            .map(|(end, _)| *end)
+            .collect();
+        if holds {
+            let unselected = ends.iter().filter(|(_, refused)| {
+                refused
+                    .as_ref()
+                    .is_some_and(|it| it.cause == Cause::NotSelected)
+            });
+            could_be_there.extend(unselected.map(|(end, _)| end.id));
+        }
+        if let Some(end) = missing.first() {
             let text = format!("{} is not restored", end.describe());
-            reasons.insert(entry.id, Reason::new(Cause::OtherEnd, text));
+            let cause = match before {
+                None => Cause::OtherEnd,
+                Some(_) => Cause::FromOtherEnd,
+            };
+            reasons.insert(entry.id, Reason::new(cause, text));
         }
     }
+    could_be_there.into_iter().collect()
 }
 
 pub(super) fn entry_of(entries: &[Entry], id: EntryId) -> Option<&Entry> {

@@ -123,8 +123,10 @@ pub enum Cause {
     NotSelected,
     /// A pattern excludes it, or the list does not have it.
     Excluded,
-    /// It ties two objects together, and only one of them is restored.
+    /// It is wanted and ties two objects together, and only one of them is restored.
     OtherEnd,
+    /// It is not selected, but ties something that is restored to something that is not.
+    FromOtherEnd,
     /// The target's version does not know it, or not what it needs.
     Impossible,
 }
@@ -199,6 +201,9 @@ pub struct Plan {
     pub adapted: Vec<Adapted>,
     /// What is restored although it was not selected, in the archive's order.
     pub pulled: Vec<Pulled>,
+    /// Unselected entries that ties of what is restored would hold to, if the target had them.
+    #[serde(skip)]
+    pub ends: Vec<EntryId>,
     /// What the user should know before it runs.
     pub warnings: Vec<String>,
     /// For entries with statistics: relations (by their position in the entry) whose statistics

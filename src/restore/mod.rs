@@ -53,5 +53,5 @@ pub use options::{
 pub use preflight::{Place, Survey, survey};
 pub use refusal::Refusal;
 pub(crate) use run::restore_into;
-pub use run::{ArchiveReader, plan_for, restore};
+pub use run::{ArchiveReader, restore};
 pub(crate) use statistics::{statements as statistics_statements, unwanted as unwanted_statistics};

@@ -9,6 +9,7 @@ use super::run::{ArchiveReader, Known};
 use super::session::{self, Setup, Share};
 use super::shared::Shared;
 use super::{column_types, default_privileges, extensions, globals, journal, target, versions};
+use crate::archive::Entry;
 use crate::connect::{Config, Wire};
 use crate::error::{Kind, Result};
 use crate::plan::{Plan, adapt};
@@ -46,7 +47,7 @@ pub struct Survey {
 /// restore impossible is no error but a check that failed.
 pub async fn survey(
     config: &Config,
-    archive: &ArchiveReader,
+    archive: &mut ArchiveReader,
     options: &RestoreOptions,
     place: Place,
 ) -> Result<Survey> {
@@ -58,7 +59,7 @@ pub async fn survey(
 
 async fn ask(
     wire: &mut Wire,
-    archive: &ArchiveReader,
+    archive: &mut ArchiveReader,
     options: &RestoreOptions,
     place: Place,
 ) -> Result<Survey> {
@@ -71,7 +72,7 @@ async fn ask(
     setup.apply(wire).await?;
 
     let mut globals = archive.wanted_globals(options)?;
-    let mut entries = archive.entries(options);
+    let mut entries = archive.take_entries(options);
     let mut known = Known::ask(wire, &mut entries).await?;
     adapt(&mut globals, wire.server_version());
     let mut plan = archive.plan_of(&mut entries, options, &known)?;
@@ -85,6 +86,7 @@ async fn ask(
             .plan_without_present(wire, &mut entries, options, &mut known, (plan, standing))
             .await?;
     }
+    plan.globals = globals.iter().map(Entry::describe).collect();
     let heard = Arc::new(Heard::default());
     let mut shared = Shared::new(entries, plan, options, Arc::clone(&heard) as _);
 

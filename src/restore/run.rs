@@ -48,7 +48,8 @@ pub enum ArchiveReader {
 }
 
 impl ArchiveReader {
-    pub(super) fn manifest(&self) -> &Manifest {
+    /// What the archive says of itself.
+    pub fn manifest(&self) -> &Manifest {
         match self {
             Self::File(archive) => archive.manifest(),
             Self::Pipe(reader) => reader.manifest(),
@@ -72,22 +73,9 @@ impl ArchiveReader {
         globals::wanted(self.manifest(), self.globals(), options.globals)
     }
 
-    /// What the table of contents lists, and the database itself if it is to be made.
-    pub(super) fn entries(&self, options: &RestoreOptions) -> Vec<Entry> {
-        if options.globals == Globals::Alone {
-            return Vec::new();
-        }
-        let listed = match self {
-            Self::File(archive) => archive.entries(),
-            Self::Pipe(reader) => reader.entries(),
-            Self::Relay(offer) => &offer.entries,
-        };
-        self.with_options(listed.to_vec(), options)
-    }
-
-    /// As [`entries`](Self::entries), which are gone then where nobody else holds the archive: a database of very
-    /// many objects has a large table of contents.
-    fn take_entries(&mut self, options: &RestoreOptions) -> Vec<Entry> {
+    /// What the table of contents lists, and the database itself if it is to be made. The reader has them no more then,
+    /// where nobody else holds the archive: a database of very many objects has a large table of contents.
+    pub(super) fn take_entries(&mut self, options: &RestoreOptions) -> Vec<Entry> {
         if options.globals == Globals::Alone {
             return Vec::new();
         }
@@ -188,18 +176,18 @@ impl ArchiveReader {
             known.in_pieces = Some(recorded.in_pieces());
             return self.plan_of(entries, options, known);
         }
-        if plan.pulled.is_empty() {
+        if plan.pulled.is_empty() && plan.ends.is_empty() {
             return Ok(plan);
         }
         // Names in signatures are written as under an empty path.
         wire.execute("SELECT pg_catalog.set_config('search_path', '', false)")
             .await
             .context_with(|| "ask what the target has already")?;
-        let pulled = plan
-            .pulled
-            .iter()
-            .filter_map(|pulled| entries.get((pulled.entry as usize).checked_sub(1)?));
-        known.present = present::ask(wire, pulled).await?;
+        let pulled = plan.pulled.iter().map(|pulled| pulled.entry);
+        let asked = pulled
+            .chain(plan.ends.iter().copied())
+            .filter_map(|id| entries.get((id as usize).checked_sub(1)?));
+        known.present = present::ask(wire, asked).await?;
         self.plan_of(entries, options, known)
     }
 }
@@ -225,36 +213,6 @@ impl Known {
             in_pieces: None,
         })
     }
-}
-
-/// What a restore into this target would do; the target is asked what it has, and not changed.
-///
-/// # Errors
-/// As [`build`]; [`Kind::Connect`] and what the server answers.
-pub async fn plan_for(
-    config: &Config,
-    mut archive: ArchiveReader,
-    options: &RestoreOptions,
-) -> Result<Plan> {
-    let mut entries = archive.take_entries(options);
-    let mut wire = session::open(config, "restore").await?;
-    let mut known = Known::ask(&mut wire, &mut entries).await?;
-    let mut plan = archive.plan_of(&mut entries, options, &known)?;
-    // A database that is still to be made has nothing.
-    if !options.create {
-        let standing = Standing::None;
-        plan = archive
-            .plan_without_present(
-                &mut wire,
-                &mut entries,
-                options,
-                &mut known,
-                (plan, &standing),
-            )
-            .await?;
-    }
-    wire.close().await;
-    Ok(plan)
 }
 
 /// Restores an open archive into a database that is there, or that the options say to make.
@@ -577,33 +535,37 @@ fn tell_selection(shared: &Shared, options: &RestoreOptions) {
         pulled,
         ..
     } = &shared.plan;
-    let ties = omitted.iter().filter(|it| it.cause == Cause::OtherEnd);
+    let ties = |cause: Cause| -> Vec<String> {
+        let ties = omitted.iter().filter(|it| it.cause == cause);
+        ties.map(|it| format!("left out: {}: {}", it.name, it.reason))
+            .collect()
+    };
     let pulled = pulled
         .iter()
         .map(|it| format!("pulled in: {}, needed by {}", it.name, it.needed_by));
-    tell(shared, pulled.collect());
+    let info = |line: String| shared.observer.info(line);
+    tell(info, pulled.collect());
     let (found, missing): (Vec<_>, Vec<_>) = needed.iter().partition(|needed| needed.found);
     let found = found.iter();
     let found = found.map(|it| format!("there already, not made again: {}", it.name));
-    tell(shared, found.collect());
-    let ties = ties.map(|it| format!("left out: {}: {}", it.name, it.reason));
-    tell(shared, ties.collect());
+    tell(info, found.collect());
+    // What is restored had it on the source, and lacks it now.
+    tell(|line| shared.warn(line), ties(Cause::OtherEnd));
+    tell(info, ties(Cause::FromOtherEnd));
     let missing = missing.iter();
     let missing = missing.map(|it| format!("not restored, must be there already: {}", it.name));
-    tell(shared, missing.collect());
+    tell(info, missing.collect());
     shared
         .observer
         .info(format!("{} entries are left out", omitted.len()));
 }
 
 /// Says these lines, or the first of them and how many there are.
-fn tell(shared: &Shared, lines: Vec<String>) {
+fn tell(say: impl Fn(String), lines: Vec<String>) {
     let more = lines.len().saturating_sub(TOLD);
-    for line in lines.into_iter().take(TOLD) {
-        shared.observer.info(line);
-    }
+    lines.into_iter().take(TOLD).for_each(&say);
     if more > 0 {
-        shared.observer.info(format!("and {more} others"));
+        say(format!("and {more} others"));
     }
 }
 

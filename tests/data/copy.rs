@@ -257,6 +257,10 @@ fn what_is_selected() {
     );
     assert!(!shown.stdout.contains("a.kept"), "{}", shown.stdout);
     assert_eq!(relations(&empty), "");
+    // What the real one would be refused for.
+    let refused = copy(&source.url(), &part.url(), &["--dry-run"]).expect_code(6);
+    assert!(refused.stdout.contains("FAILED"), "{}", refused.stdout);
+    assert!(refused.stderr.contains("not empty"), "{}", refused.stderr);
 }
 
 #[test]

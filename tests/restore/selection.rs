@@ -101,9 +101,20 @@ fn a_partition_brings_what_it_needs_and_leaves_out_what_ties_it_to_others() {
     // A row goes in with all its defaults.
     target.psql("INSERT INTO app.orders (day) VALUES ('2024-03-03')");
 
+    // A plan that is only shown is refused where the real run would be.
+    let url = target.url();
+    let mut shown = pgstow();
+    let shown = shown.args(["restore", "--dry-run", "-d", &url, "-t", "app.orders_2"]);
+    let refused = run(shown.arg(&archive)).expect_code(6);
+    assert!(
+        refused.stdout.contains("TABLE DATA app.orders_2"),
+        "{}",
+        refused.stdout
+    );
+    assert!(refused.stderr.contains("not empty"), "{}", refused.stderr);
+
     // The other partition finds what the first brought.
     let more = ["--allow-non-empty", "-t", "app.orders_2"];
-    let url = target.url();
     let mut asked = pgstow();
     asked.args(["restore", "--dry-run", "-d", &url]).args(more);
     let plan = run(asked.arg(&archive)).success().stdout;
@@ -249,4 +260,130 @@ fn lists_serve_another_dump_of_the_same_objects() {
     target.psql(&script.stdout);
     assert_same_schema(&source, &target);
     assert_same_data(&source, &target);
+}
+
+const SHOP: &str = "
+    CREATE TABLE cust (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text);
+    CREATE TABLE notes (id serial PRIMARY KEY, cust bigint REFERENCES cust, text text);
+    COMMENT ON SEQUENCE cust_id_seq IS 'numbers'; COMMENT ON SEQUENCE notes_id_seq IS 'others';
+    GRANT SELECT ON SEQUENCE cust_id_seq, notes_id_seq TO PUBLIC;
+    CREATE PUBLICATION shop FOR TABLE notes, cust;
+    INSERT INTO cust (name) SELECT 'c' || n FROM generate_series(1, 50) n;
+    INSERT INTO notes (cust, text) SELECT n, 't' FROM generate_series(1, 30) n;
+";
+
+/// The identity of a table and the sequences that it owns come with it, in every way to name it, and
+/// their values with its rows.
+#[test]
+fn a_table_brings_its_identity_and_its_sequences() {
+    let server = Server::start(18);
+    let source = server.create_db("shop");
+    source.psql(SHOP);
+    let (_dir, archive) = dumped(&source, &[]);
+    let both = ["-t", "cust", "-t", "notes"];
+    let target = server.create_db("tables");
+    restored(&target, &archive, &both).success();
+    source.psql("DROP PUBLICATION shop");
+    assert_same_schema(&source, &target);
+    assert_same_data(&source, &target);
+    let next = "INSERT INTO cust (name) VALUES ('next') RETURNING id";
+    assert_eq!(target.query_one(next), "51");
+
+    // Rows alone, into tables that have used their sequences.
+    target.psql("TRUNCATE cust, notes RESTART IDENTITY");
+    restored(&target, &archive, &["-a", "-t", "cust", "-t", "notes"]).success();
+    assert_eq!(target.query_one(next), "51");
+    let other = "INSERT INTO notes (text) VALUES ('next') RETURNING id";
+    assert_eq!(target.query_one(other), "31");
+
+    // A table is left out with its identity.
+    let without = server.create_db("without");
+    restored(&without, &archive, &["-T", "cust"]).success();
+    assert_eq!(without.query_one("SELECT to_regclass('cust') IS NULL"), "t");
+    assert_eq!(without.query_one(other), "31");
+}
+
+/// One table is put back into a database that has the others: what ties it to those is made again.
+#[test]
+fn a_table_that_is_put_back_is_tied_to_what_is_there() {
+    let server = Server::start(18);
+    let source = server.create_db("shop");
+    source.psql(SHOP);
+    let (_dir, archive) = dumped(&source, &[]);
+    let target = server.create_db("there");
+    restored(&target, &archive, &[]).success();
+    target.psql("DELETE FROM notes WHERE id < 10");
+    let said = restored(
+        &target,
+        &archive,
+        &["--clean", "--if-exists", "-t", "notes"],
+    )
+    .success()
+    .stderr;
+    assert!(!said.contains("warning"), "{said}");
+    assert_same_schema(&source, &target);
+    assert_same_data(&source, &target);
+
+    // Where the other end is not there, what is lost is said.
+    let bare = server.create_db("bare");
+    let said = restored(&bare, &archive, &["--quiet", "-t", "notes"])
+        .success()
+        .stderr;
+    for lost in [
+        "FK CONSTRAINT public.notes notes_cust_fkey",
+        "PUBLICATION TABLE public.notes shop",
+    ] {
+        assert!(
+            said.contains(&format!("warning: left out: {lost}")),
+            "{said}"
+        );
+    }
+}
+
+/// A partitioned table that is named without its partitions has no rows, which is said.
+#[test]
+fn a_partitioned_table_without_its_partitions_is_warned_of() {
+    let server = Server::start(18);
+    let source = server.create_db("app");
+    source.psql(APP);
+    let warning = "--table-and-children takes partitions along";
+    let url = source.url();
+    let dump = |more: &[&str]| {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.pgstow");
+        let mut command = pgstow();
+        command
+            .args(["dump", "--quiet", "-d", &url, "-f"])
+            .arg(&file)
+            .args(more);
+        run(&mut command).success().stderr
+    };
+    assert!(dump(&["-t", "app.orders"]).contains(warning));
+    for quiet in [
+        &["-t", "app.orders", "-s"][..],
+        &["-t", "app.orders", "-t", "app.orders_1"],
+        &["--table-and-children", "app.orders"],
+        &["-n", "app"],
+        &["-t", "app.orders", "--exclude-table-data", "app.orders"],
+    ] {
+        let said = dump(quiet);
+        assert!(!said.contains(warning), "{quiet:?}: {said}");
+    }
+
+    let (_dir, archive) = dumped(&source, &[]);
+    let planned = |more: &[&str]| {
+        let mut command = pgstow();
+        command.args(["restore", "--dry-run"]).args(more);
+        run(command.arg(&archive)).success().stdout
+    };
+    assert!(planned(&["-t", "app.orders"]).contains(warning));
+    for quiet in [
+        &["-t", "app.orders", "-s"][..],
+        &["-t", "app.orders", "-t", "app.orders_1"],
+        &["--table-and-children", "app.orders"],
+        &["-n", "app"],
+    ] {
+        let plan = planned(quiet);
+        assert!(!plan.contains(warning), "{quiet:?}: {plan}");
+    }
 }

@@ -90,7 +90,7 @@ pub async fn swap(
 }
 
 /// With --dry-run: what would be done, on standard output.
-fn only_show(output: &Output, preflight: &Preflight) -> Result<Outcome<'static>> {
+pub fn only_show(output: &Output, preflight: &Preflight) -> Result<Outcome<'static>> {
     if output.talk().json {
         show(output, preflight)?;
     } else {

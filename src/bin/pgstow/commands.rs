@@ -307,9 +307,8 @@ async fn restore_into(
         return careful::swap((config, &input), &restore, output, progress, cancel).await;
     }
     if restore.dry_run {
-        let asking = pgstow::ops::restore_plan_for(config, input, &restore.options);
-        tell_plan(output, &unless(&cancel, asking).await?)?;
-        return Ok(Outcome::Done);
+        let asking = pgstow::ops::restore_dry_run(config, input, &restore.options);
+        return careful::only_show(output, &unless(&cancel, asking).await?);
     }
     fill((config, input), &restore, output, progress, cancel).await
 }
@@ -347,11 +346,10 @@ async fn copy(
     let target = ready(copy.target, output, &cancel).await?;
     let observer = progress.observer();
     if copy.dry_run {
-        let asking = pgstow::ops::copy_plan(&source, &target, &copy.options, observer, cancel);
-        let plan = asking.await?;
+        let asking = pgstow::ops::copy_dry_run(&source, &target, &copy.options, observer, cancel);
+        let preflight = asking.await?;
         progress.clear();
-        tell_plan(output, &plan)?;
-        return Ok(Outcome::Done);
+        return careful::only_show(output, &preflight);
     }
     let began = Instant::now();
     let report = pgstow::copy(&source, &target, &copy.options, observer, cancel).await?;

@@ -17,7 +17,7 @@ use crate::catalog;
 use crate::connect::Config;
 use crate::error::{Context, Error, Kind, Result, SqlState};
 use crate::model::DatabaseProperties;
-use crate::ops::preflight::{Preflight, archived, space};
+use crate::ops::preflight::{Preflight, archived, bytes_of_rows, space};
 use crate::ops::verify::VerifyOptions;
 use crate::ops::verify_against::compare;
 use crate::ops::{Input, TableComparison};
@@ -233,13 +233,14 @@ impl Look {
             Some(name) => name.clone(),
             None => name::beside(database, SHADOW, at, &facts.names),
         };
-        let reader = ArchiveReader::File(Arc::clone(archive));
-        let survey = restore::survey(admin.config(), &reader, &options.restore, Place::New).await?;
+        let mut reader = ArchiveReader::File(Arc::clone(archive));
+        let restore = &options.restore;
+        let survey = restore::survey(admin.config(), &mut reader, restore, Place::New).await?;
         let mut checks = vec![archived(archive)];
         checks.extend(survey.checks);
         checks.extend(facts.checks(options.sessions, &wanted));
         let old_bytes = facts.old.as_ref().and_then(|old| old.bytes);
-        checks.push(space(admin.wire(), archive, old_bytes).await?);
+        checks.push(space(admin.wire(), bytes_of_rows(archive), old_bytes).await?);
         let (name, beside) = (ident(database), ident(&shadow));
         let mut steps = Vec::new();
         match filled {
