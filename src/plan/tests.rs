@@ -584,6 +584,7 @@ fn on_13(choices: Choices) -> Choices {
 fn an_older_target_gets_its_forms() {
     let mut entries = shop();
     entries[3].privileges = vec!["GRANT MAINTAIN".to_owned()];
+    entries[3].roles = vec!["maintainer".to_owned()];
     entries[3].forms = vec![
         Form {
             before: Some(14),
@@ -613,6 +614,7 @@ fn an_older_target_gets_its_forms() {
         adapt(&mut entries, target);
         assert_eq!(entries[3].create, [create], "{major}");
         assert_eq!(entries[3].privileges.len(), privileges, "{major}");
+        assert_eq!(entries[3].roles.len(), privileges, "{major}");
         let plan = plan_of(&entries, &choices);
         let told = plan.adapted.first().map(|adapted| adapted.notes.len());
         assert_eq!(told, notes, "{major}");

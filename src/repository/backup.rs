@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::draft::Draft;
 use super::listed::ListedBackup;
 use super::record::{BackupId, BackupRecord, Ending, Note, RECORD_VERSION};
-use super::retention::{Candidate, Decision, Policy, State, judge};
+use super::retention::{Candidate, Decision, Rules, State};
 use crate::archive::Timestamp;
 use crate::error::{Error, Kind, Result};
 
@@ -85,9 +85,9 @@ pub struct Listing {
 }
 
 /// What retention says of each of these backups.
-pub fn decide(backups: &[Backup], policy: &Policy, now: Timestamp) -> Vec<Decision> {
+pub fn decide(backups: &[Backup], rules: &Rules, now: Timestamp) -> Vec<Decision> {
     let candidates: Vec<Candidate> = backups.iter().map(Backup::candidate).collect();
-    judge(&candidates, policy, now)
+    rules.judge(&candidates, now)
 }
 
 /// This program, as records name it.
@@ -191,6 +191,7 @@ impl Backup {
     fn candidate(&self) -> Candidate {
         Candidate {
             id: self.record.id.to_string(),
+            database: self.record.database.clone(),
             series: self.series(),
             backup_type: self.record.backup_type,
             created: self.record.started,

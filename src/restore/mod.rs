@@ -19,6 +19,7 @@ mod coordinator;
 mod database;
 mod default_privileges;
 mod definitions;
+mod encoding;
 mod extensions;
 mod failure;
 mod feed;

@@ -8,7 +8,9 @@ use super::outcome::Outcome;
 use super::run::{ArchiveReader, Known};
 use super::session::{self, Setup, Share};
 use super::shared::Shared;
-use super::{column_types, default_privileges, extensions, globals, journal, target, versions};
+use super::{
+    column_types, default_privileges, encoding, extensions, globals, journal, target, versions,
+};
 use crate::archive::Entry;
 use crate::connect::{Config, Wire};
 use crate::error::{Kind, Result};
@@ -35,7 +37,7 @@ pub struct Survey {
     pub place: String,
     /// What would be done.
     pub plan: Plan,
-    /// What was looked at: `server`, `objects`, `extensions`, `roles`, `types`, `default-privileges`,
+    /// What was looked at: `server`, `objects`, `extensions`, `roles`, `encoding`, `types`, `default-privileges`,
     /// `empty`.
     pub checks: Vec<Check>,
 }
@@ -121,6 +123,11 @@ async fn ask(
     checks.push(heard.judge("roles", done, fine)?);
 
     if place == Place::Existing {
+        let encoding = &archive.manifest().encoding;
+        let done = encoding::check(wire, &shared, encoding).await;
+        let fine = format!("the target can hold what is {encoding}");
+        checks.push(heard.judge("encoding", done, fine)?);
+
         let done = column_types::check(wire, &shared).await;
         let fine = "no table that is there has other types than its rows";
         checks.push(heard.judge("types", done, fine)?);

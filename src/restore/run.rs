@@ -22,8 +22,8 @@ use super::session::{self, Session, Setup, Share};
 use super::shared::{Shared, Transactions};
 use super::triggers::{Switcher, TriggerStates, Which};
 use super::{
-    cascade, column_types, database, default_privileges, extensions, globals, present, statistics,
-    target, triggers, versions,
+    cascade, column_types, database, default_privileges, encoding, extensions, globals, present,
+    statistics, target, triggers, versions,
 };
 use crate::archive::{Archive, ArchiveId, Entry, EntryId, Manifest, StreamReader};
 use crate::connect::{Config, Wire, fewer, lacks_room, open_in_a_moment};
@@ -857,6 +857,7 @@ impl Target<'_> {
             self.refuse_unless_empty(&mut wire, shared).await?;
             let canceller = wire.canceller();
             let comparing = async {
+                encoding::check(&mut wire, shared, &source.manifest.encoding).await?;
                 column_types::check(&mut wire, shared).await?;
                 let found = match default_privileges::Found::of(self.options) {
                     default_privileges::Found::Levelled if self.standing.resumed().is_some() => {

@@ -1050,6 +1050,26 @@ fn a_database_that_is_not_utf8() {
         let rows = "select id, encode(convert_to(v, 'UTF8'), 'hex') from t order by id";
         assert_eq!(source.query_rows(rows), target.query_rows(rows));
     }
+    // No server converts from LATIN1 to LATIN9, and one that keeps bytes would have two sorts of them.
+    for (encoding, why) in [
+        ("LATIN9", "has no conversion"),
+        ("SQL_ASCII", "keeps bytes as they come"),
+    ] {
+        let options = format!("encoding '{encoding}' locale 'C' template template0");
+        let target = server.create_db_with("unfit", &options);
+        for args in [
+            &["restore", "-d", &target.url(), file.to_str().unwrap()][..],
+            &["copy", &source.url(), &target.url()],
+        ] {
+            let refused = run(pgstow().args(args)).expect_code(6).stderr;
+            assert!(refused.contains(why), "{refused}");
+            assert!(
+                refused.contains("ENCODING 'LATIN1', or 'UTF8'"),
+                "{refused}"
+            );
+        }
+        assert_eq!(target.query_one("SELECT to_regclass('t') IS NULL"), "t");
+    }
 }
 
 /// What a restore computes is what the target's own settings make of it, as with pg_restore: stored columns, keys

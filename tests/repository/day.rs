@@ -187,7 +187,21 @@ async fn a_day() {
     let dry = day.run(&["prune", "--dry-run"], 0).stdout;
     assert!(dry.contains("pinned"), "{dry}");
     day.run(&["unpin", &first], 0);
+    // Another job in the same place does not judge them, whatever its own rules are.
+    let file = day.home.path().join("pgstow.toml");
+    let alone = fs::read_to_string(&file).unwrap();
+    let jobs = "[jobs.other.database]\nurl = \"elsewhere\"\n[jobs.mine.dump]\njobs = 1\n";
+    fs::write(&file, format!("{alone}{jobs}")).unwrap();
+    let other = day.run(&["prune", "--dry-run", "--job", "other"], 0).stdout;
+    assert!(!other.contains("expire"), "{other}");
+    assert!(
+        other.contains("of job mine, whose rules are its own"),
+        "{other}"
+    );
+    let mine = day.run(&["prune", "--dry-run", "--job", "mine"], 0).stdout;
+    fs::write(&file, alone).unwrap();
     let dry = day.run(&["prune", "--dry-run"], 0).stdout;
+    assert_eq!(mine, dry);
     assert!(dry.contains(&format!("expire  {first}")), "{dry}");
     assert!(dry.contains("among the newest"), "{dry}");
     assert_eq!(day.run(&["prune"], 0).stdout, dry, "as it was said");

@@ -138,7 +138,7 @@ async fn prune_takes_away_what_dead_writers_began() {
 
     let repository = Repository::open(Arc::clone(&store)).await.unwrap();
     let now = pgstow::archive::Timestamp::now();
-    let policy = strict();
+    let policy = strict().into();
     let planned = prune(
         &repository,
         &policy,

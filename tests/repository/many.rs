@@ -156,10 +156,11 @@ async fn a_backup_stays_when_it_cannot_be_read_whether_it_is_pinned() {
         monthly: Keep::days(0),
         ..Policy::default()
     };
+    let rules = policy.into();
     let now = Timestamp(last.started.0 + 10 * 86_400);
     let pruning = prune(
         &repository,
-        &policy,
+        &rules,
         PruneMode::Delete,
         now,
         Arc::new(Silent),

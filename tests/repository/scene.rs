@@ -98,7 +98,7 @@ pub async fn prune_strictly(store: &Arc<dyn Store>) -> Result<PruneReport> {
     let mode = PruneMode::Delete;
     prune(
         &repository,
-        &strict(),
+        &strict().into(),
         mode,
         Timestamp::now(),
         Arc::new(Silent),

@@ -10,7 +10,7 @@ use super::interrupt::{give_back, interrupted, unless};
 use crate::archive::Timestamp;
 use crate::error::{Error, Kind, Result};
 use crate::report::Observer;
-use crate::repository::retention::{AHEAD_SECONDS, Policy};
+use crate::repository::retention::{AHEAD_SECONDS, Rules};
 use crate::repository::{
     Action, BackupId, BackupType, DELETION, Leftover, Lock, Note, Repository, Status, Survey,
     Verdict, decide,
@@ -66,7 +66,7 @@ pub struct PruneReport {
     pub problems: Vec<String>,
 }
 
-/// Deletes the backups that no rule of the policy keeps, and what runs that died have left: first all
+/// Deletes the backups that no rule keeps, and what runs that died have left: first all
 /// of them are marked, then they go one by one; what an interruption leaves marked goes the next time.
 /// Nothing is touched that this program has not written.
 ///
@@ -75,7 +75,7 @@ pub struct PruneReport {
 /// [`Kind::Interrupted`] when `cancel` fired; what the store says.
 pub async fn prune(
     repository: &Repository,
-    policy: &Policy,
+    rules: &Rules,
     mode: PruneMode,
     now: Timestamp,
     observer: Arc<dyn Observer>,
@@ -83,13 +83,13 @@ pub async fn prune(
 ) -> Result<PruneReport> {
     if mode == PruneMode::DryRun {
         let survey = unless(&cancel, "prune", repository.survey()).await?;
-        return Ok(plan(&survey, policy, mode, now));
+        return Ok(plan(&survey, rules, mode, now));
     }
     let repository = &repository.heard_by(&observer);
     let work = async {
         let lock = unless(&cancel, "prune", repository.lock(DELETION, "prune")).await?;
         let done = match clocks_agree(&lock) {
-            Ok(()) => prune_locked(repository, policy, now, &lock, &cancel).await,
+            Ok(()) => prune_locked(repository, rules, now, &lock, &cancel).await,
             Err(error) => Err(error),
         };
         give_back(repository, lock, &cancel, &observer).await;
@@ -117,9 +117,9 @@ pub async fn prune(
     Ok(report)
 }
 
-fn plan(survey: &Survey, policy: &Policy, mode: PruneMode, now: Timestamp) -> PruneReport {
+fn plan(survey: &Survey, rules: &Rules, mode: PruneMode, now: Timestamp) -> PruneReport {
     let listed = &survey.listing.backups;
-    let decisions = decide(listed, policy, now);
+    let decisions = decide(listed, rules, now);
     let mut backups: Vec<Pruned> = listed
         .iter()
         .zip(decisions)
@@ -180,13 +180,13 @@ fn clocks_agree(lock: &Lock) -> Result<()> {
 
 async fn prune_locked(
     repository: &Repository,
-    policy: &Policy,
+    rules: &Rules,
     now: Timestamp,
     lock: &Lock,
     cancel: &CancellationToken,
 ) -> Result<PruneReport> {
     let survey = unless(cancel, "prune", repository.survey()).await?;
-    let report = plan(&survey, policy, PruneMode::Delete, now);
+    let report = plan(&survey, rules, PruneMode::Delete, now);
     for backup in &survey.listing.backups {
         let id = &backup.record.id;
         // Once: what is on record already is not written down every night.

@@ -7,11 +7,15 @@
 //! so that every moment of the window has one before it. Whatever the windows say, the newest good
 //! ones stay: a long outage deletes nothing that is still the best there is.
 
+mod rules;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
+
+pub use rules::{OtherJob, Rules};
 
 use super::record::BackupType;
 use crate::archive::Timestamp;
@@ -21,6 +25,8 @@ use crate::archive::Timestamp;
 pub struct Candidate {
     /// Its id.
     pub id: String,
+    /// Its database.
+    pub database: String,
     /// What it is a backup of: rules hold for each series by itself.
     pub series: String,
     /// How it was asked for.

@@ -13,6 +13,7 @@ fn days_ago(days: u64) -> Timestamp {
 fn backup(id: &str, backup_type: BackupType, created: Timestamp, state: State) -> Candidate {
     Candidate {
         id: id.to_owned(),
+        database: "shop".to_owned(),
         series: "shop".to_owned(),
         backup_type,
         created,
@@ -267,6 +268,69 @@ fn days_are_those_of_the_time_zone() {
     assert_eq!(kept_ids(&backups, &policy("America/New_York"), NOW), ["b"]);
 }
 
+#[test]
+fn each_database_is_judged_by_its_own_jobs() {
+    let of = |database: &str, days: u64| Candidate {
+        database: database.to_owned(),
+        series: database.to_owned(),
+        ..backup(
+            &format!("{database}{days}"),
+            BackupType::Daily,
+            days_ago(days),
+            State::Completed,
+        )
+    };
+    let strict = || Policy {
+        daily: Keep::days(1),
+        weekly: Keep::default(),
+        monthly: Keep::default(),
+        ..Policy::default()
+    };
+    let patient = || Policy {
+        daily: Keep::days(10),
+        ..strict()
+    };
+    let other = |database: Option<&str>| OtherJob {
+        name: "web".to_owned(),
+        database: database.map(str::to_owned),
+        policy: patient(),
+    };
+    let backups: Vec<Candidate> = ["shop", "web", "old"]
+        .iter()
+        .flat_map(|database| [1, 5, 20, 30].map(|days| of(database, days)))
+        .collect();
+    let going = |rules: &Rules| -> Vec<String> {
+        let judged = rules.judge(&backups, NOW);
+        judged
+            .into_iter()
+            .filter(|it| !it.keep)
+            .map(|it| it.id)
+            .collect()
+    };
+    let alone = going(&strict().into());
+    assert_eq!(
+        alone,
+        ["shop20", "shop30", "web20", "web30", "old20", "old30"],
+        "the newest that is older than the window stays"
+    );
+    // Another job's database is its own; what is nobody's goes by the job at hand.
+    let shop = Some("shop".to_owned());
+    let rules = Rules::beside(strict(), shop.clone(), vec![other(Some("web"))]);
+    assert_eq!(going(&rules), ["shop20", "shop30", "old20", "old30"]);
+    let reasons = rules.judge(&backups, NOW);
+    assert_eq!(reasons[6].reason, "of job web, whose rules are its own");
+    // Two jobs of one database: what either keeps stays.
+    let rules = Rules::beside(strict(), shop.clone(), vec![other(Some("shop"))]);
+    assert_eq!(
+        going(&rules),
+        ["shop30", "web20", "web30", "old20", "old30"]
+    );
+    // A job of which nobody knows the database may have any but ours.
+    let rules = Rules::beside(strict(), shop, vec![other(None)]);
+    assert_eq!(going(&rules), ["shop20", "shop30"]);
+    assert!(going(&Rules::beside(strict(), None, vec![other(None)])).is_empty());
+}
+
 fn any_backup() -> impl Strategy<Value = Candidate> {
     (
         0_u64..900 * DAY,
@@ -278,6 +342,7 @@ fn any_backup() -> impl Strategy<Value = Candidate> {
     )
         .prop_map(|(age, backup_type, state, pinned, series, id)| Candidate {
             id: format!("{age}-{id}"),
+            database: "shop".to_owned(),
             series: format!("s{series}"),
             backup_type: BackupType::ALL[backup_type],
             created: Timestamp(NOW.0 - age),

@@ -11,7 +11,7 @@ use indicatif::{HumanBytes, HumanCount};
 use pgstow::archive::Timestamp;
 use pgstow::config::Job;
 use pgstow::connect::{Config, ConfigSource, ProcessEnv};
-use pgstow::error::{Error, Kind, Result};
+use pgstow::error::{Context as _, Error, Kind, Result};
 use pgstow::notify::Work;
 use pgstow::ops::VerifyOptions;
 use pgstow::ops::create_output;
@@ -19,6 +19,7 @@ use pgstow::ops::repository::{
     self as ops, BackupFilter, BackupOptions, BackupVerified, DeleteOptions, EmptyDump, LastGood,
     PruneMode, ReadBack,
 };
+use pgstow::repository::retention::{OtherJob, Rules};
 use pgstow::repository::{Backup, BackupId, Repository};
 use pgstow::storage::{Overwrite, Store};
 use serde::Serialize;
@@ -52,10 +53,8 @@ pub async fn find(which: &Which, output: &Output) -> Result<(Repository, Backup,
 async fn find_in(repository: &Repository, which: &Which, job: &Job) -> Result<Backup> {
     let mut database = which.kept.database.clone();
     if database.is_none() && which.id == "latest" && job.names_database() {
-        // What is wrong with the connection does not matter here.
-        let config = job.database(&ConfigSource::default(), &ProcessEnv);
         let listed = repository.list().await?.backups;
-        database = config.ok().map(|it| it.database().to_owned());
+        database = database_of(job);
         database.take_if(|name| !listed.iter().any(|it| it.record.database == *name));
     }
     repository.find(&which.id, database.as_deref()).await
@@ -311,6 +310,39 @@ pub async fn delete(
     Ok(Outcome::Done)
 }
 
+/// What is kept by the job, and what other jobs of the file keep in the same place.
+fn rules(config: &pgstow::config::Config, job: &Job) -> Result<Rules> {
+    let others = config.jobs().into_iter().filter(|name| *name != job.name());
+    let others = others
+        .map(|name| config.job(Some(name)))
+        .collect::<Result<Vec<Job>>>()?;
+    let place = job.location()?;
+    let elsewhere = |other: &Job| other.location().is_ok_and(|theirs| theirs != place);
+    let others = others
+        .iter()
+        .filter(|other| !elsewhere(other))
+        .map(|other| {
+            let name = other.name();
+            Ok(OtherJob {
+                name: name.to_owned(),
+                database: database_of(other),
+                policy: other.retention().context_with(|| format!("job {name}"))?,
+            })
+        });
+    let others = others.collect::<Result<_>>()?;
+    Ok(Rules::beside(job.retention()?, database_of(job), others))
+}
+
+/// The name of the job's database, where it is configured and can be found out.
+fn database_of(job: &Job) -> Option<String> {
+    if !job.names_database() {
+        return None;
+    }
+    // What is wrong with the connection does not matter here.
+    let config = job.database(&ConfigSource::default(), &ProcessEnv);
+    config.ok().map(|config| config.database().to_owned())
+}
+
 pub async fn prune(
     args: args::Prune,
     output: &Output,
@@ -322,13 +354,14 @@ pub async fn prune(
     } else {
         PruneMode::Delete
     };
-    let job = after::watched(place::job(&args.place, output)?, &args.watched)?;
-    let policy = job.retention()?;
+    let (config, job) = place::configured(&args.place, output)?;
+    let job = after::watched(job, &args.watched)?;
+    let rules = rules(&config, &job)?;
     let mut repository = None;
     let pruning = async {
         let opened = repository.insert(unless(&cancel, place::repository(&job)).await?);
         let (now, observer) = (Timestamp::now(), progress.observer());
-        ops::prune(opened, &policy, mode, now, observer, cancel.clone()).await
+        ops::prune(opened, &rules, mode, now, observer, cancel.clone()).await
     };
     let pruned = pruning.await;
     let opened = repository.as_ref();

@@ -16,6 +16,11 @@ use crate::output::Output;
 
 /// The job that the options mean.
 pub fn job(place: &Place, output: &Output) -> Result<Job> {
+    configured(place, output).map(|(_, job)| job)
+}
+
+/// The whole configuration, and the job that the options mean.
+pub fn configured(place: &Place, output: &Output) -> Result<(Config, Job)> {
     let config = Config::load(
         place.configured.file.config.as_deref().map(Path::new),
         &ProcessEnv,
@@ -27,7 +32,7 @@ pub fn job(place: &Place, output: &Output) -> Result<Job> {
     if let Some(location) = &place.store.location {
         job.set("store.location", location)?;
     }
-    Ok(job)
+    Ok((config, job))
 }
 
 /// Where the job's backups are.
