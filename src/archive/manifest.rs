@@ -303,6 +303,22 @@ impl InPieces {
     }
 }
 
+/// The option that says which part of a database an archive has.
+const SELECTION: &str = "selection";
+
+impl Manifest {
+    /// Says that the archive has only what these options of the dump have left of its database.
+    pub fn set_selection(&mut self, options: String) {
+        self.options.insert(SELECTION.to_owned(), options.into());
+    }
+
+    /// The options of the dump by which the archive has a part of its database; none where it has all, and
+    /// where nothing is said.
+    pub fn selection(&self) -> Option<&str> {
+        self.options.get(SELECTION)?.as_str()
+    }
+}
+
 impl Manifest {
     /// Whether the archive has nothing but globals: no database.
     pub fn has_globals_alone(&self) -> bool {

@@ -530,7 +530,7 @@ impl Selected {
                 format!(
                     "no rows of {}: of a partitioned table they are in its partitions, and none \
                      is selected",
-                    losses::some_of(&names)
+                    losses::some_of(names)
                 ),
                 "--table-and-children takes partitions along",
             );

@@ -26,6 +26,7 @@ use super::entries::{Contents, contents};
 use super::outlet::Outlet;
 use super::pipeline::{Expected, Pipeline, Written};
 use super::scripts::Scripts;
+use super::selection::selection_of;
 use super::snapshot::{CANCEL_INTERVAL, Cancellers, Snapshot, interrupted, leader_lost};
 use super::work::Work;
 use super::worker::{Shared, Worker};
@@ -649,6 +650,9 @@ impl<'a> Dump<'a> {
         if self.options.compression == Compression::ZstdAuto {
             let auto = ("zstd_level".to_owned(), "auto".into());
             manifest.options.extend([auto]);
+        }
+        if let Some(selection) = selection_of(self.options) {
+            manifest.set_selection(selection);
         }
         manifest.server_version = leader.server_version().num();
         manifest.server_version_text = leader.parameter("server_version").unwrap_or_default();

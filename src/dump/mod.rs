@@ -31,6 +31,7 @@ mod pipeline;
 mod roles;
 mod rows;
 mod scripts;
+mod selection;
 mod session;
 mod snapshot;
 mod statistics;
@@ -44,5 +45,6 @@ pub(crate) use give::{Again, Given, give, read_again};
 pub use options::{
     Compression, CopyFormatChoice, DumpOptions, DumpReport, GlobalsOptions, SnapshotMode,
 };
+pub use selection::selection_of;
 pub(crate) use session::settings as session_settings;
 pub(crate) use snapshot::may_pass;

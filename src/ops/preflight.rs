@@ -195,7 +195,14 @@ pub(super) fn archived(archive: &Archive) -> Check {
         manifest.database,
         manifest.created
     );
-    Check::new("archive", Verdict::Passed, found)
+    match manifest.selection() {
+        None => Check::new("archive", Verdict::Passed, found),
+        Some(selection) => {
+            let found =
+                format!("{found}; a part of that database alone: it was made with {selection}");
+            Check::new("archive", Verdict::Warning, found)
+        }
+    }
 }
 
 /// How many bytes the rows of an archive have when they are decompressed.

@@ -75,9 +75,28 @@ pub(super) fn pull(
             }
         }
         if open.is_empty() {
-            return pulled;
+            break;
         }
     }
+    // Rows that are restored have used numbers of a sequence that comes along by itself: it goes on behind
+    // them. The table of an owned one comes without rows.
+    let is_selected = |id: EntryId| !reasons.contains_key(&id) && !pulled.contains_key(&id);
+    let values: Vec<(EntryId, EntryId)> = entries
+        .iter()
+        .filter(|entry| entry.kind == "SEQUENCE SET")
+        .filter(|entry| {
+            reasons
+                .get(&entry.id)
+                .is_some_and(|it| it.cause == Cause::NotSelected)
+        })
+        .filter_map(|entry| Some((entry.id, relations.relation_of(entry)?)))
+        .filter(|(_, sequence)| pulled.get(sequence).is_some_and(|&by| is_selected(by)))
+        .collect();
+    for (value, sequence) in values {
+        reasons.remove(&value);
+        pulled.insert(value, sequence);
+    }
+    pulled
 }
 
 /// Without these a relation or domain that was pulled in would not be itself: identities, defaults

@@ -26,6 +26,7 @@ mod feed;
 mod frame;
 mod globals;
 mod journal;
+mod lost_rows;
 mod options;
 mod outcome;
 mod preflight;

@@ -22,12 +22,12 @@ use super::session::{self, Session, Setup, Share};
 use super::shared::{Shared, Transactions};
 use super::triggers::{Switcher, TriggerStates, Which};
 use super::{
-    cascade, column_types, database, default_privileges, encoding, extensions, globals, present,
-    statistics, target, triggers, versions,
+    cascade, column_types, database, default_privileges, encoding, extensions, globals, lost_rows,
+    present, statistics, target, triggers, versions,
 };
-use crate::archive::{Archive, ArchiveId, Entry, EntryId, Manifest, StreamReader};
+use crate::archive::{Archive, ArchiveId, DataSpec, Entry, EntryId, Manifest, StreamReader};
 use crate::connect::{Config, Wire, fewer, lacks_room, open_in_a_moment};
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result, one_line};
 use crate::plan::{
     Barrier, Cause, Choices, InPieces, Plan, RowOrder, Schedule, Work, adapt, build, load_via_root,
 };
@@ -653,7 +653,14 @@ async fn prepare(
             refuse_absent(&mut session.wire, shared, cancel, outcome).await?;
         }
         let reach = session.reach();
-        let looking = cascade::refuse_strangers(&mut session.wire, shared);
+        let looking = async {
+            cascade::refuse_strangers(&mut session.wire, shared).await?;
+            match target.standing.resumed() {
+                // The tables are its own by now.
+                Some(_) => Ok(()),
+                None => lost_rows::refuse(&mut session.wire, shared).await,
+            }
+        };
         unless_cancelled(reach, cancel, looking).await??;
     }
     if matches!(target.standing, Standing::Replaced) {
@@ -1007,6 +1014,11 @@ impl Target<'_> {
         if self.options.resume {
             self.look_inside(wire, &name).await?;
         }
+        if self.standing.resumed().is_none() && self.options.clean {
+            let canceller = wire.canceller();
+            let looking = self.refuse_a_part(wire, shared, source.manifest, &name);
+            unless_cancelled(canceller, self.cancel, looking).await??;
+        }
         if self.standing.resumed().is_none() && !self.options.clean && !self.adopts {
             let canceller = wire.canceller();
             let looking = target::refuse_existing_database(
@@ -1017,6 +1029,44 @@ impl Target<'_> {
             unless_cancelled(canceller, self.cancel, looking).await??;
         }
         Ok(name)
+    }
+
+    /// Refuses to drop a database for a part of it.
+    async fn refuse_a_part(
+        &self,
+        wire: &mut Wire,
+        shared: &Shared,
+        manifest: &Manifest,
+        name: &str,
+    ) -> Result<()> {
+        if target::find_database(wire, name).await?.is_none() {
+            return Ok(());
+        }
+        let place = one_line(name);
+        let restored = shared.plan.steps.iter().filter_map(|step| step.entry);
+        let mut restored = restored.filter_map(|id| shared.entry(id));
+        let rows = restored.any(|it| matches!(it.data, Some(DataSpec::Table { .. })));
+        if rows && !shared.plan.makes_definitions() {
+            let why =
+                format!("nothing restored would make the tables of {place} that rows are for");
+            let hint = "without --clean and --create rows go into the tables that are there";
+            return Err(Error::new(Kind::Refused, why).with_hint(hint));
+        }
+        if !self.options.filter.is_all() {
+            let why =
+                format!("--clean --create would drop database {place} and make a part of it anew");
+            return Err(Error::new(Kind::Refused, why).with_hint(
+                "without --create only what is selected is dropped and made again; --create-as makes \
+                 another database",
+            ));
+        }
+        if let Some(selection) = manifest.selection() {
+            shared.warn(format!(
+                "database {place} is dropped for an archive that has a part alone: it was made with \
+                 {selection}"
+            ));
+        }
+        Ok(())
     }
 
     async fn set_up(&self, mut wire: Wire) -> Result<(Wire, Setup)> {

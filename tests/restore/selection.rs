@@ -83,6 +83,9 @@ fn a_partition_brings_what_it_needs_and_leaves_out_what_ties_it_to_others() {
     assert!(said.contains("pulled in: SCHEMA app, needed by "), "{said}");
     let rows = "SELECT count(*) || ' ' || sum(price) FROM app.orders_1";
     assert_eq!(target.query_one(rows), source.query_one(rows));
+    // A sequence that comes along goes on behind the rows that it has numbered.
+    let number = "SELECT last_value || ' ' || is_called FROM app.numbers";
+    assert_eq!(target.query_one(number), source.query_one(number));
     assert_eq!(
         target.query_one(
             "SELECT string_agg(relname, ', ' ORDER BY relname) FROM pg_class \
@@ -386,4 +389,75 @@ fn a_partitioned_table_without_its_partitions_is_warned_of() {
         let plan = planned(quiet);
         assert!(!plan.contains(warning), "{quiet:?}: {plan}");
     }
+}
+
+/// Rows that `--clean` would drop and nobody brings back are a reason to refuse it, and so is a part of a database in
+/// the place of the whole.
+#[test]
+fn clean_drops_no_rows_that_do_not_come_back() {
+    let server = Server::start(18);
+    let source = server.create_db("months");
+    source.psql(
+        "CREATE TABLE pt (m int, v text) PARTITION BY LIST (m);
+         CREATE TABLE pt1 PARTITION OF pt FOR VALUES IN (1);
+         CREATE TABLE keep (v int); CREATE TABLE empty (v int);
+         INSERT INTO pt VALUES (1, 'one'); INSERT INTO keep VALUES (7)",
+    );
+    let (_dir, full) = dumped(&source, &[]);
+    let (_dir_2, part) = dumped(&source, &["--exclude-table-data", "keep"]);
+    let target = server.create_db("target");
+    restored(&target, &full, &[]).success();
+    target.psql(
+        "CREATE TABLE pt2 PARTITION OF pt FOR VALUES IN (2); INSERT INTO pt VALUES (2, 'two')",
+    );
+    let rows = || target.query_rows("SELECT m::text FROM pt UNION ALL SELECT v::text FROM keep");
+    let refused = |archive: &Path, more: &[&str], table: &str| {
+        let options = [&["--clean", "--if-exists"], more].concat();
+        let said = restored(&target, archive, &options).expect_code(6).stderr;
+        let why = format!("rows that this restore does not bring back: {table}\n");
+        assert!(said.contains(&why), "{said}");
+        assert_eq!(rows().len(), 3);
+    };
+    refused(&full, &[], "public.pt2");
+    refused(&full, &["-t", "pt"], "public.pt1, public.pt2");
+    refused(
+        &full,
+        &["-T", "pt*", "--exclude-table-data", "keep"],
+        "public.keep",
+    );
+    target.psql("DROP TABLE pt2");
+    restored(&target, &full, &["--clean", "--if-exists"]).success();
+    let said = restored(&target, &part, &["--clean", "--if-exists"]).expect_code(6);
+    assert!(said.stderr.contains("public.keep"), "{}", said.stderr);
+    // Who wants definitions alone has said so.
+    let said = restored(&target, &full, &["--clean", "--if-exists", "-s"]).success();
+    let warning = "with their rows, and none are restored: public.keep, public.pt1";
+    assert!(said.stderr.contains(warning), "{}", said.stderr);
+
+    let url = server.db("postgres").url();
+    let anew = |archive: &Path, more: &[&str]| {
+        let mut command = pgstow();
+        command.args(["restore", "-d", &url, "--clean", "--create", "--if-exists"]);
+        run(command.args(more).arg(archive))
+    };
+    let (_dir_3, data) = dumped(&source, &["--data-only"]);
+    for (archive, more, why) in [
+        (&full, &["-t", "keep"][..], "make a part of it anew"),
+        (&data, &[], "would make the tables"),
+    ] {
+        let said = anew(archive, more).expect_code(6).stderr;
+        assert!(said.contains(why), "{said}");
+        assert_eq!(source.query_one("SELECT count(*) FROM keep"), "1");
+    }
+    let said = anew(&part, &[]).success().stderr;
+    assert!(
+        said.contains("it was made with --exclude-table-data=keep"),
+        "{said}"
+    );
+    assert_eq!(
+        server
+            .db(source.name())
+            .query_one("SELECT count(*) FROM keep"),
+        "0"
+    );
 }

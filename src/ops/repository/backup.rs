@@ -10,10 +10,9 @@ use super::aftermath::{self, Aftermath, Ended};
 use super::audited::audited;
 use super::interrupt::{at_the_end, give_back, interrupted, unless};
 use super::proof::{ReadBack, Witnessed, agrees};
-use super::selection;
 use crate::archive::Timestamp;
 use crate::connect::Config;
-use crate::dump::{DumpOptions, DumpReport};
+use crate::dump::{DumpOptions, DumpReport, selection_of};
 use crate::encryption::Recipients;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::ops::same_database::system_of;
@@ -372,7 +371,7 @@ impl Run<'_> {
             id,
             database,
             server: self.server.clone(),
-            selection: selection::of(&self.options.dump),
+            selection: selection_of(&self.options.dump),
             backup_type,
             ending: if made.is_ok() {
                 Ending::Completed

@@ -21,7 +21,6 @@ mod interrupt;
 mod proof;
 mod prune;
 mod rebuild;
-mod selection;
 mod verify;
 
 pub use aftermath::{Aftermath, Ended};

@@ -1,9 +1,9 @@
-//! Which part of its database a backup has, in the words of the options that say so.
+//! Which part of its database a dump has, in the words of the options that say so.
 
-use crate::dump::DumpOptions;
+use super::DumpOptions;
 
 /// The options by which not everything is dumped, in an order of their own; none when everything is.
-pub(super) fn of(dump: &DumpOptions) -> Option<String> {
+pub fn selection_of(dump: &DumpOptions) -> Option<String> {
     let selection = &dump.selection;
     let patterns = [
         ("extension", &selection.extensions),
@@ -62,7 +62,7 @@ mod tests {
             let mut dump = DumpOptions::default();
             dump.selection.exclude_table_data =
                 patterns.iter().map(|it| (*it).to_owned()).collect();
-            of(&dump)
+            selection_of(&dump)
         };
         assert_eq!(with(&[]), None);
         let said = "--exclude-table-data=a --exclude-table-data=b";
