@@ -80,7 +80,14 @@ pub(super) fn pull(
     }
     // Rows that are restored have used numbers of a sequence that comes along by itself: it goes on behind
     // them. The table of an owned one comes without rows.
-    let is_selected = |id: EntryId| !reasons.contains_key(&id) && !pulled.contains_key(&id);
+    let is_selected =
+        |entry: &&Entry| !reasons.contains_key(&entry.id) && !pulled.contains_key(&entry.id);
+    let needed: BTreeSet<EntryId> = entries
+        .iter()
+        .filter(is_selected)
+        .flat_map(|entry| entry.depends_on.iter().copied())
+        .filter(|id| pulled.contains_key(id))
+        .collect();
     let values: Vec<(EntryId, EntryId)> = entries
         .iter()
         .filter(|entry| entry.kind == "SEQUENCE SET")
@@ -90,7 +97,7 @@ pub(super) fn pull(
                 .is_some_and(|it| it.cause == Cause::NotSelected)
         })
         .filter_map(|entry| Some((entry.id, relations.relation_of(entry)?)))
-        .filter(|(_, sequence)| pulled.get(sequence).is_some_and(|&by| is_selected(by)))
+        .filter(|(_, sequence)| needed.contains(sequence))
         .collect();
     for (value, sequence) in values {
         reasons.remove(&value);

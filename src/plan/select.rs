@@ -212,7 +212,7 @@ fn leave_out_ties(
             .filter_map(|id| entry_of(entries, id))
             .filter(|end| {
                 is_relation(end)
-                    || names.hangs_on.contains_key(&end.id)
+                    || names.hangs_on.contains_key(&end.id) && !is_rows(end)
                     || end.kind == "PUBLICATION"
             })
             .map(|end| (end, names.refuses(end)))

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use super::options::RestoreOptions;
 use super::present;
 use super::shared::Shared;
 use crate::archive::DataSpec;
@@ -23,7 +24,11 @@ const ASKED: usize = 200;
 ///
 /// # Errors
 /// [`Kind::Refused`] names the tables.
-pub(super) async fn refuse(wire: &mut Wire, shared: &Shared) -> Result<()> {
+pub(super) async fn refuse(
+    wire: &mut Wire,
+    shared: &Shared,
+    options: &RestoreOptions,
+) -> Result<()> {
     let dropped = shared.plan.drops.iter();
     let dropped = dropped
         .filter_map(|&id| shared.entry(id))
@@ -72,7 +77,7 @@ pub(super) async fn refuse(wire: &mut Wire, shared: &Shared) -> Result<()> {
     }
     certain.sort_unstable();
     let tables = one_line(&first_of(certain, TOLD).join(", "));
-    if loaded.is_empty() {
+    if !(options.content.data() && options.sections.data) {
         shared.warn(format!(
             "--clean drops these tables with their rows, and none are restored: {tables}"
         ));

@@ -658,7 +658,7 @@ async fn prepare(
             match target.standing.resumed() {
                 // The tables are its own by now.
                 Some(_) => Ok(()),
-                None => lost_rows::refuse(&mut session.wire, shared).await,
+                None => lost_rows::refuse(&mut session.wire, shared, options).await,
             }
         };
         unless_cancelled(reach, cancel, looking).await??;
