@@ -644,13 +644,13 @@ fn default_privileges_of_the_target_are_not_mixed_in() {
     let fourth = dir.path().join("fourth");
     let url = source.url();
     run(pgstow().args(["dump", "--quiet", &url, "-f"]).arg(&fourth)).success();
-    let target = server.create_db("extended");
-    target.psql(
+    let extended = server.create_db("extended");
+    extended.psql(
         "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO public; \
          ALTER DEFAULT PRIVILEGES GRANT CREATE ON SCHEMAS TO guest; \
          ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM public",
     );
-    let said = restored(&target, &fourth, &[]).expect_code(6).stderr;
+    let said = restored(&extended, &fourth, &[]).expect_code(6).stderr;
     for told in [
         "role postgres: FUNCTIONS (postgres=X/postgres); TABLES (",
         "=r/postgres",
@@ -660,17 +660,17 @@ fn default_privileges_of_the_target_are_not_mixed_in() {
     }
     assert!(!said.contains("SCHEMAS"), "{said}");
     assert_eq!(
-        target.query_one("SELECT to_regclass('secret') IS NULL"),
+        extended.query_one("SELECT to_regclass('secret') IS NULL"),
         "t"
     );
     // Rows get no privileges, and what belongs to another role is none of this one's.
-    target.psql("CREATE TABLE shared (id int, name text)");
-    let said = restored(&target, &archive, &["-a", "-t", "shared"])
+    extended.psql("CREATE TABLE shared (id int, name text)");
+    let said = restored(&extended, &archive, &["-a", "-t", "shared"])
         .success()
         .stderr;
     assert!(!said.contains("warning"), "{said}");
-    target.psql("DROP TABLE shared");
-    let said = restored(&target, &fourth, &["--no-privileges"])
+    extended.psql("DROP TABLE shared");
+    let said = restored(&extended, &fourth, &["--no-privileges"])
         .success()
         .stderr;
     assert_eq!(
@@ -679,6 +679,6 @@ fn default_privileges_of_the_target_are_not_mixed_in() {
         1,
         "{said}"
     );
-    drop((source, target, one, broken, made, by_maker));
+    drop((source, target, extended, one, broken, made, by_maker));
     server.psql("DROP ROLE lender; DROP ROLE other_owner; DROP ROLE guest; DROP ROLE maker");
 }
