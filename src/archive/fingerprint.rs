@@ -11,7 +11,8 @@ use crate::error::{Error, Kind, Result};
 /// Sum mod 2^128 of the XXH3-128 hashes (seed 0) of the rows, and their number.
 ///
 /// A row's bytes are, in text format, its line without the newline; in binary format its tuple:
-/// the 16-bit field count and the fields, without the stream's header and trailer. Written as
+/// the 16-bit field count and the fields, without the stream's header and trailer, arrays as
+/// [`ArrayColumns`](super::ArrayColumns) leaves them. Written as
 /// the sum in 32 hex digits, a colon, and the number of rows in decimal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -14,6 +14,7 @@
 //! `plan`), and who moves the rows (`dump`, `restore`). Of PostgreSQL it knows entries,
 //! statements as text, and COPY streams as far as to tell one row from the next.
 
+mod arrays;
 mod codec;
 mod digest;
 pub mod entry;
@@ -35,6 +36,7 @@ mod trailer;
 mod verify;
 mod writer;
 
+pub use arrays::ArrayColumns;
 pub use codec::{Codec, Decoder, Encoder, unseal};
 pub(crate) use digest::hex;
 pub use entry::*;

@@ -8,6 +8,17 @@
 //! receivers of `tsquery`, `int2vector` and `oidvector` refuse the empty value that was sent. So does `interval` from 17 on: infinity, which is
 //! new there, is sent as the least or greatest value of each part, and a server before 17 takes that
 //! for an interval of 178 million years. As text it is refused.
+//!
+//! Rows are compared by their bytes, so a type must also have the same binary form when a value was loaded and is read
+//! again. That is not what an array has: the flag that says that there is room for NULLs, and dimensions of no elements,
+//! are lost when it is loaded; whoever reads rows takes them away (`archive::ArrayColumns`, which knows arrays by the name that
+//! is given here). Nothing else that is sent in binary has arrays in it: composites, and ranges and domains that users
+//! make over anything but what is safe, travel as text, and no range of the server's own is over arrays.
+//! The other types either have one form for one stored value, which is kept to the bit (floats with the sign of zero and the payload of
+//! NaN, the scale of `numeric`, whether a `path` is closed, the bits of `inet` behind its mask, weights and positions of `tsvector`), or are stored as their
+//! receiver makes them in any case (padding of bit strings, order and bounds of ranges, of pairs of `hstore`), or
+//! are sent as text (`jsonb`, `jsonpath`, `citext`, those of `ltree`). `box` is one only but for NaN: its receiver
+//! sorts the corners, as that of text does.
 
 use super::context::{Fields, Reader};
 use crate::error::Result;

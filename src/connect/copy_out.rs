@@ -162,7 +162,8 @@ impl<'a> CopyOut<'a> {
     }
 
     /// Calls `row` with the payload of each message as it lies in the read buffer, until it says
-    /// `Break` or the stream ends. The message on which it says `Break` counts as taken.
+    /// `Break` or the stream ends. The message on which it says `Break` counts as taken. It may change the
+    /// payload: nobody looks at it again.
     ///
     /// The server sends one row per message. In binary format the stream's header is in front of the
     /// first row, and its trailer is a message of its own; without rows both are in one message.
@@ -174,7 +175,7 @@ impl<'a> CopyOut<'a> {
     /// is usable again then. [`ConnectionLost`](Kind::ConnectionLost) otherwise.
     pub async fn rows<F>(&mut self, mut row: F) -> Result<Walk>
     where
-        F: FnMut(&[u8]) -> ControlFlow<()> + Send,
+        F: FnMut(&mut [u8]) -> ControlFlow<()> + Send,
     {
         loop {
             if self.replies.is_none() {

@@ -64,30 +64,33 @@ impl Inbox {
     }
 
     /// Calls `row` with the payload of each complete message of this type, in place, and consumes it:
-    /// the hot loop of a COPY out. The message on which `row` breaks counts as taken.
+    /// the hot loop of a COPY out. The message on which `row` breaks counts as taken. What `row` changes in it
+    /// nobody else sees.
     #[inline]
     pub(super) fn walk<F>(&mut self, tag: u8, row: &mut F) -> Result<Stop>
     where
-        F: FnMut(&[u8]) -> ControlFlow<()>,
+        F: FnMut(&mut [u8]) -> ControlFlow<()>,
     {
-        let mut rest = &self.bytes[self.start..];
+        let end = self.bytes.len();
+        let mut rest = &mut self.bytes[self.start..];
         let stop = loop {
             let Some((header, tail)) = rest.split_first_chunk::<HEADER_BYTES>() else {
                 break Stop::Incomplete;
             };
             let length = payload_length(header)?;
-            let Some((payload, next)) = tail.split_at_checked(length) else {
+            if tail.len() < length {
                 break Stop::Incomplete;
-            };
+            }
             if header[0] != tag {
                 break Stop::OtherMessage;
             }
+            let (message, next) = std::mem::take(&mut rest).split_at_mut(HEADER_BYTES + length);
             rest = next;
-            if row(payload).is_break() {
+            if row(&mut message[HEADER_BYTES..]).is_break() {
                 break Stop::Paused;
             }
         };
-        self.start = self.bytes.len() - rest.len();
+        self.start = end - rest.len();
         Ok(stop)
     }
 
@@ -214,7 +217,7 @@ mod tests {
         inbox.bytes.extend(message(b'd', b"four"));
         inbox.bytes.truncate(inbox.bytes.len() - 1);
         let mut seen = Vec::new();
-        let mut row = |payload: &[u8]| {
+        let mut row = |payload: &mut [u8]| {
             seen.push(payload.to_vec());
             if payload.is_empty() {
                 ControlFlow::Break(())

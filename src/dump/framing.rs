@@ -43,6 +43,8 @@ pub(super) struct Copy<'a> {
     /// How many chunks the entry has, if this one tells.
     pub of: Option<u32>,
     pub format: CopyFormat,
+    /// What its columns are sent as; nothing for text.
+    pub types: &'a [String],
     pub table: Option<&'a str>,
 }
 
@@ -53,6 +55,7 @@ impl<'a> Copy<'a> {
             chunk: chunk.number,
             of: chunk.is_last.then_some(chunk.number + 1),
             format: table.format(),
+            types: &table.copy.types,
             table: Some(&table.label),
         }
     }
@@ -74,7 +77,7 @@ impl<'a> Copy<'a> {
         framed: &Framed,
         way: &Way<'_>,
     ) -> Result<RowStream<'s>> {
-        let mut stream = RowStream::new(stream, self.format, way.pipeline.row_use());
+        let mut stream = RowStream::new(stream, self.format, self.types, way.pipeline.row_use());
         if framed.frames > 0 {
             stream.skip(&framed.rows).await?;
         }

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::archive::{BINARY_HEADER, BINARY_TRAILER, CopyFormat, Fingerprint};
+use crate::archive::{ArrayColumns, BINARY_HEADER, BINARY_TRAILER, CopyFormat, Fingerprint};
 use crate::connect::{LARGE_ROW, Walk};
 use crate::error::{Error, Kind, Result};
 use crate::task::Permit;
@@ -40,6 +40,7 @@ pub(super) struct Filled {
 pub(super) struct RowStream<'a> {
     copy: CopyStream<'a>,
     format: CopyFormat,
+    arrays: ArrayColumns,
     row_use: RowUse,
     header_seen: bool,
     fingerprint: Fingerprint,
@@ -47,10 +48,17 @@ pub(super) struct RowStream<'a> {
 }
 
 impl<'a> RowStream<'a> {
-    pub fn new(copy: impl Into<CopyStream<'a>>, format: CopyFormat, row_use: RowUse) -> Self {
+    /// `types` are what the columns are sent as, where the format is binary and there may be arrays.
+    pub fn new(
+        copy: impl Into<CopyStream<'a>>,
+        format: CopyFormat,
+        types: &[String],
+        row_use: RowUse,
+    ) -> Self {
         Self {
             copy: copy.into(),
             format,
+            arrays: ArrayColumns::of(types),
             row_use,
             header_seen: format == CopyFormat::Text,
             fingerprint: Fingerprint::new(),
@@ -118,7 +126,7 @@ impl<'a> RowStream<'a> {
         Err(Error::new(Kind::Failed, what))
     }
 
-    /// Fingerprints rows and hands them to `take`, until that says that it has enough; how many there were.
+    /// Fingerprints rows, equal ones of which have equal bytes, and hands them to `take`, until that says that it has enough; how many there were.
     async fn walk(&mut self, mut take: impl FnMut(&[u8]) -> ControlFlow<()> + Send) -> Result<u64> {
         // Nobody wanted to keep it.
         drop(self.take_large());
@@ -130,6 +138,7 @@ impl<'a> RowStream<'a> {
         let Self {
             copy,
             format,
+            arrays,
             header_seen,
             fingerprint,
             ..
@@ -152,15 +161,16 @@ impl<'a> RowStream<'a> {
                     let mut tuple = payload;
                     if !*header_seen {
                         *header_seen = true;
-                        let Some(rest) = tuple.strip_prefix(BINARY_HEADER.as_slice()) else {
+                        if !tuple.starts_with(BINARY_HEADER) {
                             malformed = true;
                             return ControlFlow::Break(());
-                        };
-                        tuple = rest;
+                        }
+                        tuple = &mut tuple[BINARY_HEADER.len()..];
                     }
                     if tuple.is_empty() || tuple == BINARY_TRAILER {
                         return ControlFlow::Continue(());
                     }
+                    let tuple = arrays.settle(tuple);
                     fingerprint.add_row(tuple);
                     rows += 1;
                     take(tuple)

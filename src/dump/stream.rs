@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 use std::pin::Pin;
 
-use bytes::Bytes;
+use bytes::BytesMut;
 use futures::StreamExt;
 use tokio_postgres::CopyOutStream;
 
@@ -36,14 +36,14 @@ impl CopyStream<'_> {
     /// As [`CopyOut::rows`]; the driver of the leader's session does not tell the server's count.
     pub async fn rows<F>(&mut self, mut row: F) -> Result<Walk>
     where
-        F: FnMut(&[u8]) -> ControlFlow<()> + Send,
+        F: FnMut(&mut [u8]) -> ControlFlow<()> + Send,
     {
         match self {
             Self::Worker(copy) => copy.rows(row).await,
             Self::Leader(stream) => {
                 while let Some(message) = stream.next().await {
-                    let message: Bytes = message?;
-                    if row(&message).is_break() {
+                    let mut message = BytesMut::from(message?);
+                    if row(&mut message).is_break() {
                         return Ok(Walk::Paused);
                     }
                 }

@@ -413,6 +413,7 @@ impl Worker {
             chunk: part.chunk,
             of: Some(part.of),
             format: CopyFormat::Binary,
+            types: &[],
             table: None,
         };
         let way = &mut self.shared.way(&mut self.sealing);

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::verify::{TableComparison, VerifyOptions};
 use crate::archive::{
-    Archive, BINARY_HEADER, BINARY_TRAILER, CopyFormat, DataSpec, Entry, EntryId, Fingerprint,
-    TableIndex, unseal,
+    Archive, ArrayColumns, BINARY_HEADER, BINARY_TRAILER, CopyFormat, DataSpec, Entry, EntryId,
+    Fingerprint, TableIndex, unseal,
 };
 use crate::connect::{
     Canceller, Config, CopyOut, LARGE_ROW, TransactionStatus, Walk, Wire, fewer, lacks_room,
@@ -450,9 +450,15 @@ impl Reader {
         self.wire.execute("SAVEPOINT pgstow").await?;
         let found = match &entry.data {
             Some(DataSpec::Table {
-                format, copy_out, ..
+                format,
+                types,
+                copy_out,
+                ..
             }) => match self.may_read(entry, copy_out).await {
-                Ok(()) => self.rows(label, *format, copy_out).await.map(Found::Rows),
+                Ok(()) => {
+                    let rows = self.rows(label, *format, types, copy_out);
+                    rows.await.map(Found::Rows)
+                }
                 Err(error) => Err(error),
             },
             Some(DataSpec::LargeObjects) => self.large_objects(known).await,
@@ -519,11 +525,13 @@ impl Reader {
         &mut self,
         label: &str,
         format: CopyFormat,
+        types: &[String],
         copy_out: &str,
     ) -> Result<Fingerprint> {
         let copy = self.wire.copy_out(copy_out).await?;
         let observer = &self.observer;
-        fingerprint(copy, format, |rows, bytes| {
+        let arrays = ArrayColumns::of(types);
+        fingerprint(copy, format, &arrays, |rows, bytes| {
             observer.event(&Event::TableProgress {
                 table: label.to_owned(),
                 rows,
@@ -653,6 +661,7 @@ fn label(entry: &Entry) -> String {
 async fn fingerprint(
     mut copy: CopyOut<'_>,
     format: CopyFormat,
+    arrays: &ArrayColumns,
     mut progress: impl FnMut(u64, u64) + Send,
 ) -> Result<Fingerprint> {
     let mut fingerprint = Fingerprint::new();
@@ -680,6 +689,7 @@ async fn fingerprint(
         CopyFormat::Binary => {
             let mut first = true;
             walk_binary(&mut copy, &mut first, |tuple| {
+                let tuple = arrays.settle(tuple);
                 fingerprint.add_row(tuple);
                 count(tuple.len());
             })
@@ -710,22 +720,23 @@ fn after(row: &[u8]) -> ControlFlow<()> {
 async fn walk_binary(
     copy: &mut CopyOut<'_>,
     first: &mut bool,
-    mut row: impl FnMut(&[u8]) + Send,
+    mut row: impl FnMut(&mut [u8]) + Send,
 ) -> Result<u64> {
     let mut malformed = false;
     loop {
         let walk = copy.rows(|payload| {
+            let pause = after(payload);
             let mut tuple = payload;
             if std::mem::take(first) {
-                match tuple.strip_prefix(BINARY_HEADER.as_slice()) {
-                    Some(rest) => tuple = rest,
-                    None => malformed = true,
+                match tuple.starts_with(BINARY_HEADER) {
+                    true => tuple = &mut tuple[BINARY_HEADER.len()..],
+                    false => malformed = true,
                 }
             }
             if !tuple.is_empty() && tuple != BINARY_TRAILER {
                 row(tuple);
             }
-            after(payload)
+            pause
         });
         match walk.await? {
             Walk::Done { .. } if malformed => {

@@ -1299,6 +1299,51 @@ fn peak_of(command: &mut Command) -> u64 {
     peak
 }
 
+/// The server keeps room for NULLs in an array that once had some, and says so in binary; a copy's array has none.
+#[test]
+fn arrays_whose_nulls_were_overwritten() {
+    let server = Server::start(18);
+    let source = server.create_db("overwritten");
+    source.psql(
+        "create domain list as double precision[]; create domain listed as list;
+         create table rooms (i int, b int[], g timestamptz[], d listed, t text[], o oid[], at timestamptz);
+         insert into rooms values
+             (1, '{1,null,3}', '{{2020-01-01,null},{null,infinity}}', '{1.5,null,-0}', '{a,null}', ''::oidvector, now()),
+             (2, '{null}', null, '[5:6]={null,nan}', '{null,null}', '{}', null),
+             (3, '{}', '{}', '{}', '{}', '0 1'::oidvector, null);
+         update rooms set b[2] = 2, g[1][2] = '2021-01-01', g[2][1] = '2022-01-01', d[2] = 2, t[2] = 'b' where i = 1;
+         update rooms set b[1] = 1, d[5] = 5, t[1] = 'x' where i = 2;",
+    );
+    let with_room = |db: &Db| {
+        db.query_one(
+            "select string_agg(concat_ws(' ', get_byte(array_send(b), 7), get_byte(array_send(g), 7),
+                 get_byte(array_send(d::list::double precision[]), 7), get_byte(array_send(t), 7), get_byte(array_send(o), 3)), ', ' order by i) from rooms",
+        )
+    };
+    assert_eq!(with_room(&source), "1 1 1 1 1, 1 1 1 0, 0 0 0 0 1");
+    let binary = ["--copy-format=binary"];
+    let target = round_trip(&source, &binary, &[]);
+    assert_eq!(with_room(&target), "0 0 0 0 0, 0 0 1 0, 0 0 0 0 1");
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("archive");
+    run(pgstow().args(["dump", &source.url(), "-f"]).arg(&file)).success();
+    let verify = |db: &Db| run(pgstow().args(["verify", "--against", &db.url()]).arg(&file));
+    verify(&source).success();
+    verify(&target).success();
+    for options in [&binary[..], &[]] {
+        let copied = server.create_db("overwritten");
+        run(pgstow()
+            .args(["copy", &source.url(), &copied.url()])
+            .args(options))
+        .success();
+        verify(&copied).success();
+    }
+    target.psql("update rooms set b[2] = null where i = 1");
+    let said = verify(&target).expect_code(1).stderr;
+    assert!(said.contains("with other content"), "{said}");
+}
+
 /// Rows that are loaded through a root are compared there, whatever order a partition has its columns in.
 #[test]
 fn partitions_by_the_hash_of_an_enum_with_columns_in_another_order() {
