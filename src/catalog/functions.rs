@@ -12,8 +12,9 @@ use crate::model::{
 use crate::sql::ServerVersion;
 use std::borrow::Cow;
 
-/// All functions but the system's own, and of those the ones whose privileges or owner were changed;
-/// not those that belong inside of something else (constructors of range types).
+/// All functions but the system's own, and of those the ones whose privileges or owner were changed.
+/// So it is with those that the server makes along with something else (constructors of range types):
+/// they are here for their privileges and comments.
 ///
 /// `$1`: OIDs of the schemas whose definitions are wanted. Of other functions only the name is
 /// read: their arguments' defaults are not ours to deparse.
@@ -26,7 +27,7 @@ fn functions(version: ServerVersion) -> String {
     };
     format!(
         "SELECT p.oid, n.nspname::text AS schema, p.proname::text AS name, p.proowner AS owner, \
-         {given_away} AS given_away, {columns}, p.prokind::text AS kind, d.wanted AS readable, \
+         {given_away} AS given_away, {comes_along} AS comes_along, {columns}, p.prokind::text AS kind, d.wanted AS readable, \
          CASE WHEN d.wanted THEN pg_catalog.pg_get_function_arguments(p.oid) END AS arguments, \
          pg_catalog.pg_get_function_identity_arguments(p.oid) AS identity_arguments, \
          CASE WHEN d.wanted AND p.prokind <> 'p' \
@@ -61,9 +62,12 @@ fn functions(version: ServerVersion) -> String {
          AND (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
          OR n.nspname IN ('pg_catalog', 'information_schema') \
          AND (p.proacl IS DISTINCT FROM ip.initprivs OR {given_away})) \
-         AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend i \
-         WHERE i.classid = 'pg_catalog.pg_proc'::regclass AND i.objid = p.oid \
-         AND i.deptype = 'i')",
+         AND (NOT {comes_along} OR p.proacl IS DISTINCT FROM ip.initprivs \
+         OR EXISTS (SELECT FROM pg_catalog.pg_description c \
+         WHERE c.classoid = 'pg_catalog.pg_proc'::regclass AND c.objoid = p.oid))",
+        comes_along = "EXISTS (SELECT FROM pg_catalog.pg_depend i \
+                       WHERE i.classid = 'pg_catalog.pg_proc'::regclass AND i.objid = p.oid \
+                       AND i.deptype = 'i')",
         given_away = format_args!("(p.oid < {FIRST_NORMAL_OID} AND p.proowner <> {BOOTSTRAP})"),
         columns = init_privs::columns("p.proacl", 'f', "p.proowner"),
         join = init_privs::join("pg_proc", "p"),
@@ -123,6 +127,10 @@ fn function(reader: &Reader<'_>, selected: &Selected, row: &Row) -> Result<Funct
         "w" => FunctionKind::Window,
         other => return Err(unknown("kind", other).context(description)),
     };
+    let comes_along = row.get("comes_along");
+    if comes_along {
+        header.wanted = header.wanted.without(Components::DEFINITION);
+    }
     // The server answers null for a function that is gone by now.
     let gone = identity_arguments.is_none()
         || row.get("readable")
@@ -157,6 +165,7 @@ fn function(reader: &Reader<'_>, selected: &Selected, row: &Row) -> Result<Funct
     Ok(Function {
         kind,
         given_away,
+        comes_along,
         arguments: row
             .get::<_, Option<String>>("arguments")
             .unwrap_or_default(),

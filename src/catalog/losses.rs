@@ -5,7 +5,7 @@ use super::context::Reader;
 use super::roles::BOOTSTRAP;
 use super::select::{FIRST_NORMAL_OID, Selected};
 use crate::error::{Result, first_of, one_line};
-use crate::model::Database;
+use crate::model::{Components, Database};
 use crate::sql::ServerVersion;
 use std::collections::BTreeMap;
 
@@ -89,18 +89,36 @@ fn given_away() -> String {
     )
 }
 
-/// What was added to tables, views and the like of extensions later than by their scripts: columns,
-/// indexes, constraints, triggers, rules, policies, sequences, and switches of the table. Whose
-/// something is shows the number of the transaction that recorded it ([`remarks`](super::remarks)).
-/// Gives the extension, its name, sort and identity. Objects with a membership record of their own
-/// belong to the extension, whenever that was made.
+/// What was added to extensions later than by their scripts: whole objects; columns, indexes,
+/// constraints, triggers, rules, policies and sequences of their tables, views and the like, and
+/// switches of the table. Whose something is shows the number of the transaction that recorded it
+/// ([`remarks`](super::remarks)). Gives the extension, its name, sort and identity.
+///
+/// A script makes an object and its membership at once. What became a member later than what it
+/// leans on was recorded for it, and not when a script ran, was added by hand. Where that is so of all
+/// of an extension (it may be, after an upgrade of the server in place) nobody can tell.
 const ADDED_TO_EXTENSIONS: &str = "\
 WITH members AS MATERIALIZED (\
 SELECT d.classid, d.objid, d.refobjid AS extension, d.xmin::text AS xid FROM pg_catalog.pg_depend d \
 WHERE d.deptype = 'e' AND d.refclassid = 'pg_catalog.pg_extension'::regclass \
 AND d.refobjid >= 16384), \
+made AS MATERIALIZED (\
+SELECT m.classid, m.objid, m.extension, m.xid, \
+bool_or(d.xmin::text = m.xid) AS at_once, \
+bool_or((m.xid::int8 - d.xmin::text::int8 + 4294967296) % 4294967296 BETWEEN 1 AND 2147483647) \
+AS before \
+FROM members m JOIN pg_catalog.pg_depend d ON d.classid = m.classid AND d.objid = m.objid \
+AND d.deptype IN ('n', 'a') GROUP BY 1, 2, 3, 4), \
+scripts AS MATERIALIZED (\
+SELECT m.extension, m.xid FROM made m WHERE m.at_once \
+UNION SELECT e.oid, e.xmin::text FROM pg_catalog.pg_extension e), \
+later AS MATERIALIZED (\
+SELECT m.extension, m.classid, m.objid FROM made m WHERE m.before AND NOT m.at_once \
+AND EXISTS (SELECT FROM made o WHERE o.extension = m.extension AND o.at_once) \
+AND NOT EXISTS (SELECT FROM scripts s WHERE s.extension = m.extension AND s.xid = m.xid)), \
 relations AS MATERIALIZED (\
-SELECT m.objid, m.extension FROM members m WHERE m.classid = 'pg_catalog.pg_class'::regclass), \
+SELECT m.objid, m.extension FROM members m WHERE m.classid = 'pg_catalog.pg_class'::regclass \
+AND NOT EXISTS (SELECT FROM later l WHERE l.classid = m.classid AND l.objid = m.objid)), \
 added AS (\
 SELECT r.extension, d.classid, d.objid, 0 AS part, d.xmin::text AS xid \
 FROM relations r JOIN pg_catalog.pg_depend d \
@@ -124,6 +142,11 @@ AND NOT EXISTS (SELECT FROM members m WHERE m.extension = a.extension AND m.xid 
 AND NOT EXISTS (SELECT FROM members m \
 WHERE a.part = 0 AND m.classid = a.classid AND m.objid = a.objid) \
 UNION ALL \
+SELECT l.extension, e.extname::text, i.type, i.identity \
+FROM later l JOIN pg_catalog.pg_extension e ON e.oid = l.extension \
+CROSS JOIN LATERAL pg_catalog.pg_identify_object(l.classid, l.objid, 0) i \
+WHERE i.identity IS NOT NULL \
+UNION ALL \
 SELECT r.extension, e.extname::text, s.what, i.identity \
 FROM relations r JOIN pg_catalog.pg_extension e ON e.oid = r.extension \
 JOIN pg_catalog.pg_class c ON c.oid = r.objid \
@@ -134,6 +157,15 @@ CROSS JOIN LATERAL pg_catalog.pg_identify_object('pg_catalog.pg_class'::regclass
 WHERE s.set AND NOT EXISTS (SELECT FROM members m \
 WHERE m.extension = r.extension AND m.xid = c.xmin::text) \
 ORDER BY 2, 3, 4";
+
+/// Multirange types with privileges of their own, which servers have from 14 to 16. Gives schema and name.
+const MULTIRANGE_PRIVILEGES: &str = "\
+SELECT n.nspname::text, pg_catalog.format_type(t.oid, NULL) FROM pg_catalog.pg_type t \
+JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
+WHERE t.typtype = 'm' AND t.typacl IS NOT NULL AND t.oid >= 16384 \
+AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.deptype = 'e' \
+AND e.classid = 'pg_catalog.pg_type'::regclass AND e.objid = t.oid) \
+ORDER BY 1, 2";
 
 /// What an archive of a database never holds, though somebody who moves it must know.
 const OUTSIDE: &str = "\
@@ -224,6 +256,22 @@ pub(crate) async fn warn(
             );
         }
     }
+    if !reader.leave_out.privileges {
+        let rows = reader
+            .rows("privileges on multirange types", MULTIRANGE_PRIVILEGES, &[])
+            .await?;
+        for row in &rows {
+            if selected.contained(row.get(0)).has(Components::ACL) {
+                reader.observer.warning_with_hint(
+                    format!(
+                        "not dumped: privileges on multirange type {}",
+                        one_line(row.get(1))
+                    ),
+                    "servers since 17 have those of its range type for it",
+                );
+            }
+        }
+    }
     if everything {
         let mut found: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         let rows = reader
@@ -260,6 +308,10 @@ pub(crate) fn queries(_version: ServerVersion) -> Vec<(&'static str, String)> {
         ("objects in system schemas", IN_SYSTEM_SCHEMAS.to_owned()),
         ("owners of the system's objects", given_away()),
         ("additions to extensions", ADDED_TO_EXTENSIONS.to_owned()),
+        (
+            "privileges on multirange types",
+            MULTIRANGE_PRIVILEGES.to_owned(),
+        ),
         ("outside of a database", OUTSIDE.to_owned()),
     ]
 }

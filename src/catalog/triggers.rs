@@ -1,4 +1,4 @@
-//! Triggers, and enable states that a partition's copy of a trigger has of its own.
+//! Triggers, and enable states and comments that a partition's copy of a trigger has of its own.
 
 use super::context::{Fields, Reader};
 use super::parts;
@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 /// Triggers of the relations `$1`.
 ///
 /// Copies on partitions are marked internal up to 14 and not from 15 on; both have a parent. They
-/// are of interest where their state differs from the parent's. Triggers that the server made for
-/// a constraint are listed only when disabled, to be able to say so. Always the exact form of the
+/// are of interest where their state differs from the parent's, and where they have a comment. Triggers
+/// that the server made for a constraint are listed only when disabled, to be able to say so. Always the exact form of the
 /// definition: the pretty one leaves out parentheses of WHEN. The ancestors of a copy come nearest
 /// first, since those between it and the trigger itself are often as usual and not listed.
 const TRIGGERS: &str = "\
@@ -37,6 +37,8 @@ SELECT t.tgrelid, t.oid, t.tgname::text,
  WHERE CASE WHEN t.tgisinternal AND COALESCE(co.contype, '?') NOT IN ('t', '?')
                  THEN t.tgenabled <> 'O'
             WHEN t.tgparentid <> 0 THEN t.tgenabled <> p.tgenabled
+                 OR EXISTS (SELECT FROM pg_catalog.pg_description d
+                    WHERE d.classoid = 'pg_catalog.pg_trigger'::regclass AND d.objoid = t.oid)
             ELSE NOT t.tgisinternal END
  ORDER BY t.tgrelid, t.tgname";
 

@@ -56,6 +56,8 @@ pub(super) struct Lookup<'a> {
     types: HashMap<Oid, &'a Type>,
     /// Users' multirange types, by schema and name.
     multiranges: HashSet<(&'a str, &'a str)>,
+    /// The same by their range types.
+    multiranges_of: HashMap<Oid, &'a Type>,
     aggregates: HashMap<Oid, &'a Aggregate>,
     defaults: HashMap<Oid, (&'a Relation, &'a Column)>,
     separable: HashMap<Oid, Separable<'a>>,
@@ -78,6 +80,7 @@ impl<'a> Lookup<'a> {
             index_constraints: HashMap::new(),
             types: HashMap::with_capacity(database.types.len()),
             multiranges: HashSet::new(),
+            multiranges_of: HashMap::new(),
             aggregates: database
                 .aggregates
                 .iter()
@@ -196,7 +199,8 @@ impl<'a> Lookup<'a> {
 
     fn add_type(&mut self, type_: &'a Type) {
         self.types.insert(type_.header.address.oid, type_);
-        if matches!(type_.definition, TypeDefinition::Multirange { .. }) {
+        if let TypeDefinition::Multirange { range } = type_.definition {
+            self.multiranges_of.insert(range, type_);
             let schema = type_.header.schema.as_deref().unwrap_or_default();
             self.multiranges.insert((schema, &type_.header.name));
         }
@@ -206,6 +210,11 @@ impl<'a> Lookup<'a> {
                 self.add_separable(constraint.oid, Separable::Domain(type_, constraint));
             }
         }
+    }
+
+    /// The multirange type that is made along with a range type.
+    pub fn multirange_of(&self, range: Oid) -> Option<&'a Type> {
+        self.multiranges_of.get(&range).copied()
     }
 
     /// Whether a type is a user's multirange, or an array of such.

@@ -34,7 +34,12 @@ pub(super) fn render(context: &Context<'_>, node: Node, function: &Function) -> 
     );
     let mut rendered = plain::render(node, kind, &address, header, statements);
     rendered.name = signature;
-    if function.given_away
+    if function.comes_along && !is_known_constructor(context, function) {
+        let nothing = Rendered::new(node, kind, header);
+        let name = rendered.name;
+        return Rendered { name, ..nothing };
+    }
+    if (function.given_away || function.comes_along)
         && header.wanted.has(Components::ACL)
         && let Some(owner) = &header.owner
     {
@@ -89,6 +94,16 @@ pub(super) fn render_definition(
         lock_what_is_written(context, function, &mut rendered);
     }
     rendered
+}
+
+/// Whether the target has a constructor; it lacks those of multirange types where it lacks these.
+fn is_known_constructor(context: &Context<'_>, function: &Function) -> bool {
+    let mut types = function.signature_types.iter();
+    let known = !types.any(|&oid| context.is_multirange(oid)) || context.target.at_least(14);
+    if !known {
+        context.target.note("range types have no multirange type");
+    }
+    known
 }
 
 fn kind(function: &Function) -> &'static str {

@@ -245,12 +245,25 @@ fn constraint_comments<'a>(context: &Context<'a>, table: &'a Relation) -> Vec<St
             comments.push(on_constraint(name, text));
         }
     }
-    for check in inline_checks(context, table) {
-        if let Some(text) = &check.comment {
+    for check in &table.checks {
+        if let Some(text) = &check.comment
+            && stands_with_table(context, table, check)
+        {
             comments.push(on_constraint(&check.name, text));
         }
     }
     comments
+}
+
+/// Whether a CHECK is there once its table is: declared in CREATE TABLE, or inherited from such a one.
+fn stands_with_table<'a>(context: &Context<'a>, table: &'a Relation, check: &Check) -> bool {
+    let inherited = |parent: &'a Relation| {
+        let mut checks = parent.checks.iter();
+        checks.any(|other| other.name == check.name && stands_with_table(context, parent, other))
+    };
+    check.validated
+        && !context.is_separate_constraint(check.oid)
+        && (check.local || context.is_free_standing(table) || context.parents(table).any(inherited))
 }
 
 /// `ATTACH PARTITION`.
@@ -323,15 +336,32 @@ pub(super) fn render_check(
         table,
         (&check.name, definition.cloned(), check.comment.as_deref()),
     );
-    if !rendered.create.is_empty() && !check.validated && !not_enforced {
-        let children = context.descendants(table.header.address.oid).into_iter();
-        for child in children.filter_map(|child| context.relation(child).ok()) {
-            if is_valid_below(context, child, &check.name) {
-                rendered.create.push(validate(child, &check.name));
-            }
+    if rendered.create.is_empty() {
+        return rendered;
+    }
+    let children = context.descendants(table.header.address.oid).into_iter();
+    for child in children.filter_map(|child| context.relation(child).ok()) {
+        if !check.validated && !not_enforced && is_valid_below(context, child, &check.name) {
+            rendered.create.push(validate(child, &check.name));
         }
+        rendered
+            .comments
+            .extend(comment_below(context, child, &check.name));
     }
     rendered
+}
+
+/// The comment on a child's constraint, which it gets with its parent's.
+fn comment_below<'a>(context: &Context<'a>, child: &'a Relation, name: &str) -> Option<String> {
+    let wanted = Components::DEFINITION.with(Components::COMMENT);
+    let mut checks = child.checks.iter();
+    let check = checks.find(|check| check.name == name && !check.local)?;
+    let comes_later = child.header.wanted.has(wanted)
+        && !context.is_separate_constraint(check.oid)
+        && !stands_with_table(context, child, check);
+    let text = check.comment.as_ref().filter(|_| comes_later)?;
+    let object = format!("CONSTRAINT {} ON {}", ident(name), child.header.sql_name());
+    Some(comment::on(&object, text))
 }
 
 /// Whether a child's constraint, which it gets with its parent's, has been validated apart from it.

@@ -1,4 +1,4 @@
-//! Triggers, and the enable states of partitions' copies of them.
+//! Triggers, and the enable states and comments of partitions' copies of them.
 
 use crate::error::Result;
 use crate::graph::Node;
@@ -26,7 +26,7 @@ pub(super) fn render(context: &Context<'_>, node: Node, trigger: &Trigger) -> Re
     };
     if header.wanted.has(Components::DEFINITION) {
         let word = match trigger.enabled {
-            // A copy is named only because its state is not its parent's.
+            // A copy is mostly named because its state is not its parent's.
             EnabledState::Origin if trigger.definition.is_none() => Some("ENABLE"),
             EnabledState::Origin => None,
             EnabledState::Disabled => Some("DISABLE"),

@@ -315,6 +315,16 @@ fn comments(context: &Context<'_>, type_: &Type, object: &str, name: &str) -> Ve
     comments.extend(comment::of_parts(header, |number| {
         column_object(type_, name, number)
     }));
+    if header
+        .wanted
+        .has(Components::DEFINITION.with(Components::COMMENT))
+        && let Some(multirange) = context.multirange_of(header.address.oid)
+        && let Some(text) = &multirange.header.comment
+        && knows_multiranges(&context.target)
+    {
+        let object = format!("TYPE {}", multirange.header.sql_name());
+        comments.push(comment::on(&object, text));
+    }
     if let TypeDefinition::Domain(domain) = &type_.definition
         && header.wanted.has(Components::COMMENT)
     {

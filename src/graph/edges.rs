@@ -1,6 +1,6 @@
 //! Who needs whom: what `pg_depend` says, and what follows from the objects themselves.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::inventory::{Inventory, Item, Standing};
 use super::node::Node;
@@ -43,6 +43,7 @@ pub(super) fn edges(database: &Database, inventory: &Inventory<'_>, trees: &Tree
     edges.graph.tidy();
     edges.referenced_indexes();
     edges.data_by_foreign_keys(database);
+    edges.constraints_of_children_first(database);
     edges.graph.tidy();
     edges.graph
 }
@@ -413,6 +414,60 @@ impl Edges<'_> {
                 }
             }
         }
+    }
+
+    /// A child's own constraint that is added by itself comes before its parent's of the same name.
+    /// The server then merges the parent's into it and leaves it as it is: the other way round
+    /// it would take a constraint that is NOT VALID for a validated one where the parent's is NOT
+    /// ENFORCED, and refuse a NOT NULL of another name. Going backwards, the child's can
+    /// be dropped once the parent's is gone, and not before.
+    fn constraints_of_children_first(&mut self, database: &Database) {
+        let relations: HashMap<Oid, &Relation> = database
+            .relations
+            .iter()
+            .map(|relation| (relation.header.address.oid, relation))
+            .collect();
+        for child in &database.relations {
+            let own = self.added_constraints(child);
+            if own.is_empty() {
+                continue;
+            }
+            let mut pending: Vec<&Relation> = vec![child];
+            let mut seen = BTreeSet::from([child.header.address.oid]);
+            while let Some(relation) = pending.pop() {
+                for parent in &relation.parents {
+                    if let Some(&parent) = relations.get(&parent.oid)
+                        && seen.insert(parent.header.address.oid)
+                    {
+                        pending.push(parent);
+                        for (what, later) in self.added_constraints(parent) {
+                            let mut own = own.iter();
+                            if let Some((_, first)) = own.find(|(other, _)| *other == what) {
+                                self.graph.add(later, *first);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The table's constraints that are in the order by themselves, each with what it is known by to
+    /// the table's parents and children: a NOT NULL by its column, a CHECK by its name.
+    fn added_constraints<'a>(&self, table: &'a Relation) -> Vec<((bool, &'a str), u32)> {
+        let checks = table.checks.iter();
+        let checks = checks.map(|check| ((false, check.name.as_str()), check.oid));
+        let not_nulls = table.columns.iter().filter_map(|column| {
+            let oid = column.not_null.as_ref()?.oid?;
+            Some(((true, column.name.as_str()), oid))
+        });
+        let shown = |oid| {
+            let node = self.inventory.find(Node::SeparateConstraint(oid))?;
+            (self.inventory.slot(node).standing == Standing::Shown).then_some(node)
+        };
+        let all = checks.chain(not_nulls);
+        all.filter_map(|(what, oid)| Some((what, shown(oid)?)))
+            .collect()
     }
 
     /// Where a foreign key is not made by this archive (rows alone are wanted, or the tables come

@@ -270,6 +270,7 @@ impl Model {
         let oid = header.address.oid;
         self.database.functions.push(Function {
             given_away: false,
+            comes_along: false,
             header,
             kind: FunctionKind::Function,
             arguments: String::new(),

@@ -43,6 +43,9 @@ pub struct Function {
     pub support: Option<String>,
     /// Whether it is the server's own and has been given to another role.
     pub given_away: bool,
+    /// Whether the server makes it along with something else (a constructor of a range type), so that
+    /// only owner, privileges and comment are its own.
+    pub comes_along: bool,
     /// `SET`: name and value as stored in `proconfig`.
     pub settings: Vec<(String, String)>,
     /// The body.

@@ -9,7 +9,8 @@ pub struct Trigger {
     pub header: Header,
     /// The table.
     pub table: Oid,
-    /// `pg_get_triggerdef`; none for a partition's copy, of which only the state is written.
+    /// `pg_get_triggerdef`; none for a partition's copy, of which only state and comment are
+    /// written.
     pub definition: Option<String>,
     /// For a copy: the nearest ancestor that is itself written, at last the trigger that all are
     /// copies of.

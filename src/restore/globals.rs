@@ -336,7 +336,7 @@ impl Making<'_> {
         let mut statements = Vec::new();
         for &entry in batch {
             let (make, others) = statements_of(self.shared, entry);
-            let all = make.into_iter().chain(others);
+            let all = make.into_iter().chain(others.into_iter().flatten());
             statements.extend(all.map(|statement| (entry, statement)));
         }
         let texts: Vec<&str> = statements.iter().map(|(_, text)| *text).collect();
@@ -357,9 +357,8 @@ impl Making<'_> {
             return Err(error);
         }
         for &entry in batch {
-            let (mut all, others) = statements_of(self.shared, entry);
-            all.extend(others);
-            self.apart(wire, entry, &[all], outcome).await?;
+            let (make, others) = statements_of(self.shared, entry);
+            self.apart(wire, entry, &[make], &others, outcome).await?;
         }
         Ok(())
     }
@@ -371,17 +370,18 @@ impl Making<'_> {
         outcome: &mut Outcome,
     ) -> Result<()> {
         let (make, others) = statements_of(self.shared, entry);
-        let mut transactions: Vec<Vec<&str>> = make.into_iter().map(|one| vec![one]).collect();
-        transactions.push(others);
-        self.apart(wire, entry, &transactions, outcome).await
+        let make: Vec<Vec<&str>> = make.into_iter().map(|one| vec![one]).collect();
+        self.apart(wire, entry, &make, &others, outcome).await
     }
 
-    /// Makes one entry; its failure is written down, or ends the run.
+    /// Makes one entry by these transactions, and gives it the rest by those others; a failure is
+    /// written down, or ends the run. What is there without a comment or a label is there.
     async fn apart(
         &mut self,
         wire: &mut Wire,
         entry: &Entry,
-        transactions: &[Vec<&str>],
+        make: &[Vec<&str>],
+        others: &[Vec<&str>],
         outcome: &mut Outcome,
     ) -> Result<()> {
         let own = entry.owner.iter();
@@ -395,30 +395,39 @@ impl Making<'_> {
             outcome.skip_global(entry, reason);
             return Ok(());
         }
-        for statements in transactions.iter().filter(|some| !some.is_empty()) {
+        for statements in make.iter().filter(|some| !some.is_empty()) {
             if let Err(error) = self.run(wire, entry, statements).await {
                 self.failed(entry, error, outcome)?;
+                if entry.kind == "ROLE" {
+                    self.missing.insert(entry.name.clone());
+                }
                 return Ok(());
             }
         }
-        outcome.made_global();
+        let mut done = make.iter().any(|some| !some.is_empty());
+        for statements in others {
+            match self.run(wire, entry, statements).await {
+                Ok(()) => done = true,
+                Err(error) => self.failed(entry, error, outcome)?,
+            }
+        }
+        if done {
+            outcome.made_global();
+        }
         Ok(())
     }
 
-    fn failed(&mut self, entry: &Entry, error: Error, outcome: &mut Outcome) -> Result<()> {
+    fn failed(&self, entry: &Entry, error: Error, outcome: &mut Outcome) -> Result<()> {
         if self.shared.on_error == OnError::Exit || is_fatal(&error) {
             return Err(error);
         }
         outcome.failed(self.shared, entry, &error);
-        if entry.kind == "ROLE" {
-            self.missing.insert(entry.name.clone());
-        }
         Ok(())
     }
 }
 
-/// The statements of an entry: those that make it, and the others.
-fn statements_of<'e>(shared: &'e Shared, entry: &'e Entry) -> (Vec<&'e str>, Vec<&'e str>) {
+/// The statements of an entry: those that make it, and the others: what belongs together there.
+fn statements_of<'e>(shared: &'e Shared, entry: &'e Entry) -> (Vec<&'e str>, Vec<Vec<&'e str>>) {
     let leave_out = shared.leave_out;
     let kept = [
         (leave_out.owners, &entry.set_owner),
@@ -426,14 +435,14 @@ fn statements_of<'e>(shared: &'e Shared, entry: &'e Entry) -> (Vec<&'e str>, Vec
         (leave_out.comments, &entry.comments),
         (leave_out.security_labels, &entry.labels),
     ];
+    let text = |statement: &'e String| match statement.as_str() {
+        RESET_ROLE => shared.reset_role.as_str(),
+        other => other,
+    };
     let others = kept
         .into_iter()
-        .filter(|(left_out, _)| !left_out)
-        .flat_map(|(_, statements)| statements)
-        .map(|statement| match statement.as_str() {
-            RESET_ROLE => shared.reset_role.as_str(),
-            other => other,
-        });
+        .filter(|(left_out, statements)| !left_out && !statements.is_empty())
+        .map(|(_, statements)| statements.iter().map(text).collect());
     let make = entry.create.iter().map(String::as_str);
     (make.collect(), others.collect())
 }

@@ -330,9 +330,12 @@ impl Outcome {
 }
 
 /// Whether an entry cannot be without what it waits for. Event triggers come behind refreshes only so
-/// as not to fire on them.
+/// as not to fire on them, and a CHECK behind those of its table's children only so that they merge.
 fn is_need(entry: &Entry, needed: &Entry) -> bool {
-    entry.kind != "EVENT TRIGGER" || needed.kind != "MATERIALIZED VIEW DATA"
+    !matches!(
+        (entry.kind.as_str(), needed.kind.as_str()),
+        ("EVENT TRIGGER", "MATERIALIZED VIEW DATA") | ("CHECK CONSTRAINT", "CHECK CONSTRAINT")
+    )
 }
 
 /// What one frame brought.

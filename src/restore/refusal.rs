@@ -173,6 +173,10 @@ fn without_privilege(entry: &Entry, statement: &str) -> &'static str {
             "let somebody who may make the database, and restore without --create"
         }
         "STATISTICS DATA" => "leave statistics out with --no-statistics",
+        "ACCESS METHOD" => {
+            "leave the entry out with an edited --use-list, and give its tables the target's default \
+             with --no-table-access-method"
+        }
         _ => "restore as a role that may do this, or leave the entry out with an edited --use-list",
     }
 }
@@ -305,6 +309,14 @@ mod tests {
                 "CREATE PUBLICATION x",
                 Refusal::NoPrivilege,
                 "--no-publications",
+            ),
+            (
+                "ACCESS METHOD",
+                "42501",
+                "CreateAccessMethod",
+                "CREATE ACCESS METHOD x TYPE TABLE HANDLER h",
+                Refusal::NoPrivilege,
+                "--no-table-access-method",
             ),
             (
                 "TABLE DATA",

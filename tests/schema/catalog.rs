@@ -839,6 +839,21 @@ async fn additions_to_extensions_are_named() {
         db.psql("ALTER TABLE public.settings ENABLE ROW LEVEL SECURITY");
         db.psql("ALTER TABLE public.settings REPLICA IDENTITY FULL");
         db.psql("COMMENT ON COLUMN public.settings.v IS 'mine'");
+        // Whole objects; but not what came with members that were made at once.
+        db.psql(
+            "CREATE TABLE public.whole (k serial PRIMARY KEY);
+             CREATE TYPE public.mood AS ENUM ('a');
+             CREATE FUNCTION public.scripted() RETURNS int LANGUAGE sql AS 'SELECT 1';",
+        );
+        db.psql("ALTER EXTENSION pg_trgm ADD TABLE public.whole");
+        db.psql("ALTER EXTENSION pg_trgm ADD TYPE public.mood");
+        db.psql(
+            "BEGIN;
+             CREATE FUNCTION public.with_it() RETURNS int LANGUAGE sql AS 'SELECT 1';
+             ALTER EXTENSION pg_trgm ADD FUNCTION public.scripted();
+             ALTER EXTENSION pg_trgm ADD FUNCTION public.with_it();
+             COMMIT;",
+        );
         // What only refers to a member is dumped by itself, and a granted right with it.
         db.psql("CREATE VIEW public.seen AS SELECT k FROM public.settings");
         db.psql("CREATE TABLE public.refers (k text REFERENCES public.settings)");
@@ -858,9 +873,11 @@ async fn additions_to_extensions_are_named() {
                 "replica identity of public.settings",
                 "row level security of public.settings",
                 "rule mine on public.settings",
+                "table public.whole",
                 "table column public.settings.mine",
                 "table constraint settings_mine_check on public.settings",
                 "trigger mine on public.settings",
+                "type public.mood",
             ],
             "{major}"
         );

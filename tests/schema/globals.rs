@@ -308,13 +308,20 @@ fn without_the_right_to_passwords() {
     restore(&target, &[], &dir.path().join("a.pgstow")).expect_code(6);
 }
 
-/// A hash that a failing statement holds is not shown.
+/// A hash that a failing statement holds is not shown, and a role is there without the label that
+/// nobody knows.
 #[test]
-fn a_failure_shows_no_password() {
+fn a_failure_shows_no_password_and_leaves_the_role() {
     let source = Server::builder(18).start();
     source.psql("create role alice login password 'secret'; create role bob;");
     source
         .psql("update pg_authid set rolpassword = 'SCRAM-SHA-256$nonsense' where rolname = 'bob'");
+    source.psql(
+        "insert into pg_shseclabel (objoid, classoid, provider, label)
+         select oid, 'pg_authid'::regclass, 'nobody''s', 'secret' from pg_authid
+          where rolname = 'alice';
+         comment on role alice is 'hers'; grant alice to bob;",
+    );
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("a.pgstow");
     let mut command = pgstow();
@@ -325,10 +332,15 @@ fn a_failure_shows_no_password() {
         .option("default_transaction_read_only", "off")
         .start();
     target.psql("alter system set password_encryption = 'scram-sha-256'");
-    let out = restore(&target, &["--globals-only", "--continue"], &file);
+    let out = restore(&target, &["--globals-only", "--continue"], &file).expect_code(3);
     for said in [&out.stdout, &out.stderr] {
         assert!(!said.contains("SCRAM-SHA-256$"), "{said}");
     }
+    assert!(out.stderr.contains("ROLE alice: "), "{}", out.stderr);
+    let alice = "select shobj_description(a.oid, 'pg_authid') || ' ' || m.member::regrole
+                   from pg_authid a join pg_auth_members m on m.roleid = a.oid
+                  where a.rolname = 'alice'";
+    assert_eq!(target.db("postgres").query_one(alice), "hers bob");
 }
 
 #[test]

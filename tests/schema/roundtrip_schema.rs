@@ -208,6 +208,25 @@ fn statements(rendered: &[Rendered]) -> String {
     text
 }
 
+/// What pg_dump does not tell, so that it is no judge of it: comments on whatever has one, privileges
+/// on what is made along with types, how children have their parents' constraints.
+const UNSEEN_BY_PG_DUMP: [&str; 3] = [
+    "SELECT i.type, i.identity, d.description FROM pg_description d
+      CROSS JOIN LATERAL pg_identify_object(d.classoid, d.objoid, d.objsubid) i
+      WHERE d.objoid >= 16384 AND i.identity IS NOT NULL
+        AND d.classoid <> 'pg_largeobject'::regclass
+      ORDER BY 1, 2",
+    "SELECT p.oid::regprocedure::text, p.proacl::text FROM pg_proc p
+      WHERE p.proacl IS NOT NULL AND EXISTS (SELECT FROM pg_depend d
+            WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
+      ORDER BY 1",
+    "SELECT c.conrelid::regclass::text, c.conname, to_jsonb(c) ->> 'conenforced',
+            c.convalidated::text, c.coninhcount::text
+       FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace
+      WHERE n.nspname = 'fx_constraints' AND c.contype IN ('c', 'n') AND c.conrelid <> 0
+      ORDER BY 1, 2",
+];
+
 /// Loads a source, and takes it to a second database by statements, to a third by a script, and
 /// from the second to nothing by the DROPs; which change nothing where there is nothing, in `empty`.
 async fn there_and_back(empty: &Db, load: impl FnOnce(&Db)) {
@@ -223,6 +242,9 @@ async fn there_and_back(empty: &Db, load: impl FnOnce(&Db)) {
     assert_same_text(&schema, &pg_dump_schema(&target));
     let again = render(&target).await;
     assert_same_text(&statements(&rendered), &statements(&again));
+    for facts in UNSEEN_BY_PG_DUMP {
+        assert_eq!(source.query_rows(facts), target.query_rows(facts));
+    }
 
     let scripted = server.create_db("scripted");
     scripted.psql(&as_script(
