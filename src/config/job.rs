@@ -218,15 +218,10 @@ impl Job {
         command_line: &ConfigSource,
         environment: &dyn Environment,
     ) -> Result<connect::Config> {
-        let mut source = command_line.clone();
-        if source.conninfo.is_some() || source.dbname.is_some() {
-            return connect::Config::resolve(&source, environment);
+        if command_line.conninfo.is_some() || command_line.dbname.is_some() {
+            return connect::Config::resolve(command_line, environment);
         }
-        if let Some(from) = self.secret("database", "url") {
-            source.dbname = Some(from.line("database.url")?.reveal().to_owned());
-        }
-        let config = connect::Config::resolve(&source, environment);
-        let config = config.context_with(|| "database.url")?;
+        let config = self.without_password(command_line, environment)?;
         Ok(match self.secret("database", "password") {
             Some(from) => {
                 let password = from.line("database.password")?;
@@ -234,6 +229,27 @@ impl Job {
             }
             None => config,
         })
+    }
+
+    /// The name of the database, for which no password is fetched.
+    ///
+    /// # Errors
+    /// As [`database`](Self::database).
+    pub fn database_name(&self, environment: &dyn Environment) -> Result<String> {
+        let config = self.without_password(&ConfigSource::default(), environment)?;
+        Ok(config.database().to_owned())
+    }
+
+    fn without_password(
+        &self,
+        command_line: &ConfigSource,
+        environment: &dyn Environment,
+    ) -> Result<connect::Config> {
+        let mut source = command_line.clone();
+        if let Some(from) = self.secret("database", "url") {
+            source.dbname = Some(from.line("database.url")?.reveal().to_owned());
+        }
+        connect::Config::resolve(&source, environment).context_with(|| "database.url")
     }
 
     /// Where the backups are.

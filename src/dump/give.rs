@@ -125,12 +125,12 @@ impl Dump<'_> {
         // The target opens all of its sessions before it says what it wants, and may leave no room for any that
         // reads: nothing could be copied then.
         let kept = match room {
-            Room::Own => None,
-            Room::OfServer | Room::OfRole => {
+            Room::OfServer | Room::OfRole if !(tables.is_empty() && large_objects.is_empty()) => {
                 let same_server = config.pinned(leader.reached());
                 let opening = open_in_a_moment(|| same_server.connect_wire());
                 Some(self.unless_stopped(opening).await?)
             }
+            Room::Own | Room::OfServer | Room::OfRole => None,
         };
         // Whoever does not wait for it any more does not want it either.
         drop(offered.send(offer));

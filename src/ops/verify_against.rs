@@ -433,7 +433,8 @@ impl Reader {
             let Some(wait) = waits.next() else {
                 return Err(error);
             };
-            is_lost = true;
+            // One whose statement was cancelled has kept its snapshot.
+            is_lost = self.wire.is_broken();
             self.observer
                 .warning(format!("{error}: it is read again under the same snapshot"));
             tokio::time::sleep(wait).await;

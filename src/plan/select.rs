@@ -102,8 +102,7 @@ pub(super) fn select(
             reasons.insert(entry.id, reason);
         }
     }
-    let present = pulls.then_some(&choices.present);
-    let ends = leave_out_ties(entries, relations, &names, present, &mut reasons);
+    let ends = leave_out_ties(entries, relations, &names, choices, &mut reasons);
     let pulled = if pulls {
         pull(entries, relations, &choices.present, &mut reasons)
     } else {
@@ -179,23 +178,27 @@ pub(super) fn select(
     })
 }
 
-/// Kinds of ties that hold with an end that the target has.
-const HOLD_TO_WHAT_IS_THERE: [&str; 3] = [
-    "FK CONSTRAINT",
-    "PUBLICATION TABLE",
-    "PUBLICATION TABLES IN SCHEMA",
-];
+/// Whether a tie holds with an end that the target has. A publication gets back what `--clean` takes from it; what is
+/// restored beside it is nothing that its owner has asked for.
+fn holds_to_what_is_there(tie: &Entry, choices: &Choices) -> bool {
+    match tie.kind.as_str() {
+        "FK CONSTRAINT" => true,
+        "PUBLICATION TABLE" | "PUBLICATION TABLES IN SCHEMA" => choices.clean,
+        _ => false,
+    }
+}
 
 /// Leaves out ties that would dangle because an end is left out by name. Entries left out for
-/// their section or part do not count, the target is expected to have those. With `present`, what the target is
+/// their section or part do not count, the target is expected to have those. What the target is
 /// known to have is an end as well: answers which entries it could have.
 fn leave_out_ties(
     entries: &[Entry],
     relations: &Relations<'_>,
     names: &Names,
-    present: Option<&BTreeSet<EntryId>>,
+    choices: &Choices,
     reasons: &mut BTreeMap<EntryId, Reason>,
 ) -> Vec<EntryId> {
+    let pulls = names.select() && choices.filter.needs == Needs::PulledIn;
     let mut could_be_there = BTreeSet::new();
     for entry in entries.iter().filter(|entry| is_tie(entry)) {
         let before = reasons.get(&entry.id).map(|reason| reason.cause);
@@ -221,17 +224,17 @@ fn leave_out_ties(
         if before.is_some() && ends.iter().all(|(_, refused)| refused.is_some()) {
             continue;
         }
-        let asked = present.filter(|_| before.is_none());
-        let holds = asked.is_some() && HOLD_TO_WHAT_IS_THERE.contains(&entry.kind.as_str());
+        let may_be_there = pulls && before.is_none();
+        let holds = may_be_there && holds_to_what_is_there(entry, choices);
         // The parent of a partition that is selected is pulled in.
-        let comes_along = asked.is_some() && entry.kind == "TABLE ATTACH";
+        let comes_along = may_be_there && entry.kind == "TABLE ATTACH";
         let missing: Vec<&Entry> = ends
             .iter()
             .filter(|(end, refused)| match refused {
                 None => false,
                 Some(refused) if refused.cause != Cause::NotSelected => true,
                 Some(_) if comes_along => false,
-                Some(_) => !(holds && asked.is_some_and(|there| there.contains(&end.id))),
+                Some(_) => !(holds && choices.present.contains(&end.id)),
             })
             .map(|(end, _)| *end)
             .collect();

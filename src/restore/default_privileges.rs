@@ -55,7 +55,7 @@ pub(super) fn may_have_some(entry: &Entry) -> bool {
     CLASSES.iter().any(|(.., kinds)| kinds.contains(kind))
 }
 
-/// Gives all that its transaction has made, sequences of identity columns and constructors of ranges too, the privileges of
+/// Gives all that its transaction has made but members of extensions, whose scripts say what they have, sequences of identity columns and constructors of ranges too, the privileges of
 /// a new object where nothing else is said. Under an empty `search_path`. The owner may be another role already, whose
 /// part the session can only take. Multiranges have none of their own since 17.
 pub(super) const LEVEL: &str = "\
@@ -67,23 +67,24 @@ DECLARE
     super bool := rolsuper FROM pg_roles WHERE rolname = current_user;
 BEGIN
     FOR o IN
-        WITH made (object, owner, acl, base, ours) AS (
-            SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || oid::regclass, relowner, relacl,
+        WITH made (class, id, object, owner, acl, base, ours) AS (
+            SELECT 'pg_class'::regclass, oid, CASE relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || oid::regclass, relowner, relacl,
                    acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::\"char\", relowner), xmin
               FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
             UNION ALL
-            SELECT 'ROUTINE ' || oid::regprocedure, proowner, proacl, acldefault('f', proowner), xmin FROM pg_proc
+            SELECT 'pg_proc'::regclass, oid, 'ROUTINE ' || oid::regprocedure, proowner, proacl, acldefault('f', proowner), xmin FROM pg_proc
             UNION ALL
-            SELECT 'TYPE ' || format_type(oid, NULL), typowner, typacl, acldefault('T', typowner), xmin FROM pg_type
+            SELECT 'pg_type'::regclass, oid, 'TYPE ' || format_type(oid, NULL), typowner, typacl, acldefault('T', typowner), xmin FROM pg_type
              WHERE typtype <> 'm' OR current_setting('server_version_num')::int < 170000
             UNION ALL
-            SELECT 'SCHEMA ' || quote_ident(nspname), nspowner, nspacl, acldefault('n', nspowner), xmin
+            SELECT 'pg_namespace'::regclass, oid, 'SCHEMA ' || quote_ident(nspname), nspowner, nspacl, acldefault('n', nspowner), xmin
               FROM pg_namespace WHERE oid >= 16384
             UNION ALL
-            SELECT 'LARGE OBJECT ' || oid, lomowner, lomacl, acldefault('L', lomowner), xmin FROM pg_largeobject_metadata
+            SELECT 'pg_largeobject'::regclass, oid, 'LARGE OBJECT ' || oid, lomowner, lomacl, acldefault('L', lomowner), xmin FROM pg_largeobject_metadata
         )
         SELECT object, acl, base, quote_ident(pg_get_userbyid(owner)) AS owner FROM made
          WHERE ours = pg_current_xact_id()::xid AND acl IS DISTINCT FROM base AND acl IS NOT NULL
+           AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = made.class AND e.objid = made.id AND e.deptype = 'e')
     LOOP
         IF NOT super AND o.owner <> me THEN
             EXECUTE 'SET LOCAL ROLE ' || o.owner;
@@ -169,7 +170,12 @@ pub(super) async fn check(wire: &mut Wire, shared: &Shared, found: Found) -> Res
             continue;
         };
         let is_given = |(kind, of): &(&str, Option<&str>)| {
-            kinds.contains(kind) && schema.as_deref().is_none_or(|schema| *of == Some(schema))
+            // An extension may put its members into any schema.
+            let anywhere = *kind == "EXTENSION";
+            kinds.contains(kind)
+                && schema
+                    .as_deref()
+                    .is_none_or(|schema| anywhere || *of == Some(schema))
         };
         let given: Vec<_> = made.iter().filter(|made| is_given(made)).collect();
         if !given.is_empty() {
@@ -215,7 +221,7 @@ pub(super) async fn check(wire: &mut Wire, shared: &Shared, found: Found) -> Res
         ),
     )
     .with_hint(
-        "make the extensions before, take these privileges away with ALTER DEFAULT PRIVILEGES, or restore with --create, as another --role, with \
+        "take these privileges away with ALTER DEFAULT PRIVILEGES, or restore with --create, as another --role, with \
          --no-privileges, or with --allow-non-empty, which takes the target as it is",
     ))
 }

@@ -1,12 +1,19 @@
 //! Whether the target's encoding can hold what the archive has, asked before anything is made.
 
 use super::shared::Shared;
+use crate::archive::Manifest;
 use crate::connect::Wire;
 use crate::error::{Context, Error, Kind, Result};
 use crate::sql::literal;
 
 /// Bytes as they come, of no encoding.
 const NONE: &str = "SQL_ASCII";
+
+/// The encoding of rows in text: the source's own.
+pub(super) fn of_rows(manifest: &Manifest) -> &str {
+    let own = manifest.database_encoding.as_ref();
+    own.unwrap_or(&manifest.encoding)
+}
 
 /// Refuses a target whose server cannot convert rows of `encoding` (PostgreSQL's name of it), and one that keeps bytes as
 /// they come: rows would have those of `encoding` there, and definitions UTF-8's.

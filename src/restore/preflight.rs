@@ -123,7 +123,7 @@ async fn ask(
     checks.push(heard.judge("roles", done, fine)?);
 
     if place == Place::Existing {
-        let encoding = &archive.manifest().encoding;
+        let encoding = encoding::of_rows(archive.manifest());
         let done = encoding::check(wire, &shared, encoding).await;
         let fine = format!("the target can hold what is {encoding}");
         checks.push(heard.judge("encoding", done, fine)?);

@@ -29,7 +29,8 @@ use crate::archive::{Archive, ArchiveId, DataSpec, Entry, EntryId, Manifest, Str
 use crate::connect::{Config, Wire, fewer, lacks_room, open_in_a_moment};
 use crate::error::{Context, Error, Kind, Result, one_line};
 use crate::plan::{
-    Barrier, Cause, Choices, InPieces, Plan, RowOrder, Schedule, Work, adapt, build, load_via_root,
+    Barrier, Cause, Choices, InPieces, Omitted, Plan, RowOrder, Schedule, Work, adapt, build,
+    load_via_root,
 };
 use crate::relay::{Offer, Room};
 use crate::report::{Event, Observer};
@@ -864,7 +865,7 @@ impl Target<'_> {
             self.refuse_unless_empty(&mut wire, shared).await?;
             let canceller = wire.canceller();
             let comparing = async {
-                encoding::check(&mut wire, shared, &source.manifest.encoding).await?;
+                encoding::check(&mut wire, shared, encoding::of_rows(source.manifest)).await?;
                 column_types::check(&mut wire, shared).await?;
                 let found = match default_privileges::Found::of(self.options) {
                     default_privileges::Found::Levelled if self.standing.resumed().is_some() => {
@@ -1014,7 +1015,7 @@ impl Target<'_> {
         if self.options.resume {
             self.look_inside(wire, &name).await?;
         }
-        if self.standing.resumed().is_none() && self.options.clean {
+        if self.standing.resumed().is_none() && self.options.clean && !self.options.adopt {
             let canceller = wire.canceller();
             let looking = self.refuse_a_part(wire, shared, source.manifest, &name);
             unless_cancelled(canceller, self.cancel, looking).await??;
@@ -1052,7 +1053,8 @@ impl Target<'_> {
             let hint = "without --clean and --create rows go into the tables that are there";
             return Err(Error::new(Kind::Refused, why).with_hint(hint));
         }
-        if !self.options.filter.is_all() {
+        let by_name = |it: &Omitted| matches!(it.cause, Cause::NotSelected | Cause::Excluded);
+        if shared.plan.omitted.iter().any(by_name) {
             let why =
                 format!("--clean --create would drop database {place} and make a part of it anew");
             return Err(Error::new(Kind::Refused, why).with_hint(

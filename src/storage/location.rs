@@ -1,6 +1,7 @@
 //! Where something is: a path, standard input or output, or a URL of an object store.
 
-use std::fmt;
+use std::path::Path;
+use std::{fmt, fs};
 
 use crate::error::{Error, Kind, Result};
 
@@ -72,6 +73,19 @@ impl fmt::Display for ObjectLocation {
 }
 
 impl Location {
+    /// Whether both are one place, however they are written; a directory by its links, too, where it is there.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        let (Self::Path(one), Self::Path(other)) = (self, other) else {
+            return self == other;
+        };
+        match (fs::canonicalize(one), fs::canonicalize(other)) {
+            (Ok(one), Ok(other)) => one == other,
+            _ => Path::new(one)
+                .components()
+                .eq(Path::new(other).components()),
+        }
+    }
+
     /// Reads a place: `-`, `s3://bucket/key`, `gs://bucket/key`, `az://container/key`,
     /// `file:///path`, or a path.
     ///

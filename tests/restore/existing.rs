@@ -679,6 +679,23 @@ fn default_privileges_of_the_target_are_not_mixed_in() {
         1,
         "{said}"
     );
-    drop((source, target, extended, one, broken, made, by_maker));
+    // What an extension's own script has taken from everybody stays taken.
+    let scripted = server.create_db("scripted");
+    source.psql("CREATE EXTENSION dblink; CREATE SCHEMA beside");
+    run(pgstow().args(["dump", "--quiet", &url, "-f"]).arg(&fourth)).success();
+    scripted.psql("ALTER DEFAULT PRIVILEGES GRANT USAGE ON SCHEMAS TO guest");
+    restored(&scripted, &fourth, &[]).success();
+    let acls = "SELECT p.oid::regprocedure || ' ' || proacl::text FROM pg_proc p \
+                WHERE proname LIKE 'dblink%' AND proacl IS NOT NULL ORDER BY 1";
+    assert_eq!(scripted.query_rows(acls), source.query_rows(acls));
+    assert_eq!(scripted.query_rows(acls).len(), 2);
+    // And its members would have what a schema gives.
+    let given = server.create_db("given");
+    given.psql("ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT EXECUTE ON FUNCTIONS TO guest");
+    let said = restored(&given, &fourth, &[]).expect_code(6).stderr;
+    assert!(said.contains("members of extensions"), "{said}");
+    drop((
+        source, target, extended, scripted, given, one, broken, made, by_maker,
+    ));
     server.psql("DROP ROLE lender; DROP ROLE other_owner; DROP ROLE guest; DROP ROLE maker");
 }

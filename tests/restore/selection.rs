@@ -332,6 +332,13 @@ fn a_table_that_is_put_back_is_tied_to_what_is_there() {
     let said = restored(&bare, &archive, &["--quiet", "-t", "notes"])
         .success()
         .stderr;
+    let beside = server.create_db("beside");
+    beside.psql("CREATE PUBLICATION shop");
+    restored(&beside, &archive, &["-t", "notes", "--allow-non-empty"]).success();
+    assert_eq!(
+        beside.query_one("SELECT count(*) FROM pg_publication_tables"),
+        "0"
+    );
     for lost in [
         "FK CONSTRAINT public.notes notes_cust_fkey",
         "PUBLICATION TABLE public.notes shop",

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use indicatif::{HumanBytes, HumanCount};
 use pgstow::archive::Timestamp;
 use pgstow::config::Job;
-use pgstow::connect::{Config, ConfigSource, ProcessEnv};
+use pgstow::connect::{Config, ProcessEnv};
 use pgstow::error::{Context as _, Error, Kind, Result};
 use pgstow::notify::Work;
 use pgstow::ops::VerifyOptions;
@@ -311,13 +311,13 @@ pub async fn delete(
 }
 
 /// What is kept by the job, and what other jobs of the file keep in the same place.
-fn rules(config: &pgstow::config::Config, job: &Job) -> Result<Rules> {
+fn rules(config: &pgstow::config::Config, job: &Job, output: &Output) -> Result<Rules> {
     let others = config.jobs().into_iter().filter(|name| *name != job.name());
     let others = others
         .map(|name| config.job(Some(name)))
         .collect::<Result<Vec<Job>>>()?;
     let place = job.location()?;
-    let elsewhere = |other: &Job| other.location().is_ok_and(|theirs| theirs != place);
+    let elsewhere = |other: &Job| other.location().is_ok_and(|it| !it.is_same_place(&place));
     let others = others
         .iter()
         .filter(|other| !elsewhere(other))
@@ -325,7 +325,15 @@ fn rules(config: &pgstow::config::Config, job: &Job) -> Result<Rules> {
             let name = other.name();
             Ok(OtherJob {
                 name: name.to_owned(),
-                database: database_of(other),
+                database: database_of(other).or_else(|| {
+                if other.names_database() {
+                    output.say(&format!(
+                        "warning: job {name} names a database that cannot be found out here: what may be its \
+                         backups is kept"
+                    ));
+                }
+                None
+            }),
                 policy: other.retention().context_with(|| format!("job {name}"))?,
             })
         });
@@ -339,8 +347,7 @@ fn database_of(job: &Job) -> Option<String> {
         return None;
     }
     // What is wrong with the connection does not matter here.
-    let config = job.database(&ConfigSource::default(), &ProcessEnv);
-    config.ok().map(|config| config.database().to_owned())
+    job.database_name(&ProcessEnv).ok()
 }
 
 pub async fn prune(
@@ -356,7 +363,7 @@ pub async fn prune(
     };
     let (config, job) = place::configured(&args.place, output)?;
     let job = after::watched(job, &args.watched)?;
-    let rules = rules(&config, &job)?;
+    let rules = rules(&config, &job, output)?;
     let mut repository = None;
     let pruning = async {
         let opened = repository.insert(unless(&cancel, place::repository(&job)).await?);
