@@ -60,7 +60,8 @@ pub fn bytes_of(text: &str) -> Cow<'_, [u8]> {
         bytes.extend_from_slice(before.as_bytes());
         let mut characters = after.chars();
         rest = match characters.next().map(|c| u8::try_from(u32::from(c))) {
-            Some(Ok(byte)) => {
+            // What is UTF-8 by itself has no mark, so that none can hide a quote.
+            Some(Ok(byte)) if byte == 0 || byte >= 0x80 => {
                 bytes.push(byte);
                 characters.as_str()
             }
@@ -108,6 +109,7 @@ mod tests {
     fn what_nobody_makes_is_a_zero_byte() {
         assert_eq!(bytes_of("a\0").as_ref(), b"a\0");
         assert_eq!(bytes_of("\0€").as_ref(), "\0€".as_bytes());
+        assert_eq!(bytes_of("\0'").as_ref(), b"\0'");
     }
 
     proptest! {
