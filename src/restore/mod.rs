@@ -20,6 +20,7 @@ mod database;
 mod default_privileges;
 mod definitions;
 mod encoding;
+mod enter;
 mod extensions;
 mod failure;
 mod feed;
@@ -31,6 +32,7 @@ mod options;
 mod outcome;
 mod preflight;
 mod present;
+mod reader;
 mod refusal;
 mod run;
 mod serial;
@@ -53,7 +55,8 @@ pub use options::{
     TargetState,
 };
 pub use preflight::{Place, Survey, survey};
+pub use reader::ArchiveReader;
 pub use refusal::Refusal;
+pub use run::restore;
 pub(crate) use run::restore_into;
-pub use run::{ArchiveReader, restore};
 pub(crate) use statistics::{statements as statistics_statements, unwanted as unwanted_statistics};

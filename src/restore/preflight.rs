@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::options::{RestoreOptions, TargetState};
 use super::outcome::Outcome;
-use super::run::{ArchiveReader, Known};
+use super::reader::{ArchiveReader, Known};
 use super::session::{self, Setup, Share};
 use super::shared::Shared;
 use super::{
