@@ -102,9 +102,12 @@ pub(crate) fn now(quoting: Quoting) -> String {
     };
     format!(
         "COMMIT; BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY; \
-         SET LOCAL statement_timeout = 0; SET LOCAL extra_float_digits = 3; \
+         SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
+         SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL extra_float_digits = 3; \
          SET LOCAL bytea_output = hex; SET LOCAL quote_all_identifiers = {quoted}; \
-         SELECT pg_catalog.set_config('search_path', '', true)"
+         SELECT pg_catalog.set_config('search_path', '', true); \
+         SELECT pg_catalog.set_config(name, '0', true) FROM pg_catalog.pg_settings \
+         WHERE name = 'transaction_timeout'"
     )
 }
 

@@ -38,7 +38,7 @@ pub fn build(
         impossible,
         pulled,
         ends,
-        without_rows,
+        warnings: of_selection,
         order,
         without_statistics,
     } = select(entries, &relations, choices)?;
@@ -115,12 +115,7 @@ pub fn build(
 
     let adapted = adapted(database.iter().chain(&restored).copied(), choices);
     let mut warnings = std::mem::take(&mut builder.target_needs.warnings);
-    warnings.extend(without_rows.iter().map(|table| {
-        format!(
-            "{table} is partitioned, and none of its partitions is selected: it gets no rows \
-             (--table-and-children takes partitions along)"
-        )
-    }));
+    warnings.extend(of_selection);
     Ok(Plan {
         globals: Vec::new(),
         database: database.iter().map(|entry| entry.id).collect(),

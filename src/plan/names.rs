@@ -31,6 +31,8 @@ pub(super) struct Names {
     /// Relations that `-T` names, extensions that `--exclude-extension` names.
     excluded: BTreeSet<EntryId>,
     pub(super) excluded_rows: BTreeSet<EntryId>,
+    /// Patterns of `-T` that no table matches.
+    pub(super) unmatched: Vec<String>,
     /// Partitioned tables that `-t` names, without their partitions.
     pub(super) partitioned: BTreeSet<EntryId>,
     /// The relation that each entry hangs on.
@@ -152,6 +154,11 @@ impl Names {
             excluded,
             excluded_rows,
             partitioned,
+            unmatched: exclude_tables
+                .iter()
+                .filter(|pattern| !entries.iter().any(|entry| is_table(pattern, entry)))
+                .map(|pattern| pattern.text().escape_debug().to_string())
+                .collect(),
             hangs_on: entries
                 .iter()
                 .filter_map(|entry| Some((entry.id, relations.relation_of(entry)?)))

@@ -67,7 +67,8 @@ pub(super) struct Selected {
     pub(super) impossible: Vec<Omitted>,
     pub(super) pulled: Vec<Pulled>,
     pub(super) ends: Vec<EntryId>,
-    pub(super) without_rows: Vec<String>,
+    /// What the user should know of the selection.
+    pub(super) warnings: Vec<String>,
     /// The list that the user gave, in its order.
     pub(super) order: Vec<EntryId>,
     /// By entry: relations (by position) whose statistics are not wanted.
@@ -163,8 +164,19 @@ pub(super) fn select(
             rows.clone().next().is_some() && rows.all(unnamed)
         })
         .filter(|_| choices.sections.data && matches!(choices.parts, Parts::All | Parts::Rows))
-        .map(|&id| name_of(id))
-        .collect();
+        .map(|&id| {
+            format!(
+                "{} is partitioned, and none of its partitions is selected: it gets no rows \
+                 (--table-and-children takes partitions along)",
+                name_of(id)
+            )
+        });
+    let unmatched = names.unmatched.iter().map(|pattern| {
+        format!(
+            "-T {pattern} matches no table (-T leaves tables out, as in a dump; triggers are selected by --trigger)"
+        )
+    });
+    let warnings = without_rows.chain(unmatched).collect();
     Ok(Selected {
         wanted,
         omitted,
@@ -172,7 +184,7 @@ pub(super) fn select(
         impossible,
         pulled,
         ends,
-        without_rows,
+        warnings,
         order: names.order,
         without_statistics,
     })

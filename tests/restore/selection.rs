@@ -387,6 +387,9 @@ fn a_partitioned_table_without_its_partitions_is_warned_of() {
         run(command.arg(&archive)).success().stdout
     };
     assert!(planned(&["-t", "app.orders"]).contains(warning));
+    // Who means a trigger, as with pg_restore, is told.
+    assert!(planned(&["-T", "noted"]).contains("-T noted matches no table"));
+    assert!(!planned(&["-T", "orders_1"]).contains("matches no table"));
     for quiet in [
         &["-t", "app.orders", "-s"][..],
         &["-t", "app.orders", "-t", "app.orders_1"],
