@@ -17,10 +17,7 @@ const TOLD: usize = 20;
 /// # Errors
 /// [`Kind::Refused`] names what would go.
 pub(super) async fn refuse_strangers(wire: &mut Wire, shared: &Shared) -> Result<()> {
-    let entries = || {
-        let drops = shared.plan.drops.iter();
-        drops.filter_map(|&id| shared.entry(id))
-    };
+    let entries = || shared.dropped();
     if !entries().any(cascades) {
         return Ok(());
     }

@@ -55,8 +55,8 @@ pub(super) fn may_have_some(entry: &Entry) -> bool {
     CLASSES.iter().any(|(.., kinds)| kinds.contains(kind))
 }
 
-/// Gives all that its transaction has made but members of extensions, whose scripts say what they have, sequences of identity columns and constructors of ranges too, the privileges of
-/// a new object where nothing else is said. Under an empty `search_path`. The owner may be another role already, whose
+/// Gives all that its transaction has made the privileges of a new object where nothing else is said: sequences of
+/// identity columns and constructors of ranges too, but no members of extensions, whose scripts say what they have. Under an empty `search_path`. The owner may be another role already, whose
 /// part the session can only take. Multiranges have none of their own since 17.
 pub(super) const LEVEL: &str = "\
 DO LANGUAGE plpgsql $pgstow$

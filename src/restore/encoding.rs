@@ -2,12 +2,9 @@
 
 use super::shared::Shared;
 use crate::archive::Manifest;
-use crate::connect::Wire;
+use crate::connect::{ANY_BYTES, Wire};
 use crate::error::{Context, Error, Kind, Result};
 use crate::sql::literal;
-
-/// Bytes as they come, of no encoding.
-const NONE: &str = "SQL_ASCII";
 
 /// The encoding of rows in text: the source's own.
 pub(super) fn of_rows(manifest: &Manifest) -> &str {
@@ -37,23 +34,22 @@ pub(super) async fn check(wire: &mut Wire, shared: &Shared, encoding: &str) -> R
             "the server does not say which encoding the target has",
         ));
     };
-    let has_rows = shared.plan.steps.iter().any(|step| {
-        let entry = step.entry.and_then(|id| shared.entry(id));
-        entry.is_some_and(|entry| entry.data.is_some() && !entry.has_statistics())
-    });
-    if !has_rows || target == encoding || encoding == NONE {
+    let has_rows = shared
+        .restored()
+        .any(|entry| entry.data.is_some() && !entry.has_statistics());
+    if !has_rows || target == encoding || encoding == ANY_BYTES {
         return Ok(());
     }
     let refused = |why: String| {
         let hint = format!("make the target with ENCODING '{encoding}', or 'UTF8'");
         Err(Error::new(Kind::Refused, why).with_hint(hint))
     };
-    if target == NONE {
+    if target == ANY_BYTES {
         if encoding == "UTF8" || !shared.plan.makes_definitions() {
             return Ok(());
         }
         return refused(format!(
-            "the target keeps bytes as they come ({NONE}): rows would be {encoding} there, and definitions UTF-8"
+            "the target keeps bytes as they come ({ANY_BYTES}): rows would be {encoding} there, and definitions UTF-8"
         ));
     }
     match converts {

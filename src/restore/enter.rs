@@ -313,9 +313,9 @@ impl Target<'_> {
             return Ok(());
         }
         let place = one_line(name);
-        let restored = shared.plan.steps.iter().filter_map(|step| step.entry);
-        let mut restored = restored.filter_map(|id| shared.entry(id));
-        let rows = restored.any(|it| matches!(it.data, Some(DataSpec::Table { .. })));
+        let rows = shared
+            .restored()
+            .any(|it| matches!(it.data, Some(DataSpec::Table { .. })));
         if rows && !shared.plan.makes_definitions() {
             let why =
                 format!("nothing restored would make the tables of {place} that rows are for");

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use super::cascade;
+use super::journal::Standing;
 use super::options::RestoreOptions;
 use super::present;
 use super::shared::Shared;
@@ -19,20 +21,31 @@ const TOLD: usize = 20;
 /// Most tables that are asked for at once whether they have a row.
 const ASKED: usize = 200;
 
+/// Refuses all that `--clean` would lose for good, before anything is dropped: what goes along with what is dropped, and rows.
+///
+/// # Errors
+/// Of kind [`Kind::Refused`]; what the server answers.
+pub(super) async fn refuse_losses(
+    wire: &mut Wire,
+    shared: &Shared,
+    options: &RestoreOptions,
+    standing: &Standing,
+) -> Result<()> {
+    cascade::refuse_strangers(wire, shared).await?;
+    match standing.resumed() {
+        // The tables are its own by now.
+        Some(_) => Ok(()),
+        None => refuse(wire, shared, options).await,
+    }
+}
+
 /// Refuses, before anything is dropped, to drop rows of tables whose rows are not restored; a warning where
 /// no rows are wanted at all, since that is what was asked for.
 ///
 /// # Errors
 /// [`Kind::Refused`] names the tables.
-pub(super) async fn refuse(
-    wire: &mut Wire,
-    shared: &Shared,
-    options: &RestoreOptions,
-) -> Result<()> {
-    let dropped = shared.plan.drops.iter();
-    let dropped = dropped
-        .filter_map(|&id| shared.entry(id))
-        .filter(|entry| entry.kind == "TABLE");
+async fn refuse(wire: &mut Wire, shared: &Shared, options: &RestoreOptions) -> Result<()> {
+    let dropped = shared.dropped().filter(|entry| entry.kind == "TABLE");
     let roots = present::identify(wire, dropped).await?;
     if roots.is_empty() {
         return Ok(());
@@ -95,10 +108,9 @@ pub(super) async fn refuse(
 
 /// The tables whose rows are restored, by schema and name.
 fn loaded(shared: &Shared) -> BTreeSet<(String, String)> {
-    let entries = shared.plan.steps.iter().filter_map(|step| step.entry);
-    let entries = entries.filter_map(|id| shared.entry(id));
-    let tables = entries.filter(|entry| matches!(entry.data, Some(DataSpec::Table { .. })));
-    tables
+    shared
+        .restored()
+        .filter(|entry| matches!(entry.data, Some(DataSpec::Table { .. })))
         .map(|entry| {
             let name = entry.relation.as_ref().unwrap_or(&entry.name);
             (entry.schema.clone().unwrap_or_default(), name.clone())

@@ -9,7 +9,8 @@ use super::reader::{ArchiveReader, Known};
 use super::session::{self, Setup, Share};
 use super::shared::Shared;
 use super::{
-    column_types, default_privileges, encoding, extensions, globals, journal, target, versions,
+    column_types, default_privileges, encoding, extensions, globals, journal, lost_rows, target,
+    versions,
 };
 use crate::archive::Entry;
 use crate::connect::{Config, Wire};
@@ -38,7 +39,7 @@ pub struct Survey {
     /// What would be done.
     pub plan: Plan,
     /// What was looked at: `server`, `objects`, `extensions`, `roles`, `encoding`, `types`, `default-privileges`,
-    /// `empty`.
+    /// `clean`, `empty`.
     pub checks: Vec<Check>,
 }
 
@@ -137,6 +138,12 @@ async fn ask(
             let done = default_privileges::check(wire, &shared, found).await;
             let fine = "the target adds no privileges of its own to what is restored";
             checks.push(heard.judge("default-privileges", done.map(|_| ()), fine)?);
+        }
+
+        if let (Ok(standing), false) = (&standing, shared.plan.drops.is_empty()) {
+            let done = lost_rows::refuse_losses(wire, &shared, options, standing).await;
+            let fine = "nothing is dropped but what is made again";
+            checks.push(heard.judge("clean", done, fine)?);
         }
 
         let must_be_empty = options.target == TargetState::Empty

@@ -21,7 +21,7 @@ use super::serial::{drop_objects, refuse_absent, unless_cancelled};
 use super::session::{self, Session, Setup};
 use super::shared::{Shared, Transactions};
 use super::triggers::{Switcher, TriggerStates, Which};
-use super::{cascade, extensions, lost_rows, statistics, triggers, versions};
+use super::{extensions, lost_rows, statistics, triggers, versions};
 use crate::archive::{Entry, EntryId};
 use crate::connect::{Config, Wire};
 use crate::error::{Context, Error, Kind, Result};
@@ -469,14 +469,8 @@ async fn prepare(
             refuse_absent(&mut session.wire, shared, cancel, outcome).await?;
         }
         let reach = session.reach();
-        let looking = async {
-            cascade::refuse_strangers(&mut session.wire, shared).await?;
-            match target.standing.resumed() {
-                // The tables are its own by now.
-                Some(_) => Ok(()),
-                None => lost_rows::refuse(&mut session.wire, shared, options).await,
-            }
-        };
+        let looking =
+            lost_rows::refuse_losses(&mut session.wire, shared, options, &target.standing);
         unless_cancelled(reach, cancel, looking).await??;
     }
     if matches!(target.standing, Standing::Replaced) {

@@ -102,10 +102,7 @@ pub(super) async fn refuse_absent(
     outcome: &mut Outcome,
 ) -> Result<()> {
     let known: Vec<&Entry> = shared
-        .plan
-        .drops
-        .iter()
-        .filter_map(|&id| shared.entry(id))
+        .dropped()
         .filter(|entry| present::is_known(entry))
         .collect();
     let canceller = wire.canceller();
@@ -134,7 +131,7 @@ pub(super) async fn drop_objects(
         name: "clean",
         steps: Some(shared.plan.drops.len() as u64),
     });
-    let entries = shared.plan.drops.iter().filter_map(|&id| shared.entry(id));
+    let entries = shared.dropped();
     let statements: Vec<(&Entry, &str)> = entries
         .flat_map(|entry| entry.drop.iter().map(move |sql| (entry, sql.as_str())))
         .collect();

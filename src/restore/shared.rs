@@ -105,6 +105,17 @@ impl Shared {
         self.entries.get((id as usize).checked_sub(1)?)
     }
 
+    /// The entries that the plan's steps are for.
+    pub(super) fn restored(&self) -> impl Iterator<Item = &Entry> {
+        let entries = self.plan.steps.iter().filter_map(|step| step.entry);
+        entries.filter_map(|id| self.entry(id))
+    }
+
+    /// The entries whose objects are dropped first, in order.
+    pub(super) fn dropped(&self) -> impl Iterator<Item = &Entry> {
+        self.plan.drops.iter().filter_map(|&id| self.entry(id))
+    }
+
     pub(super) fn step(&self, id: StepId) -> Option<&Step> {
         self.plan.steps.get(id as usize)
     }

@@ -423,9 +423,12 @@ fn clean_drops_no_rows_that_do_not_come_back() {
     let rows = || target.query_rows("SELECT m::text FROM pt UNION ALL SELECT v::text FROM keep");
     let refused = |archive: &Path, more: &[&str], table: &str| {
         let options = [&["--clean", "--if-exists"], more].concat();
-        let said = restored(&target, archive, &options).expect_code(6).stderr;
         let why = format!("rows that this restore does not bring back: {table}\n");
-        assert!(said.contains(&why), "{said}");
+        let shown = [&["--dry-run"], options.as_slice()].concat();
+        for options in [shown, options] {
+            let said = restored(&target, archive, &options).expect_code(6).stderr;
+            assert!(said.contains(&why), "{said}");
+        }
         assert_eq!(rows().len(), 3);
     };
     refused(&full, &[], "public.pt2");

@@ -318,25 +318,21 @@ fn rules(config: &pgstow::config::Config, job: &Job, output: &Output) -> Result<
         .collect::<Result<Vec<Job>>>()?;
     let place = job.location()?;
     let elsewhere = |other: &Job| other.location().is_ok_and(|it| !it.is_same_place(&place));
-    let others = others
-        .iter()
-        .filter(|other| !elsewhere(other))
-        .map(|other| {
-            let name = other.name();
-            Ok(OtherJob {
-                name: name.to_owned(),
-                database: database_of(other).or_else(|| {
-                if other.names_database() {
-                    output.say(&format!(
-                        "warning: job {name} names a database that cannot be found out here: what may be its \
-                         backups is kept"
-                    ));
-                }
-                None
-            }),
-                policy: other.retention().context_with(|| format!("job {name}"))?,
-            })
-        });
+    let others = others.iter().filter(|other| !elsewhere(other));
+    let others = others.map(|other| {
+        let (name, database) = (other.name(), database_of(other));
+        if database.is_none() && other.names_database() {
+            output.say(&format!(
+                "warning: job {name} names a database that cannot be found out here: what may be its \
+                 backups is kept"
+            ));
+        }
+        Ok(OtherJob {
+            name: name.to_owned(),
+            database,
+            policy: other.retention().context_with(|| format!("job {name}"))?,
+        })
+    });
     let others = others.collect::<Result<_>>()?;
     Ok(Rules::beside(job.retention()?, database_of(job), others))
 }
