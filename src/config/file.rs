@@ -251,7 +251,7 @@ fn find(section: &str, word: &str, job: Option<&str>) -> Option<(usize, &'static
     }
     [FROM_FILE, FROM_COMMAND].into_iter().find_map(|ending| {
         let key = position(section, word.strip_suffix(ending)?)?;
-        matches!(KEYS[key].form, Form::Secret).then_some((key, ending))
+        KEYS[key].form.is_secret().then_some((key, ending))
     })
 }
 
@@ -301,7 +301,7 @@ fn unknown(section: &str, word: &str, job: Option<&str>, instance: Option<&str>)
     for key in KEYS {
         if key.section == section && !(section.is_empty() && job.is_some()) {
             here.push(key.name.to_owned());
-            if matches!(key.form, Form::Secret) {
+            if key.form.is_secret() {
                 here.extend([FROM_FILE, FROM_COMMAND].map(|end| format!("{}{end}", key.name)));
             }
         }

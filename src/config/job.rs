@@ -275,6 +275,9 @@ impl Job {
         let mut settings = each.fold(StoreSettings::new(), |settings, (name, value)| {
             settings.with(name, value)
         });
+        for name in &self.layers.no_text {
+            settings = settings.with_no_text(name);
+        }
         let mut own_keys = false;
         for (number, key) in KEYS.iter().enumerate() {
             let [variable, ..] = key.shared else {
@@ -609,7 +612,10 @@ impl Job {
         found.extend(self.location().err());
         found.extend(self.dump_options().err());
         found.extend(self.retention().err());
-        found.extend(self.notification().err());
+        match self.notification() {
+            Ok(settings) => found.extend(settings.mistakes()),
+            Err(error) => found.push(error),
+        }
         let passphrase = self.secret("encryption", "passphrase");
         if !matches!(passphrase, Some(SecretFrom::Command(_))) {
             found.extend(self.recipients().err());

@@ -7,7 +7,7 @@ use crate::encryption::Recipient;
 use crate::error::{Error, Kind, Result};
 use crate::ops::{Compression, CopyFormatChoice};
 use crate::repository::BackupType;
-use crate::storage::Location;
+use crate::storage::{self, Location};
 
 use super::unit;
 
@@ -33,8 +33,17 @@ pub(super) enum Form {
     Number(u64, u64),
     /// A text that is never shown, and may come from a file or a command.
     Secret,
+    /// A database: as a secret, though there may be no password in it.
+    Connection,
     /// Texts under names, none of which is ever shown.
     Headers,
+}
+
+impl Form {
+    /// Whether it is never shown, and may come from a file or a command.
+    pub(super) fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::Connection)
+    }
 }
 
 /// One key of one table.
@@ -89,7 +98,7 @@ pub fn known_keys() -> Vec<KnownKey> {
     let known = |key: &Key| KnownKey {
         section: key.section,
         name: key.name,
-        is_secret: matches!(key.form, Form::Secret),
+        is_secret: key.form.is_secret(),
         takes: key.takes,
         default: key.default,
         variable: format!("PGSTOW_{}", super::file::variable_part(&key.full())),
@@ -131,6 +140,24 @@ fn recipient(text: &str) -> Result<()> {
     Recipient::parse(text).map(drop)
 }
 
+/// An empty one says nothing, as an empty variable does.
+fn endpoint(text: &str) -> Result<()> {
+    match text {
+        "" => Ok(()),
+        text => storage::endpoint(text).map(drop),
+    }
+}
+
+fn endpoint_with_scheme(text: &str) -> Result<()> {
+    if !text.is_empty() && !text.contains("://") {
+        return Err(Error::new(
+            Kind::Usage,
+            "the endpoint does not begin with https:// or http://",
+        ));
+    }
+    endpoint(text)
+}
+
 fn time_zone(text: &str) -> Result<()> {
     super::job::time_zone(text).map(drop)
 }
@@ -147,11 +174,11 @@ pub(super) fn place(text: &str) -> Result<()> {
 
 /// A check that a text is one of these words.
 macro_rules! one_of {
-    ($($word:literal),+) => {
+    ($first:literal $(, $word:literal)*) => {
         |text| match text {
-            $($word)|+ => Ok(()),
+            $first $(| $word)* => Ok(()),
             _ => Err(Error::new(Kind::Usage, format!("unknown value {text:?}"))
-                .with_hint(concat!("it takes" $(, " ", $word)+))),
+                .with_hint(concat!("it takes ", $first $(, ", ", $word)*))),
         }
     };
 }
@@ -177,7 +204,7 @@ const fn key(
     }
 }
 
-use Form::{Flag, Headers, List, Number, Path, Paths, Place, Secret, Text};
+use Form::{Connection, Flag, Headers, List, Number, Path, Paths, Place, Secret, Text};
 
 const OCCASIONS: &str = "list of `started`, `succeeded`, `failed`, `recovered`";
 
@@ -192,7 +219,7 @@ pub(super) const KEYS: &[Key] = &[
     key("", "default_job", Text(any), "text", "", &[],
         "the job that is meant where none is named; else the only one"),
 
-    key("database", "url", Secret, "connection", "", &["DATABASE_URL"],
+    key("database", "url", Connection, "connection", "", &["DATABASE_URL"],
         "the database: a URI, a `key=value` string or a name; what it leaves open comes from the `PG*` variables"),
     key("database", "password", Secret, "text", "", &[],
         "the password, instead of one in the URL, in `PGPASSWORD` or in a password file"),
@@ -201,7 +228,7 @@ pub(super) const KEYS: &[Key] = &[
         "where backups are kept: a directory, `s3://bucket/prefix`, `gs://…`, `az://…`; `AWS_BACKUP_BUCKET=name` is `s3://name/pgstow`"),
     key("store", "region", Text(any), "text", "", &["AWS_REGION", "AWS_DEFAULT_REGION"],
         "S3: the region; `us-east-1` where nothing says another, `auto` for R2"),
-    key("store", "endpoint", Text(any), "URL", "", &["AWS_ENDPOINT_URL_S3", "AWS_S3_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"],
+    key("store", "endpoint", Text(endpoint), "URL", "", &["AWS_ENDPOINT_URL_S3", "AWS_S3_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"],
         "S3: another provider's endpoint"),
     key("store", "access_key_id", Text(any), "text", "", &["AWS_ACCESS_KEY_ID"],
         "S3: the key's name"),
@@ -229,12 +256,12 @@ pub(super) const KEYS: &[Key] = &[
         "Azure: the account's key"),
     key("store", "azure_sas_token", Secret, "text", "", &["AZURE_STORAGE_SAS_TOKEN"],
         "Azure: a shared access signature"),
-    key("store", "azure_endpoint", Text(any), "URL", "", &["AZURE_STORAGE_ENDPOINT"],
+    key("store", "azure_endpoint", Text(endpoint_with_scheme), "URL", "", &["AZURE_STORAGE_ENDPOINT"],
         "Azure: another endpoint"),
 
     key("backup", "type", Text(backup_type), "`manual`, `daily`, `weekly`, `monthly`", "manual", &[],
         "how long a backup stays on its own account, see [retention](#retention)"),
-    key("backup", "record_to", Secret, "connection", "", &["PGSTOW_RECORD_TO"],
+    key("backup", "record_to", Connection, "connection", "", &["PGSTOW_RECORD_TO"],
         "a database whose table `database_backups` mirrors the records"),
     key("backup", "record_schema", Text(any), "text", "public", &["PGSTOW_RECORD_SCHEMA"],
         "the schema of that table"),

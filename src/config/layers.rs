@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use super::file::{self, Contents, FROM_COMMAND, FROM_FILE, Layer, Slot, is_name, variable_part};
 use super::job::Job;
-use super::keys::{Form, KEYS};
+use super::keys::KEYS;
 use super::place;
 use super::value::Value;
-use crate::connect::Environment;
+use crate::connect::{Environment, not_text};
 use crate::error::{Error, Kind, Result};
 use crate::suggest::nearest;
 
@@ -64,6 +64,8 @@ pub(super) struct Layers {
     shared: Layer<String>,
     /// Everything in the environment, for the stores.
     pub(super) variables: Vec<(String, String)>,
+    /// The names of those in it that are set to no text.
+    pub(super) no_text: Vec<String>,
 }
 
 /// What is configured: jobs and what holds for them.
@@ -127,8 +129,10 @@ impl Config {
             mistakes.extend(wrong.into_iter().map(|it| it.context(&shown)));
         }
         let mut warnings = Vec::new();
-        let bears_secret =
-            |layer: &Layer<usize>| layer.values().any(|(value, _)| value.bears_secret());
+        let bears_secret = |layer: &Layer<usize>| {
+            let mut each = layer.iter();
+            each.any(|(slot, (value, _))| value.bears_secret(slot.key().form))
+        };
         if contents.jobs.values().any(bears_secret) || bears_secret(&contents.common) {
             warnings.extend(path.as_deref().and_then(place::complaint));
         }
@@ -154,6 +158,9 @@ impl Config {
         for (name, _) in &variables {
             warnings.extend(stray(name, &known));
         }
+        let no_text = environment.not_text();
+        let ours = |name: &&String| known.contains(*name) || name.starts_with("PGSTOW_");
+        mistakes.extend(no_text.iter().filter(ours).map(|it| not_text(it)));
         let chosen = environment.get("PGSTOW_JOB").filter(|it| !it.is_empty());
         let layers = Layers {
             path,
@@ -162,6 +169,7 @@ impl Config {
             of_all,
             shared,
             variables,
+            no_text,
         };
         let config = Self {
             layers: Arc::new(layers),
@@ -342,7 +350,7 @@ impl Variables<'_> {
         for slot in slots {
             let base = format!("{prefix}{}", variable_part(&slot.full()));
             let endings: &[&str] = match slot.key().form {
-                Form::Secret => &["", FROM_FILE, FROM_COMMAND],
+                form if form.is_secret() => &["", FROM_FILE, FROM_COMMAND],
                 _ => &[""],
             };
             for ending in endings {

@@ -200,9 +200,15 @@ fn values_that_do_not_fit_name_their_line_and_no_secret() {
         "[store]\nlocation = \"http://x\"\nsecret_access_key = 4711\n[dump]\ncompress = \"zip\"\njobs = 0\n\
          globals = \"yes\"\nschema = 3\n[retention]\ntime_zone = \"Mars/Base\"\ndaily_days = -1\n\
          [encryption]\nencrypt_to = [\"age1x\"]\npassphrase = \"geheim\"\npassphrase_file = \"f\"\n\
-         [checks]\nmax_age = \"1 day\"\n[backup]\ntype = \"hourly\"\n[notification.mail]\non = [\"always\"]\n",
+         [checks]\nmax_age = \"1 day\"\n[backup]\ntype = \"hourly\"\n[notification.mail]\non = [\"always\"]\ntls = \"ssl\"\n",
     );
-    let mistakes = file.mistakes(&[("PGSTOW_DUMP_MEMORY", "lots")]).join("\n");
+    let variables = [
+        ("PGSTOW_DUMP_MEMORY", "lots"),
+        ("AWS_ENDPOINT_URL", "u:geheim@"),
+        ("PGSTOW_STORE_AZURE_ENDPOINT", "blob.example"),
+        ("AZURE_STORAGE_ENDPOINT", ""),
+    ];
+    let mistakes = file.mistakes(&variables).join("\n");
     for expected in [
         "line 2: store.location: http://",
         "line 3: store.secret_access_key: expected",
@@ -217,7 +223,10 @@ fn values_that_do_not_fit_name_their_line_and_no_secret() {
         "line 17: checks.max_age: malformed time",
         "line 19: backup.type",
         "line 21: notification.mail.on: unknown value \"always\"",
+        "[it takes starttls, tls, none]",
         "PGSTOW_DUMP_MEMORY: malformed size",
+        "AWS_ENDPOINT_URL: the endpoint is no URL: ",
+        "PGSTOW_STORE_AZURE_ENDPOINT: the endpoint does not begin with https://",
     ] {
         assert!(mistakes.contains(expected), "{expected}\n{mistakes}");
     }
@@ -374,6 +383,63 @@ fn secrets_come_from_anywhere_and_are_shown_nowhere() {
             .join("")
             .contains("both PGSTOW_DATABASE_PASSWORD and")
     );
+}
+
+#[test]
+fn who_cannot_be_told_is_a_mistake() {
+    let job = nothing(&[
+        ("PGSTOW_STORE_LOCATION", "/backups"),
+        ("BACKUP_NOTIFICATION_EMAIL", "ops-at-example"),
+        ("PGSTOW_PING_URL", "hc.example/geheim"),
+        ("PGSTOW_NOTIFICATION_WEBHOOK_CHAT_URL", "ftp://h/geheim"),
+    ]);
+    let found = job.mistakes();
+    let mistakes: Vec<&str> = found.iter().map(|it| it.message()).collect();
+    let expected = [
+        "notification by mail: to = \"ops-at-example\" is no address: ",
+        "webhook chat: the URL begins neither with https:// ",
+        "ping: the URL is none: ",
+    ];
+    assert_eq!(mistakes.len(), expected.len(), "{mistakes:?}");
+    for (mistake, beginning) in mistakes.iter().zip(expected) {
+        assert!(mistake.starts_with(beginning), "{mistake}");
+        assert!(!mistake.contains("geheim"), "{mistake}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_a_mistake() {
+    struct Broken;
+    impl Environment for Broken {
+        fn get(&self, _: &str) -> Option<String> {
+            None
+        }
+        fn not_text(&self) -> Vec<String> {
+            ["PGSTOW_PASSPHRASE", "SMTP_PASSWORD", "LESS"]
+                .map(str::to_owned)
+                .into()
+        }
+    }
+    let (_, mistakes) = Config::read(Some(Path::new("/dev/null")), &Broken).unwrap();
+    let names: Vec<&str> = mistakes
+        .iter()
+        .filter_map(|it| it.message().split(' ').nth(2))
+        .collect();
+    assert_eq!(names, ["PGSTOW_PASSPHRASE", "SMTP_PASSWORD"]);
+}
+
+#[test]
+fn a_database_without_a_password_is_no_secret() {
+    for (url, is_told) in [
+        ("shop", false),
+        ("postgres://u@h/d", false),
+        ("postgres://u:p@h/d", true),
+    ] {
+        let file = Written::new(&format!("[database]\nurl = \"{url}\"\n"));
+        let config = file.config(&[]);
+        let told = config.warnings().iter().any(|it| it.contains("chmod 600"));
+        assert_eq!(told, is_told, "{url}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::Form;
+use crate::connect::bears_password;
 use crate::error::{Error, Kind, Result};
 use crate::secret::{Secret, SecretFrom};
 
@@ -64,7 +65,7 @@ impl Value {
                         .ok_or_else(|| wrong(&format!("a whole number from {least} to {most}")))?,
                 )
             }
-            Form::Secret => Self::Secret(secret(value, base)?),
+            Form::Secret | Form::Connection => Self::Secret(secret(value, base)?),
             Form::Headers => match value {
                 DeValue::Table(table) => {
                     let each = table.iter().map(|(name, value)| {
@@ -112,7 +113,7 @@ impl Value {
                     .parse()
                     .map_err(|_| wrong(&format!("a whole number from {least} to {most}")))?,
             ),
-            Form::Secret => Self::Secret(SecretFrom::from(text)),
+            Form::Secret | Form::Connection => Self::Secret(SecretFrom::from(text)),
             Form::Headers => {
                 let table = DeValue::parse(text).map_err(|_| wrong("{ Name = \"…\" }"))?;
                 return Self::of_file(form, table.get_ref(), base);
@@ -172,8 +173,14 @@ impl Value {
     }
 
     /// Whether the value itself is a secret, not only where one is.
-    pub(super) fn bears_secret(&self) -> bool {
-        let bears = |from: &SecretFrom| matches!(from, SecretFrom::Text(_));
+    pub(super) fn bears_secret(&self, form: Form) -> bool {
+        let bears = |from: &SecretFrom| match from {
+            SecretFrom::Text(text) => match form {
+                Form::Connection => bears_password(text.reveal()),
+                _ => true,
+            },
+            _ => false,
+        };
         match self {
             Self::Secret(from) => bears(from),
             Self::Headers(headers) => headers.values().any(bears),

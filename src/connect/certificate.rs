@@ -21,6 +21,7 @@ pub(super) struct Certificate<'a> {
     der: &'a [u8],
     signature_algorithm: &'a [u8],
     validity: &'a [u8],
+    issuer: &'a [u8],
     subject: &'a [u8],
     /// With its own tag and length.
     pub(super) public_key_info: &'a [u8],
@@ -97,6 +98,7 @@ impl<'a> Certificate<'a> {
             der,
             signature_algorithm,
             validity: validity.value,
+            issuer: issuer.value,
             subject: subject.value,
             public_key_info: public_key_info.whole,
             extensions,
@@ -176,6 +178,11 @@ impl<'a> Certificate<'a> {
             })
             .and_then(|name| std::str::from_utf8(name.value).ok())
             .is_some_and(|name| name_matches(name, host))
+    }
+
+    /// Whether it says that nobody else has signed it.
+    pub(super) fn is_its_own_issuer(&self) -> bool {
+        self.issuer == self.subject
     }
 
     /// Whether a moment, in seconds since 1970, is within the certificate's validity.
@@ -290,6 +297,7 @@ mod tests {
                 let _ = certificate.has_alternative_names();
                 let _ = certificate.common_name_matches("x");
                 let _ = certificate.is_valid_at(0);
+                let _ = certificate.is_its_own_issuer();
             }
         }
     }

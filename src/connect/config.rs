@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::connect::conninfo;
-use crate::connect::environment::Environment;
+use crate::connect::environment::{Environment, not_text};
 use crate::connect::keyword::KEYWORDS;
 use crate::connect::passfile::{self, Place};
 use crate::connect::servicefile;
@@ -505,12 +505,16 @@ impl Values {
     }
 
     fn add_environment(&mut self, environment: &dyn Environment) -> Result<()> {
+        let broken = environment.not_text();
         for keyword in KEYWORDS {
             let Some(variable) = keyword.variable else {
                 continue;
             };
             if self.0.contains_key(keyword.name) {
                 continue;
+            }
+            if broken.iter().any(|name| name == variable) {
+                return Err(not_text(variable));
             }
             if let Some(value) = environment.get(variable) {
                 keyword
@@ -831,14 +835,22 @@ impl Values {
 mod tests {
     use super::*;
 
+    /// A variable with this value is set to no text.
+    const BYTES: &str = "\u{fffd}";
+
     struct Env(Vec<(&'static str, &'static str)>);
 
     impl Environment for Env {
         fn get(&self, name: &str) -> Option<String> {
             self.0
                 .iter()
-                .find(|(known, _)| *known == name)
+                .find(|(known, value)| *known == name && *value != BYTES)
                 .map(|(_, value)| (*value).to_owned())
+        }
+
+        fn not_text(&self) -> Vec<String> {
+            let broken = self.0.iter().filter(|(_, value)| *value == BYTES);
+            broken.map(|(name, _)| (*name).to_owned()).collect()
         }
 
         fn user(&self) -> Option<String> {
@@ -1039,6 +1051,17 @@ mod tests {
         let config = resolve_in("sslcertmode=disable", &[("HOME", "/home/me")]).unwrap();
         assert_eq!(config.tls.certificate, None);
         assert_eq!(resolve("").unwrap().tls.root, RootCertificates::Nowhere);
+    }
+
+    #[test]
+    fn a_variable_that_is_no_text_is_not_passed_over() {
+        for variable in ["PGPASSWORD", "PGSERVICE", "PGHOST"] {
+            let error = resolve_in("", &[(variable, BYTES)]).unwrap_err();
+            assert_eq!(error.kind(), Kind::Usage);
+            assert!(error.message().contains(variable), "{error}");
+        }
+        // What stands elsewhere is heavier, and what is none of ours is nobody's.
+        resolve_in("host=h", &[("PGHOST", BYTES), ("LESS", BYTES)]).unwrap();
     }
 
     #[test]

@@ -21,6 +21,15 @@ pub(super) fn parse(text: &str) -> Result<Parameters> {
     }
 }
 
+/// Whether a connection, as it is written, has a password in it, as far as that can be known: one that is malformed may.
+pub(crate) fn bears_password(text: &str) -> bool {
+    if uri::refuse_foreign(text).is_err() {
+        return true;
+    }
+    let secret = |(name, _): &(&'static str, String)| matches!(*name, "password" | "sslpassword");
+    is_conninfo(text) && parse(text).map_or(true, |it| it.iter().any(secret))
+}
+
 /// Parses `key = value` pairs: values are bare (backslash escapes the next character) or in
 /// single quotes (backslash escapes a quote or backslash).
 fn parse_pairs(text: &str) -> Result<Parameters> {
@@ -132,6 +141,22 @@ mod tests {
             let error = parse(text).unwrap_err();
             assert_eq!(error.kind(), Kind::Usage, "{text}");
             assert!(!error.message().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_found_in_any_form() {
+        for (text, expected) in [
+            ("shop", false),
+            ("postgres://app@h/shop", false),
+            ("host=h dbname=shop", false),
+            ("postgres://app:x@h/shop", true),
+            ("postgres://app@h/shop?password=x", true),
+            ("host=h password=x", true),
+            ("postgis://app:x@h/shop", true),
+            ("host='h", true),
+        ] {
+            assert_eq!(bears_password(text), expected, "{text}");
         }
     }
 

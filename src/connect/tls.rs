@@ -25,7 +25,7 @@ use tokio_rustls::TlsConnector;
 use crate::connect::certificate::Certificate;
 use crate::connect::config::{Endpoint, Host, RootCertificates, SslMode, TlsSettings};
 use crate::connect::stream::Stream;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, system_reason};
 
 /// PostgreSQL's name for application-layer protocol negotiation.
 const PROTOCOL: &[u8] = b"postgresql";
@@ -176,7 +176,8 @@ fn handshake_error(error: io::Error) -> Error {
         Some(CertificateError::UnknownIssuer) => (
             "the server's certificate is not signed by a known authority".to_owned(),
             Some(
-                "sslrootcert names the file of authorities; ~/.postgresql/root.crt is the default",
+                "sslrootcert names a file with the authority's certificate, or with the server's own where that \
+                 is its own authority; ~/.postgresql/root.crt is the default",
             ),
         ),
         Some(
@@ -223,8 +224,9 @@ fn read_roots(settings: &TlsSettings) -> Result<Option<Roots>> {
                 Err(error) if is_absent(&error) && !must => return Ok(None),
                 Err(error) => {
                     return Err(failed(format!(
-                        "root certificate file {}: {error}",
-                        path.display()
+                        "root certificate file {}: {}",
+                        path.display(),
+                        system_reason(&error)
                     ))
                     .with_hint(
                         "give sslrootcert, use sslrootcert=system, or choose an sslmode that does not verify",
@@ -289,8 +291,9 @@ fn read_identity(settings: &TlsSettings) -> Result<Option<Identity>> {
         Err(error) if is_absent(&error) => return Ok(None),
         Err(error) => {
             return Err(failed(format!(
-                "client certificate {}: {error}",
-                certificate.display()
+                "client certificate {}: {}",
+                certificate.display(),
+                system_reason(&error)
             ))
             .with_source(error));
         }
@@ -301,7 +304,8 @@ fn read_identity(settings: &TlsSettings) -> Result<Option<Identity>> {
         .as_deref()
         .ok_or_else(|| failed("a client certificate without a private key".to_owned()))?;
     let broken = |error: io::Error| {
-        failed(format!("private key {}: {error}", key_path.display())).with_source(error)
+        let why = system_reason(&error);
+        failed(format!("private key {}: {why}", key_path.display())).with_source(error)
     };
     let metadata = fs::metadata(key_path).map_err(broken)?;
     let mode = metadata.permissions().mode();
@@ -379,6 +383,24 @@ impl Verifier {
                 .is_some_and(|certificate| certificate.is_valid_at(now.as_secs()))
     }
 
+    /// What libpq would say of a certificate that web rules refuse: whether it is its own authority or has another
+    /// one's name, it is not signed by any that is trusted.
+    fn refusal(&self, certificate: &CertificateDer<'_>, error: rustls::Error) -> rustls::Error {
+        let rustls::Error::InvalidCertificate(reason) = &error else {
+            return error;
+        };
+        let is_its_own_issuer =
+            || Certificate::parse(certificate).is_some_and(|it| it.is_its_own_issuer());
+        rustls::Error::InvalidCertificate(match reason {
+            CertificateError::Other(_) if self.roots.certificates.contains(certificate) => {
+                CertificateError::Expired
+            }
+            CertificateError::Other(_) if is_its_own_issuer() => CertificateError::UnknownIssuer,
+            CertificateError::BadSignature => CertificateError::UnknownIssuer,
+            _ => return error,
+        })
+    }
+
     fn check_name(&self, certificate: &CertificateDer<'_>) -> Result<(), rustls::Error> {
         let mismatch = || rustls::Error::InvalidCertificate(CertificateError::NotValidForName);
         let parsed = Certificate::parse(certificate)
@@ -408,13 +430,17 @@ impl ServerCertVerifier for Verifier {
             return Ok(ServerCertVerified::assertion());
         }
         if !self.is_trusted_itself(end_entity, now) {
-            verify_server_cert_signed_by_trust_anchor(
-                &ParsedCertificate::try_from(end_entity)?,
-                &self.roots.store,
-                intermediates,
-                now,
-                self.provider.signature_verification_algorithms.all,
-            )?;
+            ParsedCertificate::try_from(end_entity)
+                .and_then(|parsed| {
+                    verify_server_cert_signed_by_trust_anchor(
+                        &parsed,
+                        &self.roots.store,
+                        intermediates,
+                        now,
+                        self.provider.signature_verification_algorithms.all,
+                    )
+                })
+                .map_err(|error| self.refusal(end_entity, error))?;
         }
         if self.check == Check::AuthorityAndName {
             self.check_name(end_entity)?;

@@ -26,7 +26,9 @@ pub(super) struct Address(Url);
 
 impl Address {
     pub(super) fn new(url: &Secret) -> Result<Self> {
-        let wrong = |why: String| Error::new(Kind::Usage, format!("the URL {why}"));
+        let wrong = |why: String| {
+            Error::new(Kind::Usage, format!("the URL {why}")).with_hint("it begins with https://")
+        };
         let url = Url::parse(url.reveal()).map_err(|error| wrong(format!("is none: {error}")))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(wrong(

@@ -12,6 +12,7 @@ use lettre::transport::smtp::client::{
     AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters,
 };
 use lettre::transport::smtp::extension::ClientId;
+use rustls_pki_types::ServerName;
 
 use super::attempt::{Failure, read};
 use super::message::Message;
@@ -64,6 +65,10 @@ impl Mailer {
         }
         if mail.host.is_empty() {
             return Err(usage("host is empty".to_owned()));
+        }
+        if ServerName::try_from(mail.host.as_str()).is_err() {
+            let shown = one_line(&mail.host, 100);
+            return Err(usage(format!("host = {shown:?} is no name of a machine")));
         }
         if mail.user.is_some() != mail.password.is_some() {
             return Err(usage("user and password go together".to_owned()));
@@ -332,6 +337,7 @@ mod tests {
             mail(|it| it.to = vec!["a@b.example\r\nBcc: c@d.example".to_owned()]),
             mail(|it| it.from = Some("x".to_owned())),
             mail(|it| it.host.clear()),
+            mail(|it| it.host = "smtp example".to_owned()),
             mail(|it| it.user = Some("me".to_owned())),
             mail(|it| {
                 it.tls = Some(MailTls::None);

@@ -35,12 +35,39 @@ impl std::fmt::Debug for Notifier {
 }
 
 impl Settings {
-    /// Checks what can be checked without asking anybody: addresses, URLs that stand there, names of headers.
+    /// What can be seen to be wrong without asking anybody: in addresses, URLs that stand there, names of headers.
+    /// Each is a [`Kind::Usage`] that names the key.
+    pub fn mistakes(&self) -> Vec<Error> {
+        let given = |url: &SecretFrom| match url {
+            SecretFrom::Text(url) => Address::new(url).map(|_| ()),
+            _ => Ok(()),
+        };
+        let mut checked: Vec<Result<()>> = Vec::new();
+        if let Some(mail) = &self.mail {
+            let mailer = Mailer::new(mail.clone()).map(|_| ());
+            checked.push(mailer.context_with(|| "notification by mail"));
+        }
+        for (name, webhook) in &self.webhook {
+            let within = |done: Result<()>| done.context_with(|| format!("webhook {name}"));
+            checked.push(within(given(&webhook.url)));
+            for header in webhook.headers.keys() {
+                checked.push(within(http::header_name(header).map(|_| ())));
+            }
+        }
+        if let Some(ping) = &self.ping {
+            let urls = [Some(&ping.url), ping.start.as_ref(), ping.fail.as_ref()];
+            let urls = urls.into_iter().flatten();
+            checked.extend(urls.map(|url| given(url).context_with(|| "ping")));
+        }
+        checked.into_iter().filter_map(Result::err).collect()
+    }
+
+    /// Whether nothing is wrong.
     ///
     /// # Errors
-    /// [`Kind::Usage`] with the key that is wrong.
+    /// The first of [`Settings::mistakes`].
     pub fn validate(&self) -> Result<()> {
-        Notifier::new(self.clone()).map(|_| ())
+        self.mistakes().into_iter().next().map_or(Ok(()), Err)
     }
 }
 
@@ -56,29 +83,12 @@ impl Notifier {
     /// Takes the settings.
     ///
     /// # Errors
-    /// As [`Settings::validate`].
+    /// The first of [`Settings::mistakes`].
     pub fn new(settings: Settings) -> Result<Self> {
-        let patience = Patience::new(&settings);
-        let mail = settings.mail.map(Mailer::new).transpose();
-        let mail = mail.context_with(|| "notification by mail")?;
-        let given = |url: &SecretFrom| match url {
-            SecretFrom::Text(url) => Address::new(url).map(|_| ()),
-            _ => Ok(()),
-        };
-        for (name, webhook) in &settings.webhook {
-            given(&webhook.url).context_with(|| format!("webhook {name}"))?;
-            for header in webhook.headers.keys() {
-                http::header_name(header).context_with(|| format!("webhook {name}"))?;
-            }
-        }
-        if let Some(ping) = &settings.ping {
-            for url in [Some(&ping.url), ping.start.as_ref(), ping.fail.as_ref()] {
-                url.map_or(Ok(()), given).context_with(|| "ping")?;
-            }
-        }
+        settings.validate()?;
         Ok(Self {
-            patience,
-            mail,
+            patience: Patience::new(&settings),
+            mail: settings.mail.map(Mailer::new).transpose()?,
             webhooks: settings.webhook.into_iter().collect(),
             ping: settings.ping,
         })

@@ -13,7 +13,7 @@ use super::{DumpOptions, Input, RestoreOptions};
 use crate::archive::{Archive, Timestamp};
 use crate::catalog::{self, ListedDatabase};
 use crate::connect::Config;
-use crate::error::{Context, Error, Kind, Result, system_reason};
+use crate::error::{Context, Error, Kind, Result, SqlState, system_reason};
 use crate::report::Observer;
 use crate::select::{Globals, Pattern};
 use crate::storage::{LocalSink, LocalSource, Overwrite, Sink};
@@ -29,6 +29,9 @@ const LIST_MAX: u64 = 64 << 20;
 
 /// These stand in every cluster: their content is restored into what is there.
 const STANDING: [&str; 2] = ["postgres", "template1"];
+
+/// Nobody ever connects to this one, and every cluster has it: it is no database that anybody would miss.
+const UNTOUCHED: &str = "template0";
 
 /// The file of a database: `db.NAME.pgstow`, where each byte of the name other than `a-z 0-9 _ -`
 /// is `%` and two upper-case hex digits.
@@ -137,14 +140,15 @@ pub async fn dump_all(
     one.globals.which = Globals::No;
     let mut databases = Vec::new();
     for ListedDatabase { name, hindrance } in found {
+        if name == UNTOUCHED {
+            continue;
+        }
         if excluded.has(&name) {
             report.leave_out(name, "it is excluded", None);
             continue;
         }
         if let Some(reason) = hindrance {
-            // Nobody ever connects to this one.
-            let told = (name != "template0").then_some(&*observer);
-            report.leave_out(name, reason, told);
+            report.leave_out(name, reason, Some(&*observer));
             continue;
         }
         observer.info(format!("database {name}"));
@@ -200,15 +204,14 @@ pub async fn restore_all(
     cancel: CancellationToken,
 ) -> Result<ClusterReport> {
     let excluded = Excluded::new(exclude)?;
-    let list = read_list(directory).await?;
+    let mut list = read_list(directory).await?;
+    list.left_out.retain(|it| it.name != UNTOUCHED);
     let mut report = ClusterReport::default();
     for missing in list.failed.iter().chain(&list.left_out) {
-        if missing.name != "template0" {
-            observer.warning(format!(
-                "database {} is not in the dump: {}",
-                missing.name, missing.reason
-            ));
-        }
+        observer.warning(format!(
+            "database {} is not in the dump: {}",
+            missing.name, missing.reason
+        ));
     }
     // What failed when it was dumped cannot be whole now either.
     report.failed.clone_from(&list.failed);
@@ -265,7 +268,15 @@ pub async fn restore_all(
                 observer.warning(format!("database {name} was {reason}"));
                 report.failed.push(ClusterProblem { name, reason });
             }
-            Err(error) => report.fail(name, error, &*observer)?,
+            Err(error) => {
+                let error = match error.sqlstate() {
+                    Some(&SqlState::DUPLICATE_DATABASE) => error.with_hint(
+                        "--clean drops it first and makes it anew, --exclude-database leaves it as it is",
+                    ),
+                    _ => error,
+                };
+                report.fail(name, error, &*observer)?;
+            }
         }
     }
     Ok(report)

@@ -22,7 +22,7 @@ use super::client::{CONNECT, Connector};
 use super::location::{ObjectLocation, Service, check_key};
 use super::part_size::PartSizes;
 use super::refusal::{Refusal, explain, is_cut, is_told, sort};
-use super::settings::StoreSettings;
+use super::settings::{StoreSettings, endpoint};
 use super::unfinished::{Begun, Uploads};
 use super::upload::UploadSink;
 use super::{ObjectInfo, Overwrite, Put, Sink, Source, Store};
@@ -85,6 +85,11 @@ impl Bucket {
             let what = format!("open {}://{name}", service.scheme());
             explain(error, &what, service, name)
         };
+        settings.refuse_no_text(match service {
+            Service::S3 => "AWS_",
+            Service::Gcs => "GOOGLE_",
+            Service::Azure => "AZURE_",
+        })?;
         let connector = Connector::new(settings)?;
         let chosen = settings.get("PGSTOW_PART_SIZE").map(PartSizes::parse);
         let mut part_sizes = PartSizes::Growing;
@@ -303,14 +308,8 @@ fn s3(bucket: &str, settings: &StoreSettings, connector: Connector) -> Result<S3
             "AWS_ENDPOINT",
         ])
         .or_else(|| profile.get("endpoint_url").map(String::as_str))
-        .map(|endpoint| {
-            let endpoint = endpoint.trim_end_matches('/');
-            if endpoint.contains("://") {
-                endpoint.to_owned()
-            } else {
-                format!("https://{endpoint}")
-            }
-        });
+        .map(endpoint)
+        .transpose()?;
     let is_r2 = endpoint
         .as_ref()
         .is_some_and(|it| it.ends_with(".r2.cloudflarestorage.com"));

@@ -30,7 +30,7 @@ pub use directory::LocalStore;
 pub use local::{LocalSink, LocalSource, Overwrite};
 pub use location::{Location, ObjectLocation, Service};
 pub use pipe::PipeSink;
-pub use settings::StoreSettings;
+pub use settings::{StoreSettings, endpoint};
 pub use store::{ObjectInfo, Put, Store};
 
 use std::sync::Arc;

@@ -1,11 +1,13 @@
 //! What the stores are told by the environment: endpoints, regions, credentials.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Kind, Result};
+use reqwest::Url;
+
+use crate::error::{Error, Kind, Result, system_reason};
 
 /// Variables as the environment has them, from which stores take endpoint, region and credentials.
 ///
@@ -13,6 +15,8 @@ use crate::error::{Error, Kind, Result};
 #[derive(Clone, Default)]
 pub struct StoreSettings {
     variables: BTreeMap<String, String>,
+    /// The names of those that are set to bytes that are no UTF-8.
+    no_text: BTreeSet<String>,
 }
 
 impl fmt::Debug for StoreSettings {
@@ -29,11 +33,39 @@ impl StoreSettings {
 
     /// The variables of this process.
     pub fn from_environment() -> Self {
-        let text = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
-        Self {
-            variables: text.collect(),
+        let mut settings = Self::new();
+        for (name, value) in std::env::vars_os() {
+            let Ok(name) = name.into_string() else {
+                continue;
+            };
+            settings = match value.into_string() {
+                Ok(value) => settings.with(name, value),
+                Err(_) => settings.with_no_text(name),
+            };
+        }
+        settings
+    }
+
+    /// Notes that a variable is set, though not to text. A store that would look at it does not open.
+    #[must_use]
+    pub fn with_no_text(mut self, name: impl Into<String>) -> Self {
+        self.no_text.insert(name.into());
+        self
+    }
+
+    /// Refuses variables that begin so and are no text: passed over, they would be as if they were not set.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] with the name of the first.
+    pub(super) fn refuse_no_text(&self, prefix: &str) -> Result<()> {
+        let is_missed =
+            |name: &&String| name.starts_with(prefix) && !self.variables.contains_key(*name);
+        match self.no_text.iter().find(is_missed) {
+            Some(name) => Err(Error::new(
+                Kind::Usage,
+                format!("environment variable {name} is set, but not to UTF-8"),
+            )),
+            None => Ok(()),
         }
     }
 
@@ -73,8 +105,8 @@ impl StoreSettings {
     /// The keys of the profile in the files of the AWS command line; empty when there is none.
     ///
     /// # Errors
-    /// [`Kind::Storage`] when a profile is named that is not there, or gets its credentials in a way
-    /// that is not known here.
+    /// [`Kind::Storage`] when a file is there and cannot be read, a profile is named that is not there, or gets its
+    /// credentials in a way that is not known here.
     pub(super) fn aws_profile(&self) -> Result<BTreeMap<String, String>> {
         let named = self.first_of(&["AWS_PROFILE", "AWS_DEFAULT_PROFILE"]);
         let name = named.unwrap_or("default");
@@ -95,8 +127,7 @@ impl StoreSettings {
             ),
         ];
         for (path, sections) in files {
-            // A file that is not there or not readable has no profile.
-            let Some(text) = path.and_then(|path| fs::read_to_string(path).ok()) else {
+            let Some(text) = path.as_deref().map(read).transpose()?.flatten() else {
                 continue;
             };
             if let Some(keys) = section(&text, &sections) {
@@ -129,6 +160,41 @@ impl StoreSettings {
             )));
         }
         Ok(found)
+    }
+}
+
+/// The URL of an endpoint; one that is written without a scheme is meant with `https`.
+///
+/// # Errors
+/// [`Kind::Usage`] for what is none. The text is not repeated, since it may have a password in it.
+pub fn endpoint(text: &str) -> Result<String> {
+    let trimmed = text.trim_end_matches('/');
+    let url = match text.contains("://") {
+        true => trimmed.to_owned(),
+        false => format!("https://{trimmed}"),
+    };
+    let wrong = |why: String| {
+        Error::new(Kind::Usage, format!("the endpoint {why}"))
+            .with_hint("it is a URL such as https://s3.eu-central-1.example.com")
+    };
+    let parsed = Url::parse(&url).map_err(|error| wrong(format!("is no URL: {error}")))?;
+    match parsed.scheme() {
+        "http" | "https" => Ok(url),
+        _ => Err(wrong(
+            "begins neither with https:// nor with http://".to_owned(),
+        )),
+    }
+}
+
+/// A file, unless it is not there or where nobody may look.
+fn read(path: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if path.exists() => {
+            let why = format!("{}: {}", path.display(), system_reason(&error));
+            Err(Error::new(Kind::Storage, why).with_source(error))
+        }
+        Err(_) => Ok(None),
     }
 }
 
@@ -208,6 +274,40 @@ mod tests {
         );
     }
 
+    /// Else the answer would be that there are no credentials.
+    #[test]
+    fn a_file_that_cannot_be_read_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+        fs::write(path("credentials"), b"[default]\n# \xff\n").unwrap();
+        let read = |credentials: &str| {
+            StoreSettings::new()
+                .with("AWS_CONFIG_FILE", path("nothing"))
+                .with("AWS_SHARED_CREDENTIALS_FILE", path(credentials))
+                .aws_profile()
+        };
+        let error = read("credentials").unwrap_err();
+        assert_eq!(error.kind(), Kind::Storage);
+        assert!(error.message().contains("/credentials: "), "{error}");
+        assert!(read("credentials/below").unwrap().is_empty());
+    }
+
+    #[test]
+    fn endpoints_are_urls() {
+        for (text, url) in [
+            ("s3.example/", "https://s3.example"),
+            ("http://127.0.0.1:9000", "http://127.0.0.1:9000"),
+            ("https://x.example/base/", "https://x.example/base"),
+        ] {
+            assert_eq!(endpoint(text).unwrap(), url);
+        }
+        for text in ["not a url", "ftp://x", "https://", "u:geheim@", ""] {
+            let error = endpoint(text).unwrap_err();
+            assert_eq!(error.kind(), Kind::Usage, "{text}");
+            assert!(!error.message().contains("geheim"), "{error}");
+        }
+    }
+
     #[test]
     fn what_a_profile_hides_elsewhere_is_told() {
         let error = profile("[profile sso]\nsso_session = x\n", "", Some("sso")).unwrap_err();
@@ -218,6 +318,16 @@ mod tests {
                 .unwrap()
                 .contains("export-credentials --profile sso")
         );
+    }
+
+    #[test]
+    fn a_variable_that_is_no_text_is_not_passed_over() {
+        let settings = StoreSettings::new().with_no_text("AWS_SECRET_ACCESS_KEY");
+        let error = settings.refuse_no_text("AWS_").unwrap_err();
+        assert!(error.message().contains("AWS_SECRET_ACCESS_KEY"), "{error}");
+        settings.refuse_no_text("GOOGLE_").unwrap();
+        let said = settings.with("AWS_SECRET_ACCESS_KEY", "x");
+        said.refuse_no_text("AWS_").unwrap();
     }
 
     #[test]

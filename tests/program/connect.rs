@@ -643,6 +643,13 @@ async fn certificates_that_only_libpq_takes() {
             .unwrap_or_else(|error| panic!("{key:?}: {error}"));
         refused(&config_at("elsewhere", &verified), "another host name").await;
     }
+    let unknown = format!(
+        "sslmode=verify-full sslrootcert={}",
+        tls.server.pki().ca_cert().display()
+    );
+    let says = "the server's certificate is not signed by a known authority";
+    let error = refused(&config_at("localhost", &unknown), says).await;
+    assert!(error.hint().unwrap().contains("with the server's own"));
     // Version 1, without any extension: good enough where nothing is verified.
     openssl(&[
         "req",
@@ -662,6 +669,7 @@ async fn certificates_that_only_libpq_takes() {
     ]);
     install();
     both_soon(&config_at("localhost", &verified)).await.unwrap();
+    refused(&config_at("localhost", &unknown), says).await;
     both(&config_at("localhost", "sslmode=require"))
         .await
         .unwrap();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use indicatif::HumanCount;
+use pgstow::archive::Timestamp;
 use pgstow::config::Job;
 use pgstow::connect::Config;
 use pgstow::error::{Error, Kind, Result};
@@ -68,7 +69,9 @@ pub async fn swap(
     let Some(swap) = &restore.swap else {
         return Err(Error::new(Kind::Usage, "nothing is to be swapped"));
     };
-    let options = swap.options(&restore.options);
+    let mut options = swap.options(&restore.options);
+    // The names that are agreed to are those that are made.
+    options.at = Some(Timestamp::now());
     let looking = pgstow::ops::swap_preflight(config, input, &options);
     let preflight = unless(&cancel, looking).await?;
     if restore.dry_run {

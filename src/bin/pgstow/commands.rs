@@ -381,9 +381,11 @@ fn tell_cluster(
     output.done(command, report, exit::code(&outcome));
     if !output.talk().json {
         // Why, was told when it happened.
-        let failed: Vec<&str> = report.failed.iter().map(|it| it.name.as_str()).collect();
-        if !failed.is_empty() {
-            output.say(&format!("failed: {}", failed.join(", ")));
+        for (what, problems) in [("failed", &report.failed), ("left out", &report.left_out)] {
+            let names: Vec<&str> = problems.iter().map(|it| it.name.as_str()).collect();
+            if !names.is_empty() {
+                output.say(&format!("{what}: {}", names.join(", ")));
+            }
         }
         let done = match command {
             "dump" => "dumped",

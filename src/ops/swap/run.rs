@@ -47,6 +47,9 @@ pub struct SwapOptions {
     pub maintenance: Option<String>,
     /// What becomes of sessions in the old database.
     pub sessions: Sessions,
+    /// The moment in the names of the databases beside the old one. Where [`swap_preflight`] and [`swap`] are told the
+    /// same, the names that were shown are those that are made; now, where nothing is said.
+    pub at: Option<Timestamp>,
 }
 
 impl SwapOptions {
@@ -219,7 +222,7 @@ impl Look {
     ) -> Result<Self> {
         let database = config.database();
         let facts = Facts::ask(admin.wire(), database).await?;
-        let at = Timestamp::now();
+        let at = options.at.unwrap_or_else(Timestamp::now);
         let wanted = Marker {
             of: database.to_owned(),
             state: State::Filling,
@@ -450,14 +453,13 @@ impl Run<'_> {
 
     async fn exchange(&mut self, old: &Old, properties: &DatabaseProperties) -> Result<()> {
         self.admin.renew().await?;
-        // The clock has gone on, and so may have others who give names.
+        // Others who give names may have gone on.
         let facts = Facts::ask(self.admin.wire(), self.config.database()).await?;
-        let at = Timestamp::now();
+        let at = self.look.wanted.at;
         self.look.kept = name::beside(self.config.database(), "before", at, &facts.names);
         let shadow_oid = self.oid_of_shadow().await?;
         let marker = Marker {
             state: State::Kept,
-            at,
             ..self.look.wanted.clone()
         };
         let exchange = Exchange {

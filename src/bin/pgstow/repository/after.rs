@@ -13,6 +13,7 @@ use pgstow::repository::Repository;
 
 use super::place;
 use crate::args::Watched;
+use crate::commands::summary;
 use crate::output::Output;
 
 const NOTIFICATION: &str = "notification";
@@ -67,10 +68,21 @@ pub fn aftermath(job: &Job, output: &Output) -> Vec<Arc<dyn Aftermath>> {
         Ok(None) => {}
         Err(error) => warn(TABLE, &error, output),
     }
-    if let Some(path) = job.metrics_file() {
-        all.push(Arc::new(Metered::new(path)));
+    if let Some(metered) = metered(job, output) {
+        all.push(Arc::new(metered));
     }
     all
+}
+
+fn metered(job: &Job, output: &Output) -> Option<Metered> {
+    let path = job.metrics_file()?;
+    if path.extension().is_none_or(|it| it != "prom") {
+        let shown = path.display();
+        let text =
+            format!("metrics go to {shown}: node_exporter reads files that end with .prom alone");
+        summary(output, &text);
+    }
+    Some(Metered::new(path))
 }
 
 /// Has the table of records and the file of metrics show what the repository shows now.
@@ -84,8 +96,8 @@ pub async fn show(job: &Job, repository: &Repository, output: &Output) {
     if let Err(error) = written.await {
         warn(TABLE, &error, output);
     }
-    if let Some(path) = job.metrics_file()
-        && let Err(error) = Metered::new(path).write(repository).await
+    if let Some(metered) = metered(job, output)
+        && let Err(error) = metered.write(repository).await
     {
         warn(METRICS, &error, output);
     }

@@ -45,6 +45,7 @@ impl Swap {
             restore: restore.clone(),
             maintenance: self.maintenance.clone(),
             sessions: self.sessions,
+            at: None,
         }
     }
 }
