@@ -522,8 +522,6 @@ impl<'a> Dump<'a> {
                 // Where workers are more than cores, rows gather while others are read, and each thread
                 // keeps memory of its own.
                 has_threads: work.sessions() <= cores(),
-                // With a core for each of the server's sessions as well, being woken costs nobody time.
-                lingers: (work.sessions()..2 * work.sessions()).contains(&cores()),
             }),
             work,
             pipeline,

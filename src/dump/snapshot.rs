@@ -56,10 +56,8 @@ pub(super) struct Snapshot {
     pub lost: CancellationToken,
     /// What large rows take their memory from.
     pub large_rows: ByteBudget,
-    /// Each worker has a thread of its own.
+    /// Each worker has a thread of its own, and leaves its socket alone for moments.
     pub has_threads: bool,
-    /// They leave their sockets alone for moments.
-    pub lingers: bool,
 }
 
 impl Snapshot {
@@ -81,7 +79,7 @@ impl Snapshot {
                 .unwrap_or_else(|| Err(interrupted()))?;
             self.cancellers.add(wire.canceller());
             wire.bound_large_rows(self.large_rows.clone());
-            if self.lingers {
+            if self.has_threads {
                 wire.linger_over_rows();
             }
             session::begin_worker(&mut wire, &self.id, &self.options).await?;
