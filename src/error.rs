@@ -295,6 +295,17 @@ pub(crate) fn first_of(mut told: Vec<String>, most: usize) -> Vec<String> {
     told
 }
 
+/// `1 table`, `2 tables`, `3 entries`: how many there are of what a word of English names.
+pub fn counted(count: u64, what: &str) -> String {
+    if count == 1 {
+        return format!("1 {what}");
+    }
+    match what.strip_suffix('y') {
+        Some(stem) => format!("{count} {stem}ies"),
+        None => format!("{count} {what}s"),
+    }
+}
+
 /// Adds context to the error of a `Result`, built only when there is one.
 pub trait Context<T> {
     /// Puts `outer()` in front of the error's message.

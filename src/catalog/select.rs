@@ -10,7 +10,7 @@ use super::losses;
 use super::pattern::{Pattern, Subject};
 use super::selection::Selection;
 use crate::connect::Text;
-use crate::error::{Context, Error, Kind, Result, one_line};
+use crate::error::{Error, Kind, Result, SqlState, one_line};
 use crate::model::{
     Components, Database, Extension, Header, Oid, Persistence, Relation, RelationKind, Schema,
 };
@@ -744,7 +744,15 @@ async fn matching(
             rows
         }
     }
-    .context_with(|| format!("match {what} against {}", wanted.describe()))?;
+    .map_err(|error| {
+        let error = Error::from(error).context(format!("match {what} against {}", wanted.describe()));
+        match error.sqlstate() {
+            Some(&SqlState::INVALID_REGULAR_EXPRESSION) => error.with_kind(Kind::Usage).with_hint(
+                "a pattern is a regular expression but for *, ?, . and $; within double quotes nothing is special",
+            ),
+            _ => error,
+        }
+    })?;
     let mut matched = HashSet::new();
     let mut oids = HashSet::new();
     for row in &rows {

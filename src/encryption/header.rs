@@ -181,15 +181,14 @@ fn unwrap(stanzas: &[Stanza], keys: &Keys) -> Result<[u8; FILE_KEY]> {
     Err(match (tried, keys.identities.len()) {
         (0, _) => no_key("it is encrypted in a way that is not known here")
             .with_hint("decrypt it with the age tool"),
-        (_, 0) => no_key(format!(
-            "it is encrypted for {tried} recipient(s), and no private key was given"
-        ))
-        .with_hint(format!(
-            "give --identity, --identity-command or PGSTOW_IDENTITY; {LOST}"
-        )),
-        (_, given) => no_key(format!(
-            "none of the {given} private key(s) given is of its {tried} recipient(s)"
-        ))
+        (_, 0) => no_key("it is encrypted for holders of keys, and no private key was given")
+            .with_hint(format!(
+                "give --identity, --identity-command or PGSTOW_IDENTITY; {LOST}"
+            )),
+        (_, given) => no_key(match given {
+            1 => "the private key that was given is of none of its recipients".to_owned(),
+            _ => format!("none of the {given} private keys that were given is of its recipients"),
+        })
         .with_hint(format!(
             "give another one with --identity or --identity-command; {LOST}"
         )),

@@ -9,7 +9,7 @@ use super::Input;
 use super::restore::open;
 use crate::archive::{Archive, DataSpec};
 use crate::connect::{Config, Wire};
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result, counted};
 use crate::plan::Plan;
 use crate::report::{Check, Verdict, size_words};
 use crate::restore::{self, ArchiveReader, Place, RestoreOptions};
@@ -122,10 +122,7 @@ pub(super) async fn look(
     };
     let survey = restore::survey(config, &mut reader, options, place).await?;
     checks.extend(survey.checks);
-    let mut wire = config
-        .with_application_name_suffix("preflight")
-        .connect_wire()
-        .await?;
+    let mut wire = restore::open_to_ask(config, "preflight").await?;
     let asking = async {
         let space = match row_bytes {
             Some(bytes) => Some(space(&mut wire, bytes, None).await?),
@@ -147,7 +144,8 @@ pub(super) async fn look(
             false => format!("make database {database}"),
         });
     } else if options.clean {
-        steps.push(format!("drop {} objects", survey.plan.drops.len()));
+        let drops = survey.plan.drops.len() as u64;
+        steps.push(format!("drop {}", counted(drops, "object")));
     }
     steps.push(
         match &reader {
@@ -188,8 +186,8 @@ async fn taken(wire: &mut Wire, database: &str) -> Result<Option<Check>> {
 pub(super) fn archived(archive: &Archive) -> Check {
     let manifest = archive.manifest();
     let found = format!(
-        "complete: {} entries, {} of them with data, {}; database {}, dumped {}",
-        archive.entries().len(),
+        "complete: {}, {} of them with data, {}; database {}, dumped {}",
+        counted(archive.entries().len() as u64, "entry"),
         archive.index().tables().len(),
         size_words(archive.bytes()),
         manifest.database,

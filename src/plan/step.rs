@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::archive::{EntryId, Lock, Pass, Section};
+use crate::error::counted;
 
 /// Position of a step in [`Plan::steps`].
 pub type StepId = u32;
@@ -239,7 +240,7 @@ impl fmt::Display for Plan {
             writeln!(f, "create the database")?;
         }
         if !self.drops.is_empty() {
-            writeln!(f, "drop {} objects", self.drops.len())?;
+            writeln!(f, "drop {}", counted(self.drops.len() as u64, "object"))?;
         }
         for step in &self.steps {
             if let Work::Barrier(barrier) = step.work {

@@ -99,7 +99,7 @@ impl Target<'_> {
             biased;
             () = self.cancel.cancelled() => Err(Error::new(Kind::Interrupted, "restore: interrupted")),
             // What has only just ended on this server, a copy's question perhaps, may still count.
-            wire = open_in_a_moment(|| session::open(&self.config, part)) => wire,
+            wire = open_in_a_moment(|| session::open_to_ask(&self.config, part)) => wire,
         }
     }
 
@@ -186,7 +186,8 @@ impl Target<'_> {
         });
         let canceller = wire.canceller();
         if self.adopts {
-            let mut inside = self.config.with_database(&name).connect_wire().await?;
+            let inside = self.config.with_database(&name);
+            let mut inside = session::open_to_ask(&inside, "restore").await?;
             self.refuse_unless_empty(&mut inside, shared).await?;
             let found = default_privileges::Found::Told;
             shared.default_privileges =
@@ -228,7 +229,8 @@ impl Target<'_> {
         if found.is_none() {
             return Ok(());
         }
-        let mut inside = self.config.with_database(name).connect_wire().await?;
+        let inside = self.config.with_database(name);
+        let mut inside = session::open_to_ask(&inside, "restore").await?;
         let looked = self.look(&mut inside).await;
         inside.close().await;
         looked?;

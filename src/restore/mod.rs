@@ -59,4 +59,5 @@ pub use reader::ArchiveReader;
 pub use refusal::Refusal;
 pub use run::restore;
 pub(crate) use run::restore_into;
+pub(crate) use session::open_to_ask;
 pub(crate) use statistics::{statements as statistics_statements, unwanted as unwanted_statistics};

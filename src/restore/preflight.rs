@@ -54,7 +54,7 @@ pub async fn survey(
     options: &RestoreOptions,
     place: Place,
 ) -> Result<Survey> {
-    let mut wire = session::open(config, "preflight").await?;
+    let mut wire = session::open_to_ask(config, "preflight").await?;
     let surveyed = ask(&mut wire, archive, options, place).await;
     wire.close().await;
     surveyed

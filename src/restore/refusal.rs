@@ -137,6 +137,10 @@ impl Refusal {
                 "the target assigns rows to other partitions than the source did; load them through \
                  the root of their tree with --load-via-partition-root"
             }
+            Self::Constraint if entry.kind == "FK CONSTRAINT" => {
+                "rows refer to others that the target does not have: restore their table too, make those rows, or \
+                 leave the key out with an edited --use-list (`pgstow list` makes one)"
+            }
             Self::MissingObject | Self::Constraint | Self::Other => return None,
         })
     }
@@ -341,6 +345,14 @@ mod tests {
                 "COPY x FROM STDIN",
                 Refusal::Partition,
                 "--load-via-partition-root",
+            ),
+            (
+                "FK CONSTRAINT",
+                "23503",
+                "ri_ReportViolation",
+                "ALTER TABLE ONLY x ADD CONSTRAINT k FOREIGN KEY (a) REFERENCES y(a)",
+                Refusal::Constraint,
+                "--use-list",
             ),
         ];
         for (kind, state, routine, statement, class, option) in cases {

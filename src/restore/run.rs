@@ -24,7 +24,7 @@ use super::triggers::{Switcher, TriggerStates, Which};
 use super::{extensions, lost_rows, statistics, triggers, versions};
 use crate::archive::{Entry, EntryId};
 use crate::connect::{Config, Wire};
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result, counted};
 use crate::plan::{Barrier, Cause, Plan, Schedule, Work, adapt};
 use crate::relay::Room;
 use crate::report::{Event, Observer};
@@ -371,9 +371,8 @@ fn tell_selection(shared: &Shared, options: &RestoreOptions) {
     let missing = missing.iter();
     let missing = missing.map(|it| format!("not restored, must be there already: {}", it.name));
     tell(info, missing.collect());
-    shared
-        .observer
-        .info(format!("{} entries are left out", omitted.len()));
+    let omitted = counted(omitted.len() as u64, "entry");
+    shared.observer.info(format!("left out: {omitted}"));
 }
 
 /// Says these lines, or the first of them and how many there are.

@@ -175,7 +175,8 @@ impl Setup {
     ) -> Result<Self> {
         let known = wire
             .query(
-                "SELECT lower(name), setting, source FROM pg_catalog.pg_settings \
+                // As it was at the login, which is what the others begin with.
+                "SELECT lower(name), reset_val, source FROM pg_catalog.pg_settings \
                  WHERE context = 'user' OR name = 'row_security'",
             )
             .await
@@ -261,6 +262,31 @@ pub(super) async fn open(config: &Config, part: &str) -> Result<Wire> {
         .with_application_name_suffix(part)
         .connect_wire()
         .await
+}
+
+/// Opens a session that asks before anything is set up. What a role or a database bears for its own queries is no
+/// measure for questions that look at hundreds of files.
+pub(crate) async fn open_to_ask(config: &Config, part: &str) -> Result<Wire> {
+    let mut wire = open(config, part).await?;
+    let mut timeouts = vec![
+        "statement_timeout",
+        "lock_timeout",
+        "idle_in_transaction_session_timeout",
+    ];
+    for (name, since) in [("idle_session_timeout", 14), ("transaction_timeout", 17)] {
+        if wire.server_version().at_least(since) {
+            timeouts.push(name);
+        }
+    }
+    let off = timeouts.iter().map(|name| {
+        let name = literal(name);
+        format!("pg_catalog.set_config({name}, '0', false)")
+    });
+    let off = off.collect::<Vec<_>>().join(", ");
+    wire.execute(&format!("SELECT {off}"))
+        .await
+        .context_with(|| "set up session")?;
+    Ok(wire)
 }
 
 /// The sessions commit without waiting for the disk. One commit that waits, behind all of theirs in

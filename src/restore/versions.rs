@@ -58,13 +58,19 @@ pub(super) fn judge(
         outcome.left_undone(impossible);
         return Ok(());
     }
-    let what = match count {
-        1 => String::from("an object"),
-        _ => format!("{count} objects"),
+    let (what, hint) = match count {
+        1 => (
+            String::from("an object"),
+            "--skip-impossible leaves it out, with all that needs it; it is named above",
+        ),
+        _ => (
+            format!("{count} objects"),
+            "--skip-impossible leaves them out, with all that needs them; they are named above",
+        ),
     };
     Err(Error::new(
         Kind::Refused,
         format!("{what} cannot be made on the target, PostgreSQL {version}; nothing was changed"),
     )
-    .with_hint("--skip-impossible leaves them out, with all that needs them; they are named above"))
+    .with_hint(hint))
 }

@@ -630,7 +630,7 @@ async fn list_shows_entries_rows_and_checksums() {
     let narrow = ["list", "--section=post-data"];
     let narrow = run(pgstow().args(narrow).arg(&text)).success().stdout;
     assert!(
-        narrow.contains("1 entries, 0 with data") && narrow.contains("\nINDEX "),
+        narrow.contains("1 entry, 0 with data") && narrow.contains("\nINDEX "),
         "{narrow}"
     );
     // Every line is a key or a comment.

@@ -390,7 +390,8 @@ fn a_database_that_was_made_goes_on_when_its_rows_are_repaired() {
     }
 }
 
-/// What the sessions of a restore share of the server's means, and that a server's own is not lowered.
+/// What the sessions of a restore share of the server's means, and that a server's own is not lowered. A timeout of the
+/// database's, which is off already while the target is asked, is off in all of them.
 #[test]
 fn memory_for_indexes_is_shared_out() {
     let server = Server::start(18);
@@ -400,26 +401,29 @@ fn memory_for_indexes_is_shared_out() {
     let seen = |settings: &str, options: &[&str]| {
         let target = server.create_db("shares");
         target.psql(&format!(
-            "CREATE TABLE public.seen (memory text, workers text);
+            "CREATE TABLE public.seen (memory text, workers text, timeout text DEFAULT current_setting('statement_timeout'));
              CREATE FUNCTION public.look() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO public.seen
-               VALUES (current_setting('maintenance_work_mem'), current_setting('max_parallel_maintenance_workers'));
+               (memory, workers) VALUES (current_setting('maintenance_work_mem'), current_setting('max_parallel_maintenance_workers'));
              END$$;
              CREATE EVENT TRIGGER look ON ddl_command_start WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION public.look();
              {settings}"
         ));
         let options = [options, &["--allow-non-empty"]].concat();
         restored(&target, &archive, &options).success();
-        target.query_one("SELECT string_agg(memory || ' ' || workers, ', ') FROM public.seen")
+        target.query_one(
+            "SELECT string_agg(concat_ws(' ', memory, workers, timeout), ', ') FROM public.seen",
+        )
     };
     let of_database = |what: &str| {
         format!(
             "DO $$BEGIN EXECUTE format('ALTER DATABASE %I SET {what}', current_database()); END$$;"
         )
     };
-    let base = of_database("maintenance_work_mem = ''64MB''");
-    assert_eq!(seen(&base, &["-j2"]), "128MB 2");
-    assert_eq!(seen(&base, &["-j2", "--memory=1GB"]), "512MB 2");
-    assert_eq!(seen(&base, &["-j8"]), "64MB 1");
-    let large = of_database("maintenance_work_mem = ''300MB''");
-    assert_eq!(seen(&large, &["-j2"]), "300MB 2");
+    let timeout = of_database("statement_timeout = ''5min''");
+    let base = of_database("maintenance_work_mem = ''64MB''") + &timeout;
+    assert_eq!(seen(&base, &["-j2"]), "128MB 2 0");
+    assert_eq!(seen(&base, &["-j2", "--memory=1GB"]), "512MB 2 0");
+    assert_eq!(seen(&base, &["-j8"]), "64MB 1 0");
+    let large = of_database("maintenance_work_mem = ''300MB''") + &timeout;
+    assert_eq!(seen(&large, &["-j2"]), "300MB 2 0");
 }

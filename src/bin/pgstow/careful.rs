@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use indicatif::HumanCount;
 use pgstow::archive::Timestamp;
 use pgstow::config::Job;
 use pgstow::connect::Config;
@@ -14,7 +13,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Decrypt, Which};
-use super::commands::{fill, summary, tell_restore, unless, what_was_compared};
+use super::commands::{fill, rows, summary, tell_restore, unless, what_was_compared};
 use super::exit::{self, Outcome};
 use super::output::{self, Output, harmless};
 use super::progress::Progress;
@@ -200,13 +199,13 @@ fn tell(output: &Output, report: &SwapReport, began: Instant) {
     if let Some(restore) = &report.restore {
         tell_restore(output, "restored", restore, began);
     }
-    let rows: u64 = report.compared.iter().map(|table| table.rows).sum();
+    let sum: u64 = report.compared.iter().map(|table| table.rows).sum();
     summary(
         output,
         &format!(
-            "compared {}, {} rows",
+            "compared {}, {}",
             what_was_compared(&report.compared),
-            HumanCount(rows)
+            rows(sum)
         ),
     );
     if !output.talk().json {

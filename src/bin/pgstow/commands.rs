@@ -10,7 +10,7 @@ use indicatif::{HumanBytes, HumanCount};
 use pgstow::archive::Section;
 use pgstow::connect::Config;
 use pgstow::encryption::{Keys, Recipients};
-use pgstow::error::{Error, Kind, Result};
+use pgstow::error::{Error, Kind, Result, counted};
 use pgstow::ops::{
     ClusterReport, Input, ListReport, Plan, RestoreReport, TableComparison, VerifyReport,
     create_output, dump_all, encrypted, restore_all,
@@ -165,7 +165,7 @@ async fn input_or_backup(location: &str, keys: &Keys) -> Result<Input> {
 pub fn tell_encryption(output: &Output, recipients: &Recipients) {
     let (how, needs) = match recipients {
         Recipients::Keys(keys) => (
-            format!("for {} recipient(s)", keys.len()),
+            format!("for {}", counted(keys.len() as u64, "recipient")),
             "the private key of one of them",
         ),
         Recipients::Passphrase(_) => ("with a passphrase".to_owned(), "it"),
@@ -233,15 +233,15 @@ async fn dump(
     summary(
         output,
         &format!(
-            "dumped {}{} entries, {} tables, {} rows, {} of rows in an archive of {}, {:.1} s",
+            "dumped {}{}, {}, {}, {} of rows in an archive of {}, {:.1} s",
             match (report.database.as_str(), report.globals) {
-                ("", globals) => format!("{globals} globals: "),
+                ("", globals) => format!("{}: ", counted(globals, "global")),
                 (database, 0) => format!("{database}: "),
-                (database, globals) => format!("{database} and {globals} globals: "),
+                (database, globals) => format!("{database} and {}: ", counted(globals, "global")),
             },
-            report.entries,
-            report.tables,
-            HumanCount(report.rows),
+            counted(report.entries, "entry"),
+            counted(report.tables, "table"),
+            rows(report.rows),
             HumanBytes(report.raw_bytes),
             HumanBytes(report.archive_bytes),
             report.seconds,
@@ -267,7 +267,7 @@ async fn restore(
     let mut restore = settings::Restore::new(args)?;
     let is_backup = restore.all_databases.is_none() && repository::place::is_backup(&restore.file);
     if !is_backup {
-        repository::place::refuse(&archive.kept, "the id of a backup, or latest")?;
+        repository::place::refuse(&archive.kept, &restore.file)?;
     }
     if let Some(connection) = restore.connection.take() {
         let config = ready(connection, output, &cancel).await?;
@@ -392,9 +392,9 @@ fn tell_cluster(
             _ => "restored",
         };
         let text = format!(
-            "{done} {} databases and {} globals; {} failed, {} left out",
-            report.databases.len(),
-            report.globals,
+            "{done} {} and {}; {} failed, {} left out",
+            counted(report.databases.len() as u64, "database"),
+            counted(report.globals, "global"),
             report.failed.len(),
             report.left_out.len()
         );
@@ -454,8 +454,8 @@ pub fn tell_restore(output: &Output, done: &str, report: &RestoreReport, began: 
     let found = report.globals_found.len() as u64;
     if report.entries == 0 && report.tables == 0 && report.globals + found > 0 {
         let text = format!(
-            "{done} {} globals ({found} were there), {:.1} s",
-            report.globals,
+            "{done} {} ({found} already there), {:.1} s",
+            counted(report.globals, "global"),
             began.elapsed().as_secs_f64()
         );
         return summary(output, &text);
@@ -463,14 +463,14 @@ pub fn tell_restore(output: &Output, done: &str, report: &RestoreReport, began: 
     summary(
         output,
         &format!(
-            "{done} {}{} entries, {} tables, {} rows, {} of rows, {:.1} s",
+            "{done} {}{}, {}, {}, {} of rows, {:.1} s",
             match report.globals {
                 0 => String::new(),
-                globals => format!("{globals} globals, "),
+                globals => format!("{}, ", counted(globals, "global")),
             },
-            report.entries,
-            report.tables,
-            HumanCount(report.rows),
+            counted(report.entries, "entry"),
+            counted(report.tables, "table"),
+            rows(report.rows),
             HumanBytes(report.raw_bytes),
             began.elapsed().as_secs_f64(),
         ),
@@ -524,10 +524,10 @@ fn listing(report: &ListReport, line: &mut dyn FnMut(String)) {
         manifest.server_version_text, manifest.encoding
     ));
     line(format!(
-        "; contents  {} entries, {} with data: {} rows, {} before compression, {} stored",
-        report.entries().len(),
+        "; contents  {}, {} with data: {}, {} before compression, {} stored",
+        counted(report.entries().len() as u64, "entry"),
         report.entries().filter(|it| it.table.is_some()).count(),
-        HumanCount(sum(|table| table.rows)),
+        rows(sum(|table| table.rows)),
         HumanBytes(sum(|table| table.raw_bytes)),
         HumanBytes(sum(|table| table.stored_bytes)),
     ));
@@ -619,7 +619,7 @@ async fn verify(
         }
         return Ok(outcome);
     }
-    repository::place::refuse(&archive.kept, "the id of a backup, or latest")?;
+    repository::place::refuse(&archive.kept, &verify.file)?;
     let input = unless(&cancel, input_or_backup(&verify.file, &verify.keys)).await?;
     let observer = progress.observer();
     let report = pgstow::verify(input, &verify.options, observer, cancel).await?;
@@ -641,10 +641,10 @@ fn tell_verify(output: &Output, report: &VerifyReport) {
     summary(
         output,
         &format!(
-            "archive is whole: {} members, {} entries with data in {} frames, {}",
-            report.members,
-            report.tables,
-            report.frames,
+            "archive is whole: {}, {} with data in {}, {}",
+            counted(report.members, "member"),
+            counted(report.tables, "entry"),
+            counted(report.frames, "frame"),
             HumanBytes(report.bytes),
         ),
     );
@@ -684,10 +684,19 @@ fn tell_compared(output: &Output, compared: &[TableComparison], [one, other]: [&
 /// `5 tables and the large objects`.
 pub fn what_was_compared(compared: &[TableComparison]) -> String {
     let parts = compared.iter().filter(|part| part.is_of_large_objects());
+    let tables = |count: usize| counted(count as u64, "table");
     match (compared.len(), parts.count()) {
-        (tables, 0) => format!("{tables} tables"),
+        (all, 0) => tables(all),
         (all, parts) if all == parts => "the large objects".to_owned(),
-        (all, parts) => format!("{} tables and the large objects", all - parts),
+        (all, parts) => format!("{} and the large objects", tables(all - parts)),
+    }
+}
+
+/// `1 row`, `1,234 rows`.
+pub fn rows(count: u64) -> String {
+    match count {
+        1 => counted(count, "row"),
+        _ => format!("{} rows", HumanCount(count)),
     }
 }
 

@@ -48,6 +48,22 @@ fn place(option: &str, command: &str) -> Option<&'static str> {
         ("-C" | "--create", "sql") => {
             "a script is for a database that is there; `pgstow restore --create` makes one"
         }
+        (
+            "-n" | "--schema" | "-t" | "--table" | "--table-and-children" | "-e" | "--extension",
+            "backup",
+        ) => {
+            "a backup of a part is said where the job is: dump.schema, dump.table, … in pgstow.toml, or \
+             PGSTOW_DUMP_SCHEMA, PGSTOW_DUMP_TABLE, …"
+        }
+        ("-S" | "--superuser" | "--disable-triggers", "dump") => {
+            "triggers are switched by `pgstow restore --disable-triggers`"
+        }
+        ("--extra-float-digits", _) => "numbers are always written so that nothing of them is lost",
+        ("--no-restrict", "dump") => "it is for scripts: `pgstow sql --no-restrict`",
+        ("-o" | "--oids", _) => "rows have had no OIDs of their own since PostgreSQL 12",
+        ("-d" | "--dbname", "list" | "sql") => {
+            "an archive is read from its file; no database is asked"
+        }
         ("-d" | "--dbname", "verify") => "--against CONNECTION compares with a live database",
         ("-r", "dump") => "it is --roles-only",
         ("--with-schema" | "--with-data", _) => "it is the default: leave it out",
@@ -87,6 +103,10 @@ mod tests {
             ("restore", "-l", "pgstow list"),
             ("restore", "-f", "pgstow sql"),
             ("verify", "-d", "--against"),
+            ("backup", "-n", "dump.schema"),
+            ("dump", "-S", "--disable-triggers"),
+            ("dump", "--extra-float-digits", "nothing of them"),
+            ("list", "-d", "no database"),
         ] {
             let error = Args::try_parse_from(["pgstow", command, rest]).unwrap_err();
             let error = explained(&error, command).unwrap();

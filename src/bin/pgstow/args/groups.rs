@@ -332,7 +332,7 @@ pub struct Names {
     /// Rules from a file, one a line; `-` is standard input (repeatable)
     #[arg(long, value_name = "FILE")]
     pub filter: Vec<String>,
-    /// Every pattern must match something
+    /// Every pattern that includes must match something
     #[arg(long)]
     pub strict_names: bool,
 }

@@ -7,11 +7,11 @@ mod words;
 
 use std::sync::Arc;
 
-use indicatif::{HumanBytes, HumanCount};
+use indicatif::HumanBytes;
 use pgstow::archive::Timestamp;
 use pgstow::config::Job;
 use pgstow::connect::{Config, ProcessEnv};
-use pgstow::error::{Context as _, Error, Kind, Result};
+use pgstow::error::{Context as _, Error, Kind, Result, counted};
 use pgstow::notify::Work;
 use pgstow::ops::VerifyOptions;
 use pgstow::ops::create_output;
@@ -27,7 +27,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{Decrypt, Which};
-use crate::commands::{ready, refuse_terminal, summary, tell_encryption, unless};
+use crate::commands::{ready, refuse_terminal, rows, summary, tell_encryption, unless};
 use crate::exit::{self, Outcome};
 use crate::keys;
 use crate::output::{self, Output};
@@ -152,11 +152,11 @@ pub async fn backup(
         summary(
             output,
             &format!(
-                "backup {} of {}: {} tables, {} rows, {} of rows in an archive of {}, {:.1} s",
+                "backup {} of {}: {}, {}, {} of rows in an archive of {}, {:.1} s",
                 record.id,
                 record.database,
-                archive.tables,
-                HumanCount(archive.rows),
+                counted(archive.tables, "table"),
+                rows(archive.rows),
                 HumanBytes(archive.raw_bytes),
                 HumanBytes(archive.bytes),
                 report.seconds,

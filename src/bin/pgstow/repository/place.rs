@@ -55,15 +55,18 @@ pub fn keys(decrypt: &Decrypt, job: &Job) -> Result<Keys> {
     }
 }
 
-/// Whether an argument that could be a file means a backup: an existing file or a URL wins.
-pub fn is_backup(text: &str) -> bool {
-    let is_path = matches!(Location::parse(text), Ok(Location::Path(_)));
-    let is_name = text == "latest" || text.parse::<BackupId>().is_ok();
-    is_path && is_name && !Path::new(text).exists()
+fn is_local(text: &str) -> bool {
+    matches!(Location::parse(text), Ok(Location::Path(_)))
 }
 
-/// Refuses options that are about a repository where a file is meant.
-pub fn refuse(kept: &Kept, needed: &str) -> Result<()> {
+/// Whether an argument that could be a file means a backup: an existing file or a URL wins.
+pub fn is_backup(text: &str) -> bool {
+    let is_name = text == "latest" || text.parse::<BackupId>().is_ok();
+    is_local(text) && is_name && !Path::new(text).exists()
+}
+
+/// Refuses options that are about a repository where a file is meant: `text` is no backup.
+pub fn refuse(kept: &Kept, text: &str) -> Result<()> {
     let place = &kept.place;
     let given = [
         ("--store", place.store.location.is_some()),
@@ -72,10 +75,16 @@ pub fn refuse(kept: &Kept, needed: &str) -> Result<()> {
         ("--database", kept.database.is_some()),
     ];
     match given.into_iter().find(|(_, given)| *given) {
-        Some((option, _)) => Err(Error::new(
-            Kind::Usage,
-            format!("option {option} requires {needed}"),
-        )),
+        Some((option, _)) => {
+            let why = match is_local(text) && !Path::new(text).exists() {
+                true => "is neither a file nor the id of a backup",
+                false => "is a file or a URL",
+            };
+            let why =
+                format!("option {option} requires the id of a backup, or latest: {text:?} {why}");
+            Err(Error::new(Kind::Usage, why)
+                .with_hint("pgstow backups lists the backups that there are"))
+        }
         None => Ok(()),
     }
 }
