@@ -9,7 +9,8 @@ use postgres_protocol::authentication::sasl::{
 use postgres_protocol::message::{backend, frontend};
 
 use crate::connect::certificate::Certificate;
-use crate::connect::config::{AuthMethod, ChannelBinding, Config};
+use crate::connect::choices::{AuthMethod, ChannelBinding};
+use crate::connect::config::Config;
 use crate::connect::frames::{garbled, split_cstr};
 use crate::connect::link::Link;
 use crate::connect::server_message::{Content, ServerMessage};

@@ -1,27 +1,23 @@
 //! The one configuration that every connection is made from.
 
-use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::connect::choices::{ChannelBinding, RequireAuth, TargetAttrs};
 use crate::connect::conninfo;
-use crate::connect::environment::{Environment, not_text};
-use crate::connect::keyword::KEYWORDS;
+use crate::connect::environment::Environment;
+use crate::connect::host::{Host, Reached};
 use crate::connect::passfile::{self, Place};
-use crate::connect::servicefile;
 use crate::connect::session::Session;
 use crate::connect::startup;
+use crate::connect::tls_settings::TlsSettings;
 use crate::connect::uri;
+use crate::connect::values::Values;
 use crate::connect::wire::Wire;
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 
-const DEFAULT_PORT: u16 = 5432;
-/// Tried in this order when no host is given: Debian's and Red Hat's, then PostgreSQL's own.
-const SOCKET_DIRECTORIES: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 const DEFAULT_APPLICATION_NAME: &str = "pgstow";
 
 /// Whether a person may be, must be or must not be asked for a password. The library never asks;
@@ -70,148 +66,6 @@ impl fmt::Debug for ConfigSource {
     }
 }
 
-/// How strongly TLS is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum SslMode {
-    Disable,
-    Allow,
-    Prefer,
-    Require,
-    VerifyCa,
-    VerifyFull,
-}
-
-impl FromStr for SslMode {
-    type Err = &'static str;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(match text {
-            "disable" => Self::Disable,
-            "allow" => Self::Allow,
-            "prefer" => Self::Prefer,
-            "require" => Self::Require,
-            "verify-ca" => Self::VerifyCa,
-            "verify-full" => Self::VerifyFull,
-            _ => return Err("disable, allow, prefer, require, verify-ca, verify-full"),
-        })
-    }
-}
-
-/// Whether SCRAM is bound to the TLS channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ChannelBinding {
-    Disable,
-    Prefer,
-    Require,
-}
-
-impl FromStr for ChannelBinding {
-    type Err = &'static str;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(match text {
-            "disable" => Self::Disable,
-            "prefer" => Self::Prefer,
-            "require" => Self::Require,
-            _ => return Err("disable, prefer, require"),
-        })
-    }
-}
-
-/// Which kind of server will do among several hosts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TargetAttrs {
-    Any,
-    ReadWrite,
-    ReadOnly,
-    Primary,
-    Standby,
-    PreferStandby,
-}
-
-impl FromStr for TargetAttrs {
-    type Err = &'static str;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(match text {
-            "any" => Self::Any,
-            "read-write" => Self::ReadWrite,
-            "read-only" => Self::ReadOnly,
-            "primary" => Self::Primary,
-            "standby" => Self::Standby,
-            "prefer-standby" => Self::PreferStandby,
-            _ => return Err("any, read-write, read-only, primary, standby, prefer-standby"),
-        })
-    }
-}
-
-/// Where a server listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Endpoint {
-    /// A directory with a Unix socket in it, or an abstract name that begins with `@`.
-    Socket(PathBuf),
-    /// A host name or address; `address` spares the look-up.
-    Tcp {
-        name: Option<String>,
-        address: Option<IpAddr>,
-    },
-}
-
-/// The server that a session has reached, of all that its configuration names.
-#[derive(Clone, Debug)]
-pub(crate) struct Reached(pub(super) Host);
-
-/// One of the hosts to try.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Host {
-    pub(super) endpoint: Endpoint,
-    pub(super) port: u16,
-}
-
-impl Host {
-    /// `host:port`, as it is shown to the user.
-    pub(super) fn describe(&self) -> String {
-        match &self.endpoint {
-            Endpoint::Socket(directory) => format!("{}:{}", directory.display(), self.port),
-            Endpoint::Tcp {
-                name: Some(name), ..
-            } if name.contains(':') => format!("[{name}]:{}", self.port),
-            Endpoint::Tcp {
-                name: Some(name), ..
-            } => format!("{name}:{}", self.port),
-            Endpoint::Tcp {
-                address: Some(IpAddr::V6(address)),
-                ..
-            } => format!("[{address}]:{}", self.port),
-            Endpoint::Tcp {
-                address: Some(address),
-                ..
-            } => format!("{address}:{}", self.port),
-            Endpoint::Tcp { .. } => format!("localhost:{}", self.port),
-        }
-    }
-
-    /// The name that a password file has for it.
-    fn passfile_name(&self) -> String {
-        match &self.endpoint {
-            Endpoint::Socket(directory)
-                if SOCKET_DIRECTORIES
-                    .iter()
-                    .chain(["/run/postgresql"].iter())
-                    .any(|default| directory == Path::new(default)) =>
-            {
-                "localhost".to_owned()
-            }
-            Endpoint::Socket(directory) => directory.display().to_string(),
-            Endpoint::Tcp {
-                name: Some(name), ..
-            } => name.clone(),
-            Endpoint::Tcp {
-                address: Some(address),
-                ..
-            } => address.to_string(),
-            Endpoint::Tcp { .. } => "localhost".to_owned(),
-        }
-    }
-}
-
 /// TCP keepalive; `None` leaves the system's default.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Keepalive {
@@ -220,98 +74,6 @@ pub(super) struct Keepalive {
     pub(super) interval: Option<Duration>,
     pub(super) count: Option<u32>,
     pub(super) user_timeout: Option<Duration>,
-}
-
-/// What TLS is to do and with which files.
-#[derive(Clone, Debug)]
-pub(super) struct TlsSettings {
-    pub(super) mode: SslMode,
-    /// Begin with TLS at once instead of asking the server first (17 and newer).
-    pub(super) direct: bool,
-    /// `None` for the operating system's roots, which `system` asks for.
-    pub(super) root: RootCertificates,
-    /// Client certificate; whether the user named it decides what a missing file means.
-    pub(super) certificate: Option<PathBuf>,
-    pub(super) key: Option<PathBuf>,
-    pub(super) server_name_indication: bool,
-    pub(super) only_tls13: bool,
-    pub(super) only_tls12: bool,
-}
-
-/// Where the authorities come from that a server's certificate is checked against.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum RootCertificates {
-    System,
-    /// Named by the user: must exist when verification is asked for.
-    File(PathBuf),
-    /// No home directory and nothing named.
-    Nowhere,
-}
-
-/// A method of authentication as `require_auth` names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AuthMethod {
-    None,
-    Password,
-    Md5,
-    Scram,
-    /// Known to libpq, not implemented here.
-    Other,
-}
-
-/// Which methods of authentication the user allows the server to ask for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum RequireAuth {
-    Any,
-    Only(Vec<AuthMethod>),
-    AllBut(Vec<AuthMethod>),
-}
-
-impl RequireAuth {
-    pub(super) fn allows(&self, method: AuthMethod) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Only(methods) => methods.contains(&method),
-            Self::AllBut(methods) => !methods.contains(&method),
-        }
-    }
-
-    fn parse(text: &str) -> Result<Self> {
-        let wrong = |message: String| Error::new(Kind::Usage, message);
-        let mut only = Vec::new();
-        let mut but = Vec::new();
-        for word in text
-            .split(',')
-            .map(str::trim)
-            .filter(|word| !word.is_empty())
-        {
-            let (list, name) = match word.strip_prefix('!') {
-                Some(name) => (&mut but, name),
-                None => (&mut only, word),
-            };
-            list.push(match name {
-                "none" => AuthMethod::None,
-                "password" => AuthMethod::Password,
-                "md5" => AuthMethod::Md5,
-                "scram-sha-256" => AuthMethod::Scram,
-                "gss" | "sspi" | "oauth" => AuthMethod::Other,
-                _ => {
-                    return Err(wrong(format!("invalid require_auth value: \"{name}\""))
-                        .with_hint(
-                            "methods: password, md5, scram-sha-256, gss, sspi, oauth, none",
-                        ));
-                }
-            });
-        }
-        match (only.is_empty(), but.is_empty()) {
-            (true, true) => Ok(Self::Any),
-            (false, true) => Ok(Self::Only(only)),
-            (true, false) => Ok(Self::AllBut(but)),
-            (false, false) => Err(wrong(
-                "require_auth mixes methods with and without \"!\"".to_owned(),
-            )),
-        }
-    }
 }
 
 /// Everything that decides how a session is reached: resolved, checked, one or more hosts.
@@ -371,7 +133,98 @@ impl Config {
         }
         values.add_service(environment)?;
         values.add_environment(environment)?;
-        values.into_config(environment)
+        Self::of(&values, environment)
+    }
+
+    /// What all parameters together mean.
+    fn of(values: &Values, environment: &dyn Environment) -> Result<Self> {
+        let home = environment.home();
+        let user = match values.owned("user") {
+            Some(user) => user,
+            None => environment.user().ok_or_else(|| {
+                Error::new(Kind::Usage, "the user to connect as is not known")
+                    .with_hint("give it with -U, in the connection string, or as PGUSER")
+            })?,
+        };
+        let database = values.owned("dbname").unwrap_or_else(|| user.clone());
+        if uri::is_uri(&database) {
+            return Err(Error::new(
+                Kind::Usage,
+                "a connection URL stands where the name of a database belongs",
+            )
+            .with_hint("give it as the whole connection"));
+        }
+        for (what, value) in [("user", &user), ("database", &database)] {
+            if value.contains('\0') {
+                return Err(Error::new(
+                    Kind::Usage,
+                    format!("the {what} name holds a zero byte"),
+                ));
+            }
+        }
+        let application_name = values.owned("application_name");
+        let application_name_is_ours = application_name.is_none();
+        let passfile = values
+            .owned("passfile")
+            .map(PathBuf::from)
+            .or_else(|| home.as_ref().map(|home| home.join(".pgpass")));
+        let password = values.owned("password").map(Secret::new);
+        let mut warnings = Vec::new();
+        if password.is_none()
+            && let Some(complaint) = passfile.as_deref().and_then(passfile::complaint)
+        {
+            warnings.push(complaint);
+        }
+        let tls = TlsSettings::of(values, home.as_deref())?;
+        let channel_binding = values
+            .choice("channel_binding")?
+            .unwrap_or(ChannelBinding::Prefer);
+        Ok(Self {
+            hosts: Host::all(
+                &values.list("host"),
+                &values.list("hostaddr"),
+                &values.list("port"),
+            )?,
+            user,
+            database,
+            password,
+            passfile,
+            application_name: application_name
+                .or_else(|| values.owned("fallback_application_name"))
+                .unwrap_or_else(|| DEFAULT_APPLICATION_NAME.to_owned()),
+            application_name_is_ours: application_name_is_ours
+                && values.get("fallback_application_name").is_none(),
+            options: values.owned("options"),
+            connect_timeout: values.seconds("connect_timeout")?,
+            keepalive: Keepalive {
+                enabled: values.integer("keepalives")?.is_none_or(|value| value != 0),
+                idle: values.seconds("keepalives_idle")?,
+                interval: values.seconds("keepalives_interval")?,
+                count: values.positive("keepalives_count")?,
+                user_timeout: values
+                    .positive("tcp_user_timeout")?
+                    .map(|milliseconds| Duration::from_millis(milliseconds.into())),
+            },
+            tls,
+            channel_binding,
+            require_auth: RequireAuth::parse(values.get("require_auth").unwrap_or_default())?,
+            require_peer: values.owned("requirepeer"),
+            target: values
+                .choice("target_session_attrs")?
+                .unwrap_or(TargetAttrs::Any),
+            shuffle_hosts: match values.get("load_balance_hosts") {
+                None | Some("disable") => false,
+                Some("random") => true,
+                Some(other) => {
+                    return Err(Error::new(
+                        Kind::Usage,
+                        format!("invalid load_balance_hosts value: \"{other}\""),
+                    )
+                    .with_hint("one of disable, random"));
+                }
+            },
+            warnings,
+        })
     }
 
     /// The same with another database.
@@ -472,367 +325,11 @@ impl Config {
     }
 }
 
-/// Parameter values as they are collected, heaviest source first.
-#[derive(Default)]
-struct Values(BTreeMap<&'static str, String>);
-
-impl Values {
-    fn set(&mut self, name: &'static str, value: String) {
-        self.0.insert(name, value);
-    }
-
-    fn set_default(&mut self, name: &'static str, value: String) {
-        self.0.entry(name).or_insert(value);
-    }
-
-    fn add_service(&mut self, environment: &dyn Environment) -> Result<()> {
-        let service = self
-            .get("service")
-            .map(str::to_owned)
-            .or_else(|| environment.get("PGSERVICE"))
-            .filter(|service| !service.is_empty());
-        let Some(service) = service else {
-            return Ok(());
-        };
-        let file = self
-            .get("servicefile")
-            .map(str::to_owned)
-            .or_else(|| environment.get("PGSERVICEFILE"));
-        for (name, value) in servicefile::find(&service, file.as_deref(), environment)? {
-            self.set_default(name, value);
-        }
-        Ok(())
-    }
-
-    fn add_environment(&mut self, environment: &dyn Environment) -> Result<()> {
-        let broken = environment.not_text();
-        for keyword in KEYWORDS {
-            let Some(variable) = keyword.variable else {
-                continue;
-            };
-            if self.0.contains_key(keyword.name) {
-                continue;
-            }
-            if broken.iter().any(|name| name == variable) {
-                return Err(not_text(variable));
-            }
-            if let Some(value) = environment.get(variable) {
-                keyword
-                    .check(&value)
-                    .and_then(|()| match keyword.name {
-                        "dbname" => uri::refuse_foreign(&value),
-                        _ => Ok(()),
-                    })
-                    .map_err(|error| error.context(format!("environment variable {variable}")))?;
-                self.set(keyword.name, value);
-            }
-        }
-        Ok(())
-    }
-
-    /// The value, when there is one that is not empty: libpq takes empty for "the default".
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
-    }
-
-    fn owned(&self, name: &str) -> Option<String> {
-        self.get(name).map(str::to_owned)
-    }
-
-    fn choice<T: FromStr<Err = &'static str>>(&self, name: &str) -> Result<Option<T>> {
-        self.get(name)
-            .map(|value| {
-                value.parse().map_err(|allowed| {
-                    Error::new(Kind::Usage, format!("invalid {name} value: \"{value}\""))
-                        .with_hint(format!("one of {allowed}"))
-                })
-            })
-            .transpose()
-    }
-
-    fn integer(&self, name: &str) -> Result<Option<i32>> {
-        self.get(name)
-            .map(|value| {
-                value.trim().parse().map_err(|_| {
-                    Error::new(
-                        Kind::Usage,
-                        format!(
-                            "invalid integer value \"{value}\" for connection parameter \"{name}\""
-                        ),
-                    )
-                })
-            })
-            .transpose()
-    }
-
-    /// A count of a unit; zero and negative mean the default.
-    fn positive(&self, name: &str) -> Result<Option<u32>> {
-        Ok(self
-            .integer(name)?
-            .and_then(|value| u32::try_from(value).ok())
-            .filter(|value| *value > 0))
-    }
-
-    fn seconds(&self, name: &str) -> Result<Option<Duration>> {
-        Ok(self
-            .positive(name)?
-            .map(|seconds| Duration::from_secs(seconds.into())))
-    }
-
-    fn into_config(self, environment: &dyn Environment) -> Result<Config> {
-        let home = environment.home();
-        let user = match self.owned("user") {
-            Some(user) => user,
-            None => environment.user().ok_or_else(|| {
-                Error::new(Kind::Usage, "the user to connect as is not known")
-                    .with_hint("give it with -U, in the connection string, or as PGUSER")
-            })?,
-        };
-        let database = self.owned("dbname").unwrap_or_else(|| user.clone());
-        if uri::is_uri(&database) {
-            return Err(Error::new(
-                Kind::Usage,
-                "a connection URL stands where the name of a database belongs",
-            )
-            .with_hint("give it as the whole connection"));
-        }
-        for (what, value) in [("user", &user), ("database", &database)] {
-            if value.contains('\0') {
-                return Err(Error::new(
-                    Kind::Usage,
-                    format!("the {what} name holds a zero byte"),
-                ));
-            }
-        }
-        let application_name = self.owned("application_name");
-        let application_name_is_ours = application_name.is_none();
-        let passfile = self
-            .owned("passfile")
-            .map(PathBuf::from)
-            .or_else(|| home.as_ref().map(|home| home.join(".pgpass")));
-        let password = self.owned("password").map(Secret::new);
-        let mut warnings = Vec::new();
-        if password.is_none()
-            && let Some(complaint) = passfile.as_deref().and_then(passfile::complaint)
-        {
-            warnings.push(complaint);
-        }
-        let tls = self.tls(home.as_deref())?;
-        let channel_binding = self
-            .choice("channel_binding")?
-            .unwrap_or(ChannelBinding::Prefer);
-        Ok(Config {
-            hosts: self.hosts()?,
-            user,
-            database,
-            password,
-            passfile,
-            application_name: application_name
-                .or_else(|| self.owned("fallback_application_name"))
-                .unwrap_or_else(|| DEFAULT_APPLICATION_NAME.to_owned()),
-            application_name_is_ours: application_name_is_ours
-                && self.get("fallback_application_name").is_none(),
-            options: self.owned("options"),
-            connect_timeout: self.seconds("connect_timeout")?,
-            keepalive: Keepalive {
-                enabled: self.integer("keepalives")?.is_none_or(|value| value != 0),
-                idle: self.seconds("keepalives_idle")?,
-                interval: self.seconds("keepalives_interval")?,
-                count: self.positive("keepalives_count")?,
-                user_timeout: self
-                    .positive("tcp_user_timeout")?
-                    .map(|milliseconds| Duration::from_millis(milliseconds.into())),
-            },
-            tls,
-            channel_binding,
-            require_auth: RequireAuth::parse(self.get("require_auth").unwrap_or_default())?,
-            require_peer: self.owned("requirepeer"),
-            target: self
-                .choice("target_session_attrs")?
-                .unwrap_or(TargetAttrs::Any),
-            shuffle_hosts: match self.get("load_balance_hosts") {
-                None | Some("disable") => false,
-                Some("random") => true,
-                Some(other) => {
-                    return Err(Error::new(
-                        Kind::Usage,
-                        format!("invalid load_balance_hosts value: \"{other}\""),
-                    )
-                    .with_hint("one of disable, random"));
-                }
-            },
-            warnings,
-        })
-    }
-
-    fn hosts(&self) -> Result<Vec<Host>> {
-        let list = |name| -> Vec<&str> {
-            self.get(name)
-                .map(|text| text.split(',').map(str::trim).collect())
-                .unwrap_or_default()
-        };
-        let names = list("host");
-        let addresses = list("hostaddr");
-        let ports = list("port");
-        let wrong = |message: String| Error::new(Kind::Usage, message);
-        if !names.is_empty() && !addresses.is_empty() && names.len() != addresses.len() {
-            return Err(wrong(format!(
-                "could not match {} host names to {} hostaddr values",
-                names.len(),
-                addresses.len()
-            )));
-        }
-        let count = names.len().max(addresses.len());
-        if ports.len() > 1 && ports.len() != count.max(1) {
-            return Err(wrong(format!(
-                "could not match {} port numbers to {} hosts",
-                ports.len(),
-                count.max(1)
-            )));
-        }
-        let port = |position: usize| -> Result<u16> {
-            let text = ports
-                .get(if ports.len() == 1 { 0 } else { position })
-                .copied()
-                .unwrap_or_default();
-            if text.is_empty() {
-                return Ok(DEFAULT_PORT);
-            }
-            text.parse()
-                .ok()
-                .filter(|port| *port != 0)
-                .ok_or_else(|| wrong(format!("invalid port number: \"{text}\"")))
-        };
-        let defaults = |position| -> Result<Vec<Host>> {
-            let port = port(position)?;
-            Ok(SOCKET_DIRECTORIES
-                .iter()
-                .map(|directory| Host {
-                    endpoint: Endpoint::Socket(directory.into()),
-                    port,
-                })
-                .collect())
-        };
-        if count == 0 {
-            return defaults(0);
-        }
-        let mut hosts = Vec::with_capacity(count);
-        for position in 0..count {
-            let name = names.get(position).copied().filter(|name| !name.is_empty());
-            let address = addresses
-                .get(position)
-                .copied()
-                .filter(|address| !address.is_empty())
-                .map(|address| {
-                    address
-                        .parse::<IpAddr>()
-                        .map_err(|_| wrong(format!("invalid hostaddr: \"{address}\"")))
-                })
-                .transpose()?;
-            let endpoint = match (name, address) {
-                (None, None) => {
-                    hosts.extend(defaults(position)?);
-                    continue;
-                }
-                (Some(name), None) if name.starts_with(['/', '@']) => Endpoint::Socket(name.into()),
-                (name, address) => Endpoint::Tcp {
-                    name: name.map(str::to_owned),
-                    address,
-                },
-            };
-            hosts.push(Host {
-                endpoint,
-                port: port(position)?,
-            });
-        }
-        Ok(hosts)
-    }
-
-    fn tls(&self, home: Option<&Path>) -> Result<TlsSettings> {
-        let wrong = |message: String| Error::new(Kind::Usage, message);
-        let in_home = |name: &str| home.map(|home| home.join(".postgresql").join(name));
-        let root = match self.get("sslrootcert") {
-            Some("system") => RootCertificates::System,
-            Some(file) => RootCertificates::File(file.into()),
-            None => in_home("root.crt").map_or(RootCertificates::Nowhere, RootCertificates::File),
-        };
-        let asked: Option<SslMode> = self.choice("sslmode")?;
-        let mode = match (asked, &root) {
-            (Some(mode), RootCertificates::System) if mode < SslMode::VerifyFull => {
-                return Err(wrong(
-                    "a weak sslmode may not be used with sslrootcert=system".to_owned(),
-                )
-                .with_hint("use sslmode=verify-full"));
-            }
-            (Some(mode), _) => mode,
-            (None, RootCertificates::System) => SslMode::VerifyFull,
-            (None, _) if self.get("requiressl").is_some_and(|v| v.starts_with('1')) => {
-                SslMode::Require
-            }
-            (None, _) => SslMode::Prefer,
-        };
-        let direct = match self.get("sslnegotiation") {
-            None | Some("postgres") => false,
-            Some("direct") => true,
-            Some(other) => {
-                return Err(wrong(format!("invalid sslnegotiation value: \"{other}\""))
-                    .with_hint("one of postgres, direct"));
-            }
-        };
-        if direct && mode < SslMode::Require {
-            return Err(wrong(
-                "a weak sslmode may not be used with sslnegotiation=direct".to_owned(),
-            )
-            .with_hint("use sslmode=require, verify-ca or verify-full"));
-        }
-        let version = |name: &str| -> Result<Option<u8>> {
-            self.get(name)
-                .map(|text| match text.to_ascii_lowercase().as_str() {
-                    "tlsv1" => Ok(0),
-                    "tlsv1.1" => Ok(1),
-                    "tlsv1.2" => Ok(2),
-                    "tlsv1.3" => Ok(3),
-                    _ => Err(wrong(format!("invalid {name} value: \"{text}\""))
-                        .with_hint("one of TLSv1.2, TLSv1.3")),
-                })
-                .transpose()
-        };
-        let lowest = version("ssl_min_protocol_version")?.unwrap_or(2).max(2);
-        let highest = version("ssl_max_protocol_version")?.unwrap_or(3);
-        if highest < lowest {
-            return Err(wrong(
-                "ssl_max_protocol_version is lower than what is supported or asked for".to_owned(),
-            )
-            .with_hint("TLSv1.2 and TLSv1.3 are supported"));
-        }
-        let with_certificate = self.get("sslcertmode") != Some("disable");
-        let certificate = self
-            .owned("sslcert")
-            .map(PathBuf::from)
-            .or_else(|| in_home("postgresql.crt"))
-            .filter(|_| with_certificate);
-        let key = self
-            .owned("sslkey")
-            .map(PathBuf::from)
-            .or_else(|| in_home("postgresql.key"));
-        Ok(TlsSettings {
-            mode,
-            direct,
-            root,
-            certificate,
-            key,
-            server_name_indication: self.get("sslsni") != Some("0"),
-            only_tls13: lowest == 3,
-            only_tls12: highest == 2,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use crate::connect::choices::SslMode;
+    use crate::connect::tls_settings::RootCertificates;
+
     use super::*;
 
     /// A variable with this value is set to no text.

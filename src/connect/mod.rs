@@ -32,6 +32,7 @@
 mod auth;
 mod cancel;
 mod certificate;
+mod choices;
 mod config;
 mod conninfo;
 mod copy_batch;
@@ -39,6 +40,7 @@ mod copy_in;
 mod copy_out;
 mod environment;
 mod frames;
+mod host;
 mod keyword;
 mod linger;
 mod link;
@@ -51,7 +53,9 @@ mod startup;
 mod stream;
 mod text;
 mod tls;
+mod tls_settings;
 mod uri;
+mod values;
 mod wire;
 
 pub use auth::needs_password;

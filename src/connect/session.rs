@@ -19,7 +19,8 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres::{AsyncMessage, Client, NoTls};
 
 use crate::connect::cancel::Canceller;
-use crate::connect::config::{Config, Reached};
+use crate::connect::config::Config;
+use crate::connect::host::Reached;
 use crate::connect::startup::Ready;
 use crate::connect::stream::Stream;
 use crate::connect::wire::ANY_BYTES;

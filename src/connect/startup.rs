@@ -11,8 +11,10 @@ use postgres_protocol::message::{backend, frontend};
 
 use crate::connect::auth;
 use crate::connect::cancel::Canceller;
-use crate::connect::config::{Config, Endpoint, Host, Reached, SslMode, TargetAttrs};
+use crate::connect::choices::{SslMode, TargetAttrs};
+use crate::connect::config::Config;
 use crate::connect::frames::garbled;
+use crate::connect::host::{Endpoint, Host, Reached};
 use crate::connect::link::Link;
 use crate::connect::server_message::{Content, ServerMessage};
 use crate::connect::stream::{Peer, Stream};

@@ -23,8 +23,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
 
 use crate::connect::certificate::Certificate;
-use crate::connect::config::{Endpoint, Host, RootCertificates, SslMode, TlsSettings};
+use crate::connect::choices::SslMode;
+use crate::connect::host::{Endpoint, Host};
 use crate::connect::stream::Stream;
+use crate::connect::tls_settings::{RootCertificates, TlsSettings};
 use crate::error::{Error, Kind, Result, system_reason};
 
 /// PostgreSQL's name for application-layer protocol negotiation.
