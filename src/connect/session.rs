@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -26,6 +26,7 @@ use crate::connect::stream::Stream;
 use crate::connect::wire::ANY_BYTES;
 use crate::error::{Error, Kind, Result};
 use crate::sql::ServerVersion;
+use crate::task::lock;
 
 /// Notices beyond this many are dropped.
 const KEPT_NOTICES: usize = 100;
@@ -73,7 +74,7 @@ impl Session {
             // and every later one fails, which is where the loss is reported.
             while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
                 if let AsyncMessage::Notice(notice) = message {
-                    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut kept = lock(&kept);
                     if kept.len() < KEPT_NOTICES {
                         kept.push(format!(
                             "{}: {}",
@@ -131,7 +132,7 @@ impl Session {
 
     /// The server's notices since the last call, oldest first, a hundred at most.
     pub fn take_notices(&self) -> Vec<String> {
-        std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.notices))
     }
 
     /// Cancels what this session runs; works from another task.

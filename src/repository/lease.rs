@@ -5,7 +5,7 @@
 //! machine that slept, or was cut off, does not go on with what somebody else may have begun. The
 //! other half is more than a call to the store takes, its retries included.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Error, Kind, Result};
 use crate::report::Observer;
 use crate::storage::{Overwrite, Put, Store};
+use crate::task::lock;
 
 /// After this time without renewal a holder is taken for dead.
 pub const LEASE_SECONDS: i64 = 15 * 60;
@@ -64,11 +65,6 @@ impl std::fmt::Debug for Lease {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Lease").field(&self.key).finish()
     }
-}
-
-fn lock(last: &Mutex<Beat>) -> MutexGuard<'_, Beat> {
-    // A panic elsewhere leaves a moment as whole as it was.
-    last.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn write(store: &dyn Store, key: &str, content: &Bytes) -> Result<()> {

@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use futures::future::join_all;
@@ -21,6 +21,7 @@ use super::statements::{pass_on_notices, run_apart, run_together};
 use crate::error::{Error, Result};
 use crate::plan::{Lanes, StepId, lanes};
 use crate::report::Event;
+use crate::task::lock;
 
 /// Fewer steps than this are done before other sessions are at hand.
 const WORTH_SHARING: usize = 64;
@@ -220,10 +221,6 @@ impl Sharing<'_> {
             }
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Packs families into transactions. One that is too large for that has several, which follow each

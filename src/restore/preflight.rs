@@ -1,7 +1,7 @@
 //! What a restore would meet, asked before anything is changed and told all at once: the questions are
 //! those that [`restore`](super::restore()) asks itself, which ends at the first bad answer.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::options::{RestoreOptions, TargetState};
 use super::outcome::Outcome;
@@ -19,6 +19,7 @@ use crate::plan::{Plan, adapt};
 use crate::report::{Check, Event, Level, Observer, Verdict};
 use crate::select::Globals;
 use crate::sql::ServerVersion;
+use crate::task::lock;
 
 /// Where a restore goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,7 +187,7 @@ impl Observer for Heard {
             hint,
         } = event
         {
-            let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut warnings = lock(&self.warnings);
             warnings.push((text.clone(), hint.clone()));
         }
     }
@@ -200,9 +201,7 @@ impl Heard {
         done: Result<()>,
         fine: impl Into<String>,
     ) -> Result<Check> {
-        let mut lock = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        let warnings = std::mem::take(&mut *lock);
-        drop(lock);
+        let warnings = std::mem::take(&mut *lock(&self.warnings));
         let mut lines: Vec<&str> = warnings.iter().map(|(text, _)| text.as_str()).collect();
         let hints = || warnings.iter().find_map(|(_, hint)| hint.clone());
         let refusal = match done {

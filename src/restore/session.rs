@@ -1,11 +1,11 @@
 //! What every session of a restore is set to.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::connect::{Canceller, Config, Wire};
 use crate::error::{Context, Error, Kind, Result};
 use crate::sql::{ident, literal};
-use crate::task::cores;
+use crate::task::{cores, lock};
 
 /// What the sessions of a restore share of the server's means for building indexes.
 #[derive(Clone, Copy, Debug)]
@@ -314,11 +314,7 @@ pub(super) struct Reach(Arc<Mutex<Canceller>>);
 impl Reach {
     /// As [`Canceller::cancel`].
     pub(super) async fn cancel(&self) -> Result<()> {
-        let canceller = self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let canceller = lock(&self.0).clone();
         canceller.cancel().await
     }
 }
@@ -355,7 +351,7 @@ impl Session {
 
     /// Goes on with a new connection.
     pub(super) fn replace(&mut self, wire: Wire) {
-        *self.reach.0.lock().unwrap_or_else(PoisonError::into_inner) = wire.canceller();
+        *lock(&self.reach.0) = wire.canceller();
         self.wire = wire;
     }
 

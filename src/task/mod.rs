@@ -6,6 +6,7 @@ mod blocking;
 mod budget;
 mod idleness;
 mod jobs;
+mod lock;
 mod thread;
 
 pub use backoff::Backoff;
@@ -14,4 +15,5 @@ pub use budget::{ByteBudget, Permit};
 pub use idleness::Idleness;
 pub(crate) use jobs::cores;
 pub use jobs::default_jobs;
+pub(crate) use lock::lock;
 pub(crate) use thread::on_own_thread;

@@ -1,6 +1,6 @@
 //! The table of records.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
 use tokio::task::JoinHandle;
@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::mirror::{Mirror, Synced};
 use crate::ops::repository::{Aftermath, Ended};
 use crate::repository::{Backup, Repository};
+use crate::task::lock;
 
 /// Keeps a table of records up to date.
 #[derive(Debug)]
@@ -36,10 +37,7 @@ impl Mirrored {
     }
 
     fn beginning(&self, next: Option<JoinHandle<()>>) -> Option<JoinHandle<()>> {
-        let mut beginning = self
-            .beginning
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut beginning = lock(&self.beginning);
         std::mem::replace(&mut beginning, next)
     }
 }

@@ -1,6 +1,6 @@
 //! Notices about a backup.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
 use tokio::task::JoinHandle;
@@ -9,6 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::notify::{Delivery, LastSuccess, Notice, Notifier, Occasion, Work};
 use crate::ops::repository::{Aftermath, Ended};
 use crate::repository::{Action, Backup, Repository, Status, Verdict, Who};
+use crate::task::lock;
 
 /// Tells others how backups go.
 #[derive(Debug)]
@@ -159,20 +160,14 @@ impl Aftermath for Notices {
         let notice = self.about(backup, Occasion::Started);
         let notifier = Arc::clone(&self.notifier);
         let telling = tokio::spawn(async move { notifier.send(&notice).await });
-        *self
-            .beginning
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(telling);
+        *lock(&self.beginning) = Some(telling);
         Box::pin(futures::future::ready(Ok(())))
     }
 
     fn ended<'a>(&'a self, ended: Ended<'a>) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let beginning = {
-                let mut beginning = self
-                    .beginning
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
+                let mut beginning = lock(&self.beginning);
                 beginning.take()
             };
             let before = match beginning {

@@ -1,6 +1,6 @@
 //! Proof that what is in the store is what was written.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -12,6 +12,7 @@ use crate::archive::{Archive, DataSpec, hex};
 use crate::dump::DumpReport;
 use crate::error::{Error, Kind, Result};
 use crate::storage::{Sink, Source};
+use crate::task::lock;
 
 /// How much of each end is kept and read back.
 const END: usize = 64 << 10;
@@ -84,7 +85,7 @@ impl Sink for Witnessed {
 impl Witness {
     fn lock(&self) -> MutexGuard<'_, Written> {
         // What panicked elsewhere ends the backup anyway.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     fn see(&self, bytes: &[u8]) {
