@@ -154,10 +154,22 @@ pub(super) async fn check(
         ));
     }
     let standby = wire
-        .query("SELECT pg_catalog.pg_is_in_recovery()")
+        .query(
+            "SELECT pg_catalog.pg_is_in_recovery(), \
+             pg_catalog.current_setting('session_replication_role')",
+        )
         .await
         .context_with(|| "ask whether the target is a standby")?;
-    if standby.first().and_then(|row| row[0].as_deref()) == Some("t") {
+    let answer = |column: usize| standby.first()?.get(column)?.as_deref();
+    // Set for a role or a database it holds for every session of this restore.
+    if answer(1) == Some("replica") {
+        warn(
+            "the target's sessions have session_replication_role = replica: no trigger fires, and foreign keys that \
+             are there do not check the rows that come"
+                .to_owned(),
+        );
+    }
+    if answer(0) == Some("t") {
         return Err(Error::new(
             Kind::Refused,
             format!("the target {} is a standby", wire.describe()),

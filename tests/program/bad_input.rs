@@ -127,6 +127,22 @@ fn start(command: &mut Command) -> Child {
         .unwrap()
 }
 
+/// The program, which ignores no signal: `nohup` around the tests has it ignore SIGHUP.
+fn hearing_all() -> Command {
+    let program = pgstow();
+    let mut command = Command::new("env");
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+        .arg("--default-signal=HUP")
+        .arg(program.get_program());
+    command
+}
+
 fn interrupt(child: &Child) {
     run(Command::new("kill").args(["-INT", &child.id().to_string()])).success();
 }
@@ -1352,11 +1368,11 @@ fn interrupted_in_the_middle_of_a_dump() {
     );
     let asleep = "select count(*) from pg_stat_activity where datname = current_database()
         and application_name like 'pgstow%' and wait_event = 'PgSleep'";
-    for signal in ["-INT", "-TERM"] {
+    for signal in ["-INT", "-TERM", "-HUP"] {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.pgstow");
         let child = start(
-            pgstow()
+            hearing_all()
                 .args(["dump", "-j3", "-d", &db.url(), "-f"])
                 .arg(&file),
         );
@@ -1766,6 +1782,16 @@ fn interrupted_in_the_middle_of_a_restore() {
             and application_name not like 'pgstow%' and pid <> pg_backend_pid() and backend_type = 'client backend'";
         // Whoever asked before may still be leaving.
         wait_for(&target, strangers, "0");
+        // Meanwhile nobody else restores into it, and nobody is told to make it empty.
+        let mut second = pgstow();
+        second.args(["restore", "-d", &target.url()]).arg(&archive);
+        let refused = run(&mut second).expect_code(6).stderr;
+        assert!(
+            refused.contains("another restore is at work in "),
+            "{refused}"
+        );
+        assert!(refused.contains("hint: wait for it"), "{refused}");
+        assert!(!refused.contains("--clean"), "{refused}");
         interrupt(&child);
         let said = ended(child, 130);
         assert!(said.contains("interrupted"), "{said}");
