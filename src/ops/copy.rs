@@ -76,6 +76,8 @@ pub struct CopyReport {
     pub restore: RestoreReport,
     /// Each table as it was read and as the target has it; empty with [`Comparison::Counts`].
     pub compared: Vec<TableComparison>,
+    /// With `--continue`: the tables whose rows did not come, so that there was nothing to compare.
+    pub not_compared: Vec<String>,
 }
 
 impl CopyReport {
@@ -123,6 +125,7 @@ pub async fn copy(
         source: source.describe(),
         restore: report,
         compared: Vec::new(),
+        not_compared: Vec::new(),
     };
     if let Some(given) = given {
         report.restore.raw_bytes = given.raw_bytes;
@@ -133,13 +136,14 @@ pub async fn copy(
                 None => target.clone(),
             };
             let comparing = compare(&target, given, &report.restore, options, &observer, &cancel);
-            report.compared = comparing.await.map_err(|error| match error.kind() {
+            let compared = comparing.await.map_err(|error| match error.kind() {
                 Kind::Interrupted => interrupted()
                     .with_hint("everything is copied; only the comparison of rows was not done"),
                 _ => error
                     .context("everything is copied, but rows could not be compared")
                     .with_hint("copy with --no-verify if the target's rows may not be read"),
             })?;
+            (report.compared, report.not_compared) = compared;
             report.restore.phases.push(PhaseTime {
                 phase: "compare",
                 seconds: began.elapsed().as_secs_f64(),
@@ -324,7 +328,7 @@ fn tell_what_stands(error: Error, options: &CopyOptions, side: &TargetSide) -> E
     error
 }
 
-/// Reads all that was loaded once more, where it is now.
+/// Reads all that was loaded once more, where it is now. Also names what was to be loaded, and was not.
 async fn compare(
     target: &Config,
     given: Given,
@@ -332,16 +336,21 @@ async fn compare(
     options: &CopyOptions,
     observer: &Arc<dyn Observer>,
     cancel: &CancellationToken,
-) -> Result<Vec<TableComparison>> {
+) -> Result<(Vec<TableComparison>, Vec<String>)> {
     let Given {
         fingerprints: known,
         again,
         ..
     } = given;
+    let is_missing = |(_, entries): &(String, Vec<EntryId>)| {
+        !entries.iter().any(|entry| report.loaded.contains(entry))
+    };
+    let missing = again.comparable().into_iter().filter(is_missing);
+    let missing: Vec<String> = missing.map(|(table, _)| table).collect();
     let again = again.only(&report.loaded);
     let comparable = again.comparable();
     if comparable.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), missing));
     }
     let (tables, bytes) = again.totals();
     observer.event(&Event::Phase {
@@ -379,7 +388,7 @@ async fn compare(
             difference,
         }
     });
-    Ok(compared.collect())
+    Ok((compared.collect(), missing))
 }
 
 async fn read(

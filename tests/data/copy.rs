@@ -484,6 +484,10 @@ fn a_target_that_fails() {
         .map(|table| table["table"].as_str().unwrap())
         .collect();
     assert!(compared.contains(&"long.narrow") && !compared.contains(&"public.refused"));
+    assert_eq!(
+        report["not_compared"],
+        serde_json::json!(["public.refused"])
+    );
     assert!(report["failed"].to_string().contains("public.refused"));
 }
 

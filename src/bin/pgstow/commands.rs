@@ -362,6 +362,12 @@ async fn copy(
     output.done("copy", &report, exit::code(&outcome));
     tell_restore(output, "copied", &report.restore, began);
     tell_compared(output, &report.compared, ["source", "target"]);
+    if !report.not_compared.is_empty() && !output.talk().json {
+        let tables = report.not_compared.join(", ");
+        output.say(&format!(
+            "not compared, since their rows did not come: {tables}"
+        ));
+    }
     Ok(outcome)
 }
 
