@@ -81,7 +81,7 @@ mod trust;
 
 pub use ops::{
     Compression, CopyFormatChoice, CopyOptions, CopyReport, DumpOptions, DumpReport, EntryFilter,
-    Input, ListOptions, ListReport, OnError, RestoreOptions, RestoreReport, Sections, SqlOptions,
-    SqlReport, TargetState, VerifyOptions, VerifyReport, copy, dump, list, restore, sql_script,
-    verify,
+    Input, ListOptions, ListReport, OnError, PackTables, RestoreOptions, RestoreReport, Sections,
+    SqlOptions, SqlReport, TargetState, VerifyOptions, VerifyReport, copy, dump, list, restore,
+    sql_script, verify,
 };

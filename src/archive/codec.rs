@@ -142,6 +142,7 @@ const LARGER_HASH_LOG: u32 = 15;
 /// Compresses and hashes frames, one after the other, on one thread; contexts and buffers are
 /// reused. CPU work only: run it on a blocking worker.
 pub struct Encoder {
+    codec: Codec,
     context: Context,
     scratch: Vec<u8>,
 }
@@ -188,6 +189,7 @@ impl Encoder {
             Codec::None => Context::None,
         };
         Ok(Self {
+            codec,
             context,
             scratch: Vec::new(),
         })
@@ -228,7 +230,7 @@ impl Encoder {
         self.fit(raw.rows, raw.raw.len() as u64)?;
         let stored = self.pack(&raw.raw)?;
         let raw_bytes = raw.raw.len() as u64;
-        Ok(finished(raw, raw_bytes, stored))
+        Ok(self.finished(raw, raw_bytes, stored))
     }
 
     /// As [`Encoder::seal`], straight into `room`, which becomes the stored frame: it grows to what the codec
@@ -250,7 +252,30 @@ impl Encoder {
             self.fit(raw.rows, raw_bytes)?;
             self.compress(&raw.raw, &mut room)?;
         }
-        Ok(finished(raw, raw_bytes, Bytes::from(room)))
+        Ok(self.finished(raw, raw_bytes, Bytes::from(room)))
+    }
+
+    /// The stored frame, and the raw one's buffer, emptied.
+    fn finished(&self, raw: RawFrame, raw_bytes: u64, stored: Bytes) -> (StoredFrame, Vec<u8>) {
+        let RawFrame {
+            entry,
+            chunk,
+            frame,
+            rows,
+            raw: mut buffer,
+        } = raw;
+        buffer.clear();
+        let frame = StoredFrame {
+            entry,
+            chunk,
+            frame,
+            rows: Some(rows),
+            raw_bytes,
+            sha256: sha256(&stored),
+            stored,
+            codec: self.codec,
+        };
+        (frame, buffer)
     }
 
     /// Sets what suits rows of this length best, whatever came before.
@@ -317,28 +342,6 @@ impl Encoder {
 
 pub(super) fn compression_failed(error: io::Error) -> Error {
     Error::new(Kind::Failed, "compression failed").with_source(error)
-}
-
-/// The stored frame, and the raw one's buffer, emptied.
-fn finished(raw: RawFrame, raw_bytes: u64, stored: Bytes) -> (StoredFrame, Vec<u8>) {
-    let RawFrame {
-        entry,
-        chunk,
-        frame,
-        rows,
-        raw: mut buffer,
-    } = raw;
-    buffer.clear();
-    let frame = StoredFrame {
-        entry,
-        chunk,
-        frame,
-        rows: Some(rows),
-        raw_bytes,
-        sha256: sha256(&stored),
-        stored,
-    };
-    (frame, buffer)
 }
 
 fn gzip(compress: &mut Compress, raw: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
@@ -431,8 +434,8 @@ impl Decoder {
         Self { codec, zstd: None }
     }
 
-    /// Decompresses one frame into `raw`, whose former content is lost. Never gives more than the
-    /// frame's declared raw size, nor more than `max_raw` bytes.
+    /// Decompresses one frame into `raw`, whose former content is lost; one that is not compressed is
+    /// taken as it is. Never gives more than the frame's declared raw size, nor more than `max_raw` bytes.
     ///
     /// # Errors
     /// [`Kind::Archive`](crate::error::Kind::Archive) when the frame is damaged or larger than
@@ -458,6 +461,11 @@ impl Decoder {
                     frame.raw_bytes
                 ),
             )));
+        }
+        if frame.codec == Codec::None && self.codec != Codec::None {
+            return Self::new(Codec::None)
+                .unpack_into(&frame.stored, frame.raw_bytes, raw)
+                .map_err(fail);
         }
         self.unpack_into(&frame.stored, frame.raw_bytes, raw)
             .map_err(fail)

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use super::codec::Codec;
+use super::digest::sha256;
 use super::entry::{CopyFormat, EntryId};
 use crate::error::{Error, Kind, Result};
 
@@ -45,8 +47,26 @@ pub struct StoredFrame {
     pub raw_bytes: u64,
     /// The compressed bytes.
     pub stored: Bytes,
+    /// How they are compressed: as the archive says, or not at all in a pack, which is compressed as a whole.
+    pub codec: Codec,
     /// SHA-256 of the compressed bytes.
     pub sha256: [u8; 32],
+}
+
+impl RawFrame {
+    /// Hashes the frame and leaves it uncompressed, as it is in a pack.
+    pub fn bare(self) -> StoredFrame {
+        StoredFrame {
+            entry: self.entry,
+            chunk: self.chunk,
+            frame: self.frame,
+            rows: Some(self.rows),
+            raw_bytes: self.raw.len() as u64,
+            sha256: sha256(&self.raw),
+            stored: self.raw.into(),
+            codec: Codec::None,
+        }
+    }
 }
 
 /// The rows of a raw frame, as the content fingerprint takes them: in text format the lines

@@ -9,9 +9,11 @@ use super::digest::{Digest, sha256};
 use super::entry::{CopyFormat, DataSpec, Entry, EntryId};
 use super::fingerprint::Fingerprint;
 use super::ledger::{Ledger, Member};
+use super::manifest::Manifest;
 use super::names;
+use super::pack::{self, FrameInPack, InPack, Pack};
 use super::tar::BLOCK_BYTES;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 
 /// One frame of a table, as the index knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +24,9 @@ pub struct FrameIndex {
     pub chunk: u32,
     /// Number of the frame within the chunk, from 0.
     pub frame: u32,
-    /// Where the stored bytes begin in the archive.
+    /// The number of the pack that it is in; none for a frame that is a member by itself.
+    pub pack: Option<u32>,
+    /// Where the stored bytes begin in the archive, or in the raw bytes of its pack.
     pub offset: u64,
     /// Number of stored bytes.
     pub stored_bytes: u64,
@@ -61,6 +65,8 @@ pub struct TableIndex {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Index {
     tables: BTreeMap<EntryId, TableIndex>,
+    /// In the order of their numbers.
+    packs: Vec<Pack>,
 }
 
 impl Index {
@@ -72,6 +78,11 @@ impl Index {
     /// The data of one entry.
     pub fn table(&self, entry: EntryId) -> Option<&TableIndex> {
         self.tables.get(&entry)
+    }
+
+    /// The packs, number 0 first.
+    pub(super) fn packs(&self) -> &[Pack] {
+        &self.packs
     }
 }
 
@@ -99,15 +110,50 @@ enum Line {
         rows: u64,
         sha256: Digest,
     },
-    Table(TableLine),
+    Table(OwnLine),
+    Packed {
+        entry: EntryId,
+        pack: u32,
+        offset: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        raw_bytes: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sha256: Option<Digest>,
+        fingerprint: Fingerprint,
+    },
     /// Of a later version of the format, and not needed to read this one.
     #[serde(other)]
     Unknown,
 }
 
 /// What the index says about one entry's data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum TableLine {
+    /// Of one whose frames are members by themselves.
+    Own(OwnLine),
+    /// Of one that is in a pack.
+    Packed(InPack),
+}
+
+impl TableLine {
+    pub(super) fn entry(&self) -> EntryId {
+        match self {
+            Self::Own(line) => line.entry,
+            Self::Packed(line) => line.entry,
+        }
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        match self {
+            Self::Own(line) => line.totals.clone(),
+            Self::Packed(line) => line.totals(),
+        }
+    }
+}
+
+/// What the index says about the data of an entry whose frames are members by themselves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct TableLine {
+pub(super) struct OwnLine {
     pub entry: EntryId,
     pub format: CopyFormat,
     pub columns: Vec<String>,
@@ -218,7 +264,17 @@ pub(super) fn render(ledger: &Ledger, tables: &[TableLine]) -> Result<Vec<u8>> {
         });
     }
     for table in tables {
-        bytes.extend(line(&Line::Table(table.clone()))?);
+        bytes.extend(match table {
+            TableLine::Own(own) => line(&Line::Table(own.clone()))?,
+            TableLine::Packed(packed) => line(&Line::Packed {
+                entry: packed.entry,
+                pack: packed.pack,
+                offset: packed.offset,
+                raw_bytes: packed.frame.map(|frame| frame.raw_bytes),
+                sha256: packed.frame.map(|frame| Digest(frame.sha256)),
+                fingerprint: packed.fingerprint,
+            })?,
+        });
     }
     Ok(bytes)
 }
@@ -237,9 +293,10 @@ pub(super) fn parse(
     let damaged = |what: &str| Error::new(Kind::Archive, format!("damaged index: {what}"));
     let mut ledger = Ledger::new();
     let mut tables = Vec::new();
+    // No line is believed beyond what so long an archive can hold; a table has a member, or a place in a pack.
+    let mut most = 2 * (index_offset / BLOCK_BYTES);
     for line in lines(codec, stored, raw_bytes, LONGEST_LINE)? {
-        // No line is believed beyond what so long an archive can hold; a table has a member.
-        if ledger.len() + tables.len() as u64 > 2 * (index_offset / BLOCK_BYTES) {
+        if ledger.len() + tables.len() as u64 > most {
             return Err(damaged("it lists more members than there is room for"));
         }
         let line = line.map_err(|error| error.context("damaged index"))?;
@@ -253,6 +310,9 @@ pub(super) fn parse(
                 raw_bytes,
                 sha256,
             } => {
+                if names::is_pack(&name) {
+                    most = most.saturating_add(pack::most_entries(raw_bytes));
+                }
                 let expected = ledger.push_member(name, stored_bytes, raw_bytes, sha256.0)?;
                 (offset, expected)
             }
@@ -270,6 +330,7 @@ pub(super) fn parse(
                     entry,
                     chunk,
                     frame,
+                    pack: None,
                     offset,
                     stored_bytes,
                     raw_bytes,
@@ -279,7 +340,31 @@ pub(super) fn parse(
                 (offset, expected)
             }
             Line::Table(table) => {
-                tables.push(table);
+                tables.push(TableLine::Own(table));
+                continue;
+            }
+            Line::Packed {
+                entry,
+                pack,
+                offset,
+                raw_bytes,
+                sha256,
+                fingerprint,
+            } => {
+                let frame = match (raw_bytes, sha256) {
+                    (Some(raw_bytes), Some(Digest(sha256))) => {
+                        Some(FrameInPack { raw_bytes, sha256 })
+                    }
+                    (None, None) => None,
+                    _ => return Err(damaged("a packed frame has a size and a digest")),
+                };
+                tables.push(TableLine::Packed(InPack {
+                    entry,
+                    pack,
+                    offset,
+                    frame,
+                    fingerprint,
+                }));
                 continue;
             }
             Line::Unknown => continue,
@@ -301,6 +386,7 @@ impl Index {
         entries: &[Entry],
         ledger: &mut Ledger,
         lines: Vec<TableLine>,
+        manifest: &Manifest,
     ) -> Result<Self> {
         let damaged = |entry: &dyn std::fmt::Display, what: &str| {
             Error::new(Kind::Archive, format!("damaged index: {entry}: {what}"))
@@ -311,7 +397,8 @@ impl Index {
         }
         let mut lines: BTreeMap<EntryId, TableLine> = {
             let count = lines.len();
-            let lines: BTreeMap<_, _> = lines.into_iter().map(|line| (line.entry, line)).collect();
+            let lines: BTreeMap<_, _> =
+                lines.into_iter().map(|line| (line.entry(), line)).collect();
             if lines.len() != count {
                 return Err(damaged(&"tables", "one is there twice"));
             }
@@ -323,6 +410,7 @@ impl Index {
             .map(|member| (member.name.as_str(), member))
             .collect();
         let mut tables = BTreeMap::new();
+        let mut in_packs = Vec::new();
         for entry in entries {
             let Some(format) = names::format_of(entry) else {
                 continue;
@@ -330,6 +418,21 @@ impl Index {
             let name = entry.describe();
             let Some(line) = lines.remove(&entry.id) else {
                 return Err(damaged(&name, "it is not there"));
+            };
+            let line = match line {
+                TableLine::Own(line) => line,
+                TableLine::Packed(line) => {
+                    let complete = names::complete(&names::directory(entry));
+                    if !matches!(entry.data, Some(DataSpec::Table { .. })) {
+                        return Err(damaged(&name, "only rows of tables are in packs"));
+                    }
+                    if frames.contains_key(&entry.id) || members.contains_key(complete.as_str()) {
+                        return Err(damaged(&name, "it is in a pack, and outside of it too"));
+                    }
+                    tables.insert(entry.id, packed_table(entry, format, &line));
+                    in_packs.push(line);
+                    continue;
+                }
             };
             if line.format != format || line.columns != columns_of(entry) {
                 return Err(damaged(&name, "it is not as in the table of contents"));
@@ -376,7 +479,25 @@ impl Index {
                 "it has data that the table of contents does not know",
             ));
         }
-        Ok(Self { tables })
+        let packs = pack::assemble(ledger.members(), in_packs, manifest)
+            .context_with(|| "damaged index")?;
+        Ok(Self { tables, packs })
+    }
+}
+
+/// What the index knows of a table that is in a pack.
+fn packed_table(entry: &Entry, format: CopyFormat, line: &InPack) -> TableIndex {
+    let totals = line.totals();
+    TableIndex {
+        entry: entry.id,
+        format,
+        columns: columns_of(entry).to_vec(),
+        rows: totals.rows,
+        raw_bytes: totals.raw_bytes,
+        stored_bytes: totals.stored_bytes,
+        sha256: totals.sha256.0,
+        fingerprint: line.fingerprint,
+        frames: line.frame_index().into_iter().collect(),
     }
 }
 

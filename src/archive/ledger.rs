@@ -252,9 +252,41 @@ impl DataNames {
             sha256,
             ..
         } = frame;
+        let codec = match frame.pack {
+            Some(_) => Codec::None,
+            None => self.codec,
+        };
         Ok(names::frame(
-            directory, *chunk, *number, sha256, sort, self.codec,
+            directory, *chunk, *number, sha256, sort, codec,
         ))
+    }
+
+    /// The name of an entry's only frame in a pack.
+    ///
+    /// # Errors
+    /// [`Kind::Archive`] when the entry is no table, and has no place there.
+    pub(super) fn frame_in_pack(&self, entry: EntryId, sha256: &[u8; 32]) -> Result<String> {
+        let (directory, sort) = self.get_table(entry)?;
+        Ok(names::frame(directory, 0, 0, sha256, sort, Codec::None))
+    }
+
+    /// The name of what follows it there.
+    ///
+    /// # Errors
+    /// As [`frame_in_pack`](Self::frame_in_pack).
+    pub(super) fn complete_in_pack(&self, entry: EntryId) -> Result<String> {
+        let (directory, _) = self.get_table(entry)?;
+        Ok(names::complete(directory))
+    }
+
+    fn get_table(&self, entry: EntryId) -> Result<(&str, &'static str)> {
+        match self.get(entry)? {
+            (directory, sort, _) if directory.starts_with("data/") => Ok((directory, sort)),
+            (_, _, name) => Err(Error::new(
+                Kind::Archive,
+                format!("{name}: only rows of tables are in packs"),
+            )),
+        }
     }
 
     /// The name of the member that ends an entry's frames.

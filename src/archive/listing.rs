@@ -27,6 +27,7 @@ pub struct Listing {
     /// Entries with rows of a table.
     tables: u64,
     any_bytes: bool,
+    packs: bool,
     /// The line that was written last; kept for its room.
     line: Vec<u8>,
 }
@@ -34,6 +35,8 @@ pub struct Listing {
 /// What the frames of an entry are.
 pub(super) struct Data {
     pub statistics: bool,
+    /// Rows of a table.
+    pub table: bool,
     pub format: CopyFormat,
     pub columns: Vec<String>,
 }
@@ -48,22 +51,38 @@ pub(super) struct Listed {
     pub tables: u64,
     /// Some text stands for bytes that are not UTF-8.
     pub any_bytes: bool,
+    /// Small tables go into packs.
+    pub packs: bool,
 }
 
 impl Listing {
     /// An empty one, for an archive of this codec whose statements are in this client encoding.
     pub fn new(codec: Codec, encoding: &str) -> Self {
+        Self::with(codec, LoadScript::new(codec, encoding))
+    }
+
+    /// The same for an archive in which tables of few rows share members, which are compressed as a whole: it is smaller
+    /// where there are very many of them, and asks for a reader of format version 3.
+    pub fn packing(codec: Codec, encoding: &str) -> Self {
+        Self {
+            packs: true,
+            ..Self::with(codec, LoadScript::of_packs(codec, encoding))
+        }
+    }
+
+    fn with(codec: Codec, load: LoadScript) -> Self {
         Self {
             codec,
             count: 0,
             lines: Packed::new(codec),
-            load: LoadScript::new(codec, encoding),
+            load,
             names: DataNames::new(&[], codec),
             data: BTreeMap::new(),
             rows_first: RowsFirst::default(),
             in_pieces: AllInPieces::default(),
             tables: 0,
             any_bytes: false,
+            packs: false,
             line: Vec::new(),
         }
     }
@@ -101,6 +120,7 @@ impl Listing {
         if let Some(format) = names::format_of(entry) {
             let data = Data {
                 statistics: entry.has_statistics(),
+                table: matches!(entry.data, Some(DataSpec::Table { .. })),
                 format,
                 columns: index::columns_of(entry).to_vec(),
             };
@@ -148,6 +168,7 @@ impl Listing {
             in_pieces: self.in_pieces.into_vec(),
             tables: self.tables,
             any_bytes: self.any_bytes,
+            packs: self.packs,
         };
         Ok((listed, self.lines.finish()?, self.load.finish()?))
     }

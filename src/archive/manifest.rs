@@ -13,13 +13,16 @@ use super::listing::has_any_bytes;
 use crate::error::{Error, Kind, Result};
 
 /// Version of the format that this library writes, and the newest that it reads.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// The version of an archive that any reader can read.
 const FIRST_VERSION: u32 = 1;
 
 /// The version from which on texts may stand for bytes that are not UTF-8.
 const ANY_BYTES_VERSION: u32 = 2;
+
+/// The version from which on small tables may be in packs.
+const PACKS_VERSION: u32 = 3;
 
 /// Identity of an archive: 16 random bytes, written in hex.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -337,6 +340,17 @@ impl Manifest {
         Ok(())
     }
 
+    /// Readers that know nothing of packs must refuse.
+    pub(super) fn ask_for_reader_of_packs(&mut self) {
+        self.format_version = PACKS_VERSION;
+        self.min_reader_version = PACKS_VERSION;
+    }
+
+    /// Whether the archive may have packs.
+    pub(super) fn has_packs(&self) -> bool {
+        self.min_reader_version >= PACKS_VERSION
+    }
+
     /// A manifest of the first format version, with every field about the source empty.
     pub fn new(archive_id: ArchiveId, created: Timestamp, codec: Codec) -> Self {
         Self {
@@ -591,11 +605,11 @@ mod tests {
     #[test]
     fn newer_versions_and_other_archives_are_refused() {
         let error = ManifestRecord::parse(
-            br#"{"format":"pgstow archive","format_version":9,"min_reader_version":3,"tool":"pgstow 7"}"#,
+            br#"{"format":"pgstow archive","format_version":9,"min_reader_version":4,"tool":"pgstow 7"}"#,
         )
         .unwrap_err();
         assert_eq!(error.kind(), Kind::NewerFormat);
-        assert!(error.message().contains("format version 3"), "{error}");
+        assert!(error.message().contains("format version 4"), "{error}");
         assert!(error.message().contains("pgstow 7"), "{error}");
         for bytes in [
             b"".as_slice(),

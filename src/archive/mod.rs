@@ -25,6 +25,7 @@ mod ledger;
 mod listing;
 mod manifest;
 mod names;
+mod pack;
 mod packed;
 mod reader;
 mod readme;
@@ -49,6 +50,7 @@ pub use manifest::{
     SettingRecord, Timestamp,
 };
 
+pub(crate) use pack::FRAME_IN_PACK_MAX;
 pub use packed::PackedScripts;
 pub use reader::Archive;
 pub use sections::Sections;

@@ -85,6 +85,18 @@ pub(super) fn directory(entry: &Entry) -> String {
     name
 }
 
+/// The name of a pack.
+pub(super) fn pack(number: u32, sha256: &[u8; 32], codec: Codec) -> String {
+    let digest = hex(&sha256[..8]);
+    format!("data/pack-{number:06}-{digest}.tar{}", codec.extension())
+}
+
+/// Whether a name is a pack's. Whether it is exactly the one that this pack has is for the caller to check, by
+/// making it again.
+pub(super) fn is_pack(name: &str) -> bool {
+    name.starts_with("data/pack-")
+}
+
 /// The name of a frame within `directory`.
 pub(super) fn frame(
     directory: &str,

@@ -12,6 +12,7 @@ use super::index::{self, FrameIndex, Index, TableIndex};
 use super::ledger::{DataNames, Ledger, Member};
 use super::manifest::{InPieces, Manifest, ManifestRecord};
 use super::names;
+use super::pack::{self, Unpacked};
 use super::tar::{self, BLOCK, BLOCK_BYTES, END_BYTES, Parsed};
 use super::trailer::{TRAILER_BYTES, Trailer};
 use crate::error::{Context, Error, Kind, Result};
@@ -41,7 +42,8 @@ pub struct Archive {
     pub(super) trailer: Trailer,
     /// The members that are no frames.
     pub(super) members: Vec<Member>,
-    pub(super) names: DataNames,
+    pub(super) names: Arc<DataNames>,
+    unpacked: Unpacked,
 }
 
 impl Archive {
@@ -111,7 +113,7 @@ impl Archive {
             check_order(&ledger, codec)?;
             let totals = Trailer::new(&record.manifest, &lines);
             let mut ledger = ledger;
-            let index = Index::assemble(&entries, &mut ledger, lines)?;
+            let index = Index::assemble(&entries, &mut ledger, lines, &record.manifest)?;
             check_totals(&totals, &trailer)?;
             Ok((entries, index, (ledger, record, trailer)))
         })
@@ -119,7 +121,8 @@ impl Archive {
         let (ledger, record, trailer) = rest;
         Ok(Self {
             source,
-            names: DataNames::new(&entries, codec),
+            names: Arc::new(DataNames::new(&entries, codec)),
+            unpacked: Unpacked::default(),
             manifest: record.manifest,
             entries,
             count,
@@ -182,16 +185,24 @@ impl Archive {
         self.trailer.archive_bytes
     }
 
-    /// Reads one frame and checks its SHA-256.
+    /// Reads one frame and checks its SHA-256. Of a frame in a pack the whole pack is read, which is kept for a while
+    /// for those who read others of it.
     ///
     /// # Errors
     /// [`Kind::Archive`](crate::error::Kind::Archive) when it is damaged,
     /// [`Kind::Storage`](crate::error::Kind::Storage) when it cannot be read.
     pub async fn read_frame(&self, frame: &FrameIndex) -> Result<StoredFrame> {
         let source = self.source.as_ref();
-        let read = read_checked(source, frame.offset, frame.stored_bytes, &frame.sha256);
-        let stored = read.await.map_err(|error| self.in_frame(frame, error))?;
+        let (stored, codec) = match frame.pack {
+            None => {
+                let read = read_checked(source, frame.offset, frame.stored_bytes, &frame.sha256);
+                (read.await, self.manifest.codec)
+            }
+            Some(pack) => (self.read_packed(pack, frame).await, Codec::None),
+        };
+        let stored = stored.map_err(|error| self.in_frame(frame, error))?;
         Ok(StoredFrame {
+            codec,
             entry: frame.entry,
             chunk: frame.chunk,
             frame: frame.frame,
@@ -200,6 +211,25 @@ impl Archive {
             stored,
             sha256: frame.sha256,
         })
+    }
+
+    async fn read_packed(&self, number: u32, frame: &FrameIndex) -> Result<Bytes> {
+        let pack = usize::try_from(number).ok();
+        let pack = pack.and_then(|number| self.index.packs().get(number));
+        let pack = &pack.ok_or_else(|| damaged("its pack is not there"))?.member;
+        let cell = self.unpacked.cell(number, pack.raw_bytes);
+        let unpacked = cell.get_or_try_init(|| async {
+            let stored = read_member(self.source.as_ref(), pack).await?;
+            let (codec, raw_bytes) = (self.manifest.codec, pack.raw_bytes);
+            let unpack = move || pack::unpack(codec, &stored, Some(raw_bytes));
+            let unpacked = super::blocking(unpack).await;
+            unpacked.context_with(|| &pack.name)
+        });
+        let stored = pack::slice(unpacked.await?, frame)?;
+        if sha256(&stored) != frame.sha256 {
+            return Err(damaged("its SHA-256 does not match"));
+        }
+        Ok(stored)
     }
 
     /// Says which archive, entry and member an error is about.

@@ -90,6 +90,27 @@ pub(super) fn readme(manifest: &Manifest, tables: u64, with_globals: bool) -> St
     };
     let (toc, index) = (names::toc(codec), names::index(codec));
     let (text, binary) = (format!("*.copy{ext}"), format!("*.copybin{ext}"));
+    let packs = if manifest.has_packs() {
+        format!(
+            r#"    data/pack-*.tar{ext:<12} the same of many small tables, each an ordinary tar file; rows in it are
+                              not compressed once more. {load} unpacks it
+"#
+        )
+    } else {
+        String::new()
+    };
+    let packed = if manifest.has_packs() {
+        format!(
+            r#"
+Rows of a table that is in a pack are there when the packs are unpacked, and have no "{ext}":
+
+    for pack in data/pack-*; do {unpack} "$pack" | tar -xf - || exit; done
+    psql -X -d TARGET -c 'COPY schema.table FROM STDIN' < data/N.SCHEMA.TABLE/FILE.copy
+"#
+        )
+    } else {
+        String::new()
+    };
     format!(
         r#"This is a dump of a PostgreSQL database, written by {tool}.
 
@@ -142,7 +163,7 @@ What is where:
         {text:<20}  some of its rows: a complete COPY stream in text format
         {binary:<20}  the same in binary format
         complete.json         how many rows there are, and their checksums
-    blobs/N/                  contents of large objects, as COPY rows of (oid, offset, bytes)
+{packs}    blobs/N/                  contents of large objects, as COPY rows of (oid, offset, bytes)
     statistics/N/             the planner's statistics, one JSON object a line; ANALYZE makes new ones
     {index:<24}  where each member is, and what is in each table
     SHA256SUMS                SHA-256 of each member before it
@@ -152,7 +173,7 @@ To load the rows of one table alone, one file after the other in any order:
 
     {unpack} data/N.SCHEMA.TABLE/FILE.copy{ext} | psql -X -d TARGET -c 'COPY schema.table FROM STDIN'
     {unpack} data/N.SCHEMA.TABLE/FILE.copybin{ext} | psql -X -d TARGET -c 'COPY schema.table FROM STDIN WITH (FORMAT binary)'
-
+{packed}
 {load} has that command for each table, with its columns. Special characters
 in the names of schemas and tables are written as % and two hex digits.
 "#
@@ -183,9 +204,68 @@ pub(super) struct LoadScript {
 /// Most statements that one call of psql gets.
 const CALL_STATEMENTS_MAX: usize = 100;
 
+/// Which shape a script has: of an archive without packs it is the same as ever.
+struct Shape {
+    /// What unpacks the packs.
+    unpack_packs: String,
+    /// What gives a frame's raw bytes.
+    unpack_frame: String,
+    /// What looks whether all of an entry is there.
+    check: &'static str,
+}
+
+impl Shape {
+    fn plain(codec: Codec) -> Self {
+        Self {
+            unpack_packs: String::new(),
+            unpack_frame: unpack(codec).to_owned(),
+            check: "",
+        }
+    }
+
+    fn of_packs(codec: Codec) -> Self {
+        let (unpack, ext) = (unpack(codec), codec.extension());
+        let unpack_packs = format!(
+            r#"# Small tables are in packs.
+for pack in data/pack-*; do
+    [ -e "$pack" ] || continue
+    whole=$( {{ {{ {unpack} "$pack" 3>&- && echo yes >&3; }} |
+        tar -xf - 3>&- >&2; }} 3>&1 )
+    if [ "$whole" != yes ]; then
+        echo "cannot unpack $pack" >&2
+        exit 1
+    fi
+done
+
+# content FRAME: what is in it. Those out of packs are not compressed
+content() {{
+    case $1 in
+        *.copy | *.copybin) cat "$1" ;;
+        *) {unpack} "$1" ;;
+    esac
+}}
+
+"#
+        );
+        Self {
+            unpack_packs,
+            unpack_frame: if ext.is_empty() { unpack } else { "content" }.to_owned(),
+            check: r#"    if [ ! -e "$directory/complete.json" ]; then
+        echo "$directory is not complete" >&2
+        exit 1
+    fi
+"#,
+        }
+    }
+}
+
 /// How the script begins.
-fn beginning(codec: Codec, encoding: &str) -> String {
-    let unpack = unpack(codec);
+fn beginning(shape: &Shape, encoding: &str) -> String {
+    let Shape {
+        unpack_packs,
+        unpack_frame: unpack,
+        check,
+    } = shape;
     let encoding = quoted(encoding);
     format!(
         r#"#!/bin/sh
@@ -198,7 +278,7 @@ PGCLIENTENCODING={encoding}
 PGOPTIONS="${{PGOPTIONS:-}} -c search_path= -c row_security=off -c statement_timeout=0 -c lc_monetary=C -c array_nulls=on -c xmloption=content"
 export PGCLIENTENCODING PGOPTIONS
 
-# run ARGUMENT...: statements that are no COPY
+{unpack_packs}# run ARGUMENT...: statements that are no COPY
 run() {{
     psql -X -q -v ON_ERROR_STOP=1 "$@" </dev/null >/dev/null
 }}
@@ -207,7 +287,7 @@ run() {{
 load() {{
     directory=$1
     shift
-    for frame in "$directory"/*.copy*; do
+{check}    for frame in "$directory"/*.copy*; do
         [ -e "$frame" ] || continue
         whole=$( {{ {{ {unpack} "$frame" 3>&- && echo yes >&3; }} |
             psql -X -q -v ON_ERROR_STOP=1 "$@" 3>&- >/dev/null; }} 3>&1 )
@@ -224,8 +304,17 @@ load() {{
 
 impl LoadScript {
     pub(super) fn new(codec: Codec, encoding: &str) -> Self {
+        Self::shaped(codec, &Shape::plain(codec), encoding)
+    }
+
+    /// The same for an archive whose small tables are in packs.
+    pub(super) fn of_packs(codec: Codec, encoding: &str) -> Self {
+        Self::shaped(codec, &Shape::of_packs(codec), encoding)
+    }
+
+    fn shaped(codec: Codec, shape: &Shape, encoding: &str) -> Self {
         Self {
-            script: Packed::beginning_with(codec, beginning(codec, encoding).into_bytes()),
+            script: Packed::beginning_with(codec, beginning(shape, encoding).into_bytes()),
             pending: String::new(),
             pending_count: 0,
             pending_bytes: 0,

@@ -1,6 +1,7 @@
 //! Reads an archive from a pipe, front to back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use sha2::{Digest as _, Sha256};
@@ -15,6 +16,7 @@ use super::index::{self, Complete, FrameIndex, Index, Totals};
 use super::ledger::{DataNames, Ledger};
 use super::manifest::{Manifest, ManifestRecord};
 use super::names::{self, DataMember};
+use super::pack::{self, InPack};
 use super::reader::{self, MANIFEST_MAX, digest_of};
 use super::tar::{self, BLOCK, END_BYTES, Header, Parsed};
 use super::trailer::{TRAILER_BYTES, Trailer};
@@ -53,7 +55,7 @@ pub struct StreamReader<R> {
     record: ManifestRecord,
     entries: Vec<Entry>,
     globals: Option<Vec<Entry>>,
-    names: DataNames,
+    names: Arc<DataNames>,
     input: Input<R>,
     ledger: Ledger,
     /// Positions in the ledger of the frames of each entry that is not complete.
@@ -61,6 +63,13 @@ pub struct StreamReader<R> {
     rows_first: BTreeMap<EntryId, BTreeSet<EntryId>>,
     /// Entries whose frames come last.
     statistics: BTreeSet<EntryId>,
+    /// What was in the packs so far.
+    packs: Vec<Vec<InPack>>,
+    /// What was in the last one and is still to be given, in its order, with the pack's raw bytes.
+    unpacked: VecDeque<InPack>,
+    raw: Bytes,
+    /// The end of the entry whose frame was just given.
+    completed: Option<TableEnd>,
     ended: bool,
 }
 
@@ -146,7 +155,7 @@ impl<R: AsyncRead + Unpin + Send> StreamReader<R> {
             .map(|entry| (entry.id, Vec::new()))
             .collect();
         Ok(Self {
-            names: DataNames::new(&entries, codec),
+            names: Arc::new(DataNames::new(&entries, codec)),
             record,
             rows_first: rows_first(&entries),
             statistics: entries
@@ -159,6 +168,10 @@ impl<R: AsyncRead + Unpin + Send> StreamReader<R> {
             input,
             ledger,
             open,
+            packs: Vec::new(),
+            unpacked: VecDeque::new(),
+            raw: Bytes::new(),
+            completed: None,
             ended: false,
         })
     }
@@ -217,7 +230,15 @@ impl<R: AsyncRead + Unpin + Send> StreamReader<R> {
     async fn item(&mut self) -> Result<StreamItem> {
         let index = names::index(self.record.manifest.codec);
         loop {
+            if let Some(item) = self.packed()? {
+                return Ok(item);
+            }
             let header = self.input.header().await?;
+            if self.record.manifest.has_packs() && names::is_pack(&header.name) {
+                let unpacked = self.pack(&header).await;
+                unpacked.context_with(|| &header.name)?;
+                continue;
+            }
             match names::parse_data(&header.name) {
                 Some(DataMember::Frame {
                     entry,
@@ -268,6 +289,7 @@ impl<R: AsyncRead + Unpin + Send> StreamReader<R> {
             entry,
             chunk,
             frame: number,
+            pack: None,
             offset: 0,
             stored_bytes: header.size,
             raw_bytes,
@@ -277,11 +299,7 @@ impl<R: AsyncRead + Unpin + Send> StreamReader<R> {
         if self.names.frame(&frame)? != header.name {
             return Err(damaged("its name is not that of a frame of this entry"));
         }
-        let mut before = self.rows_first.get(&entry).into_iter().flatten();
-        if let Some(open) = before.find(|id| self.open.contains_key(id)) {
-            let what = self.names.describe(*open);
-            return Err(damaged(format!("it comes before the end of {what}")));
-        }
+        self.check_before(entry)?;
         if self.statistics.contains(&entry)
             && let Some(open) = self.open.keys().find(|id| !self.statistics.contains(id))
         {
@@ -301,8 +319,82 @@ impl<R: AsyncRead + Unpin + Send> StreamReader<R> {
             rows: None,
             raw_bytes,
             stored,
+            codec,
             sha256,
         }))
+    }
+
+    /// What an entry's rows need has come.
+    fn check_before(&self, entry: EntryId) -> Result<()> {
+        let mut before = self.rows_first.get(&entry).into_iter().flatten();
+        match before.find(|id| self.open.contains_key(id)) {
+            None => Ok(()),
+            Some(open) => {
+                let what = self.names.describe(*open);
+                Err(damaged(format!("it comes before the end of {what}")))
+            }
+        }
+    }
+
+    /// Reads, checks and unpacks a pack.
+    async fn pack(&mut self, header: &Header) -> Result<()> {
+        pack::check_sizes(header.size, 0)?;
+        let stored = self.input.content(header).await?;
+        let sha256 = digest_of(stored.clone()).await?;
+        let (codec, mtime) = (self.record.manifest.codec, self.record.manifest.created.0);
+        let before = self.packs.len();
+        pack::check_name(&header.name, &sha256, before, codec)?;
+        // Checked just before.
+        let number = u32::try_from(before).unwrap_or(u32::MAX);
+        let names = Arc::clone(&self.names);
+        let (raw, entries) = super::blocking(move || {
+            let raw = pack::unpack(codec, &stored, None)?;
+            let entries = pack::read(&raw, number, &names, mtime)?;
+            Ok((raw, entries))
+        })
+        .await?;
+        let raw_bytes = raw.len() as u64;
+        self.ledger
+            .push_member(header.name.clone(), header.size, raw_bytes, sha256)?;
+        self.unpacked.extend(entries.iter().cloned());
+        self.packs.push(entries);
+        self.raw = raw;
+        Ok(())
+    }
+
+    /// The next item out of the last pack.
+    fn packed(&mut self) -> Result<Option<StreamItem>> {
+        if let Some(end) = self.completed.take() {
+            return Ok(Some(StreamItem::Complete(end)));
+        }
+        let Some(next) = self.unpacked.pop_front() else {
+            self.raw = Bytes::new();
+            return Ok(None);
+        };
+        let place = || format!("{}: in pack {}", self.names.describe(next.entry), next.pack);
+        self.check_before(next.entry).context_with(place)?;
+        let frames = self.open.remove(&next.entry);
+        match frames {
+            Some(frames) if frames.is_empty() => {}
+            Some(_) => return Err(damaged("it has frames outside of its pack").context(place())),
+            None => return Err(damaged("it is there twice").context(place())),
+        }
+        let totals = next.totals();
+        let end = TableEnd {
+            entry: next.entry,
+            frames: totals.frames,
+            rows: totals.rows,
+            raw_bytes: totals.raw_bytes,
+            sha256: totals.sha256.0,
+            fingerprint: next.fingerprint,
+        };
+        match next.stored_frame(&self.raw)? {
+            Some(frame) => {
+                self.completed = Some(end);
+                Ok(Some(StreamItem::Frame(frame)))
+            }
+            None => Ok(Some(StreamItem::Complete(end))),
+        }
     }
 
     async fn complete(&mut self, header: &Header, entry: EntryId) -> Result<StreamItem> {
@@ -380,7 +472,11 @@ impl<R: AsyncRead + Unpin + Send> StreamReader<R> {
             self.ledger
                 .push_member(header.name, header.size, raw_bytes, digest)?;
         trailer.members = self.ledger.len();
-        let index = Index::assemble(&self.entries, &mut listed, lines)?;
+        let index = Index::assemble(&self.entries, &mut listed, lines, &self.record.manifest)?;
+        let listed = index.packs().iter().map(|pack| &pack.entries);
+        if !listed.eq(self.packs.iter()) {
+            return Err(damaged("the index does not agree with the packs that came"));
+        }
 
         let expected = self.ledger.sums(&self.names)?;
         let header = self.input.header().await?;

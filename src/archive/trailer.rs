@@ -3,7 +3,7 @@
 
 use super::codec::Codec;
 use super::digest::sha256;
-use super::index::{TableLine, Totals};
+use super::index::TableLine;
 use super::manifest::{ArchiveId, Manifest, Timestamp, check_version};
 use crate::error::{Error, Kind, Result};
 
@@ -80,11 +80,14 @@ impl Trailer {
     /// A trailer with everything but where index and SHA256SUMS are.
     pub(super) fn new(manifest: &Manifest, tables: &[TableLine]) -> Self {
         // The numbers of a hostile index may be beyond 64 bits; then they agree with no trailer.
-        let sum = |number: fn(&Totals) -> u64| {
-            tables
-                .iter()
-                .fold(0u64, |sum, table| sum.saturating_add(number(&table.totals)))
-        };
+        let (mut frames, mut rows, mut raw_bytes, mut stored_bytes) = (0u64, 0u64, 0u64, 0u64);
+        for table in tables {
+            let totals = table.totals();
+            frames = frames.saturating_add(totals.frames);
+            rows = rows.saturating_add(totals.rows);
+            raw_bytes = raw_bytes.saturating_add(totals.raw_bytes);
+            stored_bytes = stored_bytes.saturating_add(totals.stored_bytes);
+        }
         Self {
             format_version: manifest.format_version,
             min_reader_version: manifest.min_reader_version,
@@ -100,10 +103,10 @@ impl Trailer {
             sums_sha256: [0; 32],
             members: 0,
             tables: tables.len() as u64,
-            frames: sum(|totals| totals.frames),
-            rows: sum(|totals| totals.rows),
-            raw_bytes: sum(|totals| totals.raw_bytes),
-            stored_bytes: sum(|totals| totals.stored_bytes),
+            frames,
+            rows,
+            raw_bytes,
+            stored_bytes,
             codec: codec_number(manifest.codec),
         }
     }
@@ -320,8 +323,8 @@ mod tests {
     #[test]
     fn a_newer_version_is_named() {
         let mut trailer = example();
-        trailer.min_reader_version = 3;
+        trailer.min_reader_version = 4;
         let error = Trailer::decode(&trailer.encode()).unwrap_err();
-        assert!(error.message().contains("format version 3"), "{error}");
+        assert!(error.message().contains("format version 4"), "{error}");
     }
 }

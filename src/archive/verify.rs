@@ -7,10 +7,12 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncRead;
 use tokio::task::JoinSet;
 
+use super::codec::Codec;
 use super::digest::sha256;
 use super::entry::{Entry, EntryId};
-use super::ledger::{Item, Ledger};
+use super::ledger::{DataNames, Item, Ledger};
 use super::names;
+use super::pack::{self, InPack, Pack};
 use super::reader::Archive;
 use super::stream::{StreamItem, StreamReader};
 use super::tar;
@@ -64,7 +66,9 @@ async fn verify_open(
         archive
             .index()
             .tables()
-            .flat_map(|table| table.frames.iter().cloned())
+            .flat_map(|table| table.frames.iter())
+            .filter(|frame| frame.pack.is_none())
+            .cloned()
             .collect(),
     );
     let index = names::index(archive.manifest().codec);
@@ -94,6 +98,10 @@ async fn verify_open(
         .clamp(1, TASKS_MAX);
     let mtime = archive.manifest().created.0;
     let mut running: JoinSet<Result<Vec<Check>>> = JoinSet::new();
+    let packs = archive.index().packs().iter();
+    let packs: BTreeMap<&str, &Pack> = packs
+        .map(|pack| (pack.member.name.as_str(), pack))
+        .collect();
     let mut pieces = Pieces {
         items: ledger.in_order().peekable(),
     };
@@ -104,7 +112,7 @@ async fn verify_open(
             };
             let checks = piece
                 .into_iter()
-                .map(|item| Check::new(&item, archive, mtime))
+                .map(|item| Check::new(&item, archive, &packs, mtime))
                 .collect::<Result<Vec<_>>>()?;
             running.spawn(check(Arc::clone(&source), checks));
         }
@@ -154,7 +162,10 @@ impl<'a, I: Iterator<Item = Item<'a>>> Iterator for Pieces<'a, I> {
 struct Check {
     /// What messages call the member.
     place: String,
-    entry: Option<(EntryId, u64)>,
+    /// Whose rows it holds, with how many rows and stored bytes.
+    frames: Vec<(EntryId, u64, u64)>,
+    /// What must be in it, if it is a pack.
+    pack: Option<PackCheck>,
     /// Where its header begins.
     start: u64,
     header: Vec<u8>,
@@ -163,8 +174,14 @@ struct Check {
 }
 
 impl Check {
-    fn new(item: &Item<'_>, archive: &Archive, mtime: u64) -> Result<Self> {
-        let (name, place, entry) = match item {
+    fn new(
+        item: &Item<'_>,
+        archive: &Archive,
+        packs: &BTreeMap<&str, &Pack>,
+        mtime: u64,
+    ) -> Result<Self> {
+        let mut pack = None;
+        let (name, place, frames) = match item {
             Item::Member(member) => {
                 let entry = match names::parse_data(&member.name) {
                     Some(names::DataMember::Complete { entry }) => Some(entry),
@@ -174,12 +191,25 @@ impl Check {
                     || member.name.clone(),
                     |entry| format!("{}: {}", archive.names.describe(entry), member.name),
                 );
-                (member.name.clone(), place, None)
+                let mut frames = Vec::new();
+                if let Some(of) = packs.get(member.name.as_str()) {
+                    pack = Some(PackCheck {
+                        codec: archive.manifest().codec,
+                        raw_bytes: member.raw_bytes,
+                        mtime,
+                        names: Arc::clone(&archive.names),
+                        entries: of.entries.clone(),
+                    });
+                    let of = of.entries.iter().filter_map(InPack::frame_index);
+                    frames.extend(of.map(|frame| (frame.entry, frame.rows, frame.stored_bytes)));
+                }
+                (member.name.clone(), place, frames)
             }
             Item::Frame(frame) => {
                 let name = archive.names.frame(frame)?;
                 let place = format!("{}: {name}", archive.names.describe(frame.entry));
-                (name, place, Some((frame.entry, frame.rows)))
+                let frames = vec![(frame.entry, frame.rows, frame.stored_bytes)];
+                (name, place, frames)
             }
         };
         let header = tar::encode(&name, item.stored_bytes(), mtime)
@@ -187,7 +217,8 @@ impl Check {
         Ok(Self {
             start: item.offset() - header.len() as u64,
             place,
-            entry,
+            frames,
+            pack,
             header,
             stored_bytes: item.stored_bytes(),
             sha256: *item.sha256(),
@@ -214,12 +245,41 @@ impl Check {
         if sha256(content) != self.sha256 {
             return Err(self.damaged("its SHA-256 does not match"));
         }
+        if let Some(pack) = &self.pack {
+            pack.check(content).context_with(|| &self.place)?;
+        }
         self.zero(padding)
     }
 
     fn zero(&self, padding: &[u8]) -> Result<()> {
         if padding.iter().any(|byte| *byte != 0) {
             return Err(self.damaged("its padding is not zero"));
+        }
+        Ok(())
+    }
+}
+
+/// What must be in a pack.
+struct PackCheck {
+    codec: Codec,
+    raw_bytes: u64,
+    mtime: u64,
+    names: Arc<DataNames>,
+    entries: Vec<InPack>,
+}
+
+impl PackCheck {
+    /// Unpacks it, and compares what is in it with what the index says.
+    fn check(&self, stored: &[u8]) -> Result<()> {
+        let Some(first) = self.entries.first() else {
+            return Err(Error::new(Kind::Archive, "nothing is in it"));
+        };
+        let raw = pack::unpack(self.codec, stored, Some(self.raw_bytes))?;
+        if pack::read(&raw, first.pack, &self.names, self.mtime)? != self.entries {
+            return Err(Error::new(
+                Kind::Archive,
+                "the index does not agree with what is in it",
+            ));
         }
         Ok(())
     }
@@ -332,24 +392,23 @@ impl<'a> Progress<'a> {
     }
 
     fn done(&mut self, check: &Check) {
-        let Some((entry, rows)) = check.entry else {
-            return;
-        };
-        let Some(left) = self.tables.get_mut(&entry) else {
-            return;
-        };
-        left.frames -= 1;
-        self.observer.event(&Event::TableProgress {
-            table: left.name.clone(),
-            rows,
-            bytes: check.stored_bytes,
-        });
-        if left.frames == 0 {
-            self.observer.event(&Event::TableDone {
+        for &(entry, rows, bytes) in &check.frames {
+            let Some(left) = self.tables.get_mut(&entry) else {
+                continue;
+            };
+            left.frames -= 1;
+            self.observer.event(&Event::TableProgress {
                 table: left.name.clone(),
-                rows: left.rows,
-                bytes: left.bytes,
+                rows,
+                bytes,
             });
+            if left.frames == 0 {
+                self.observer.event(&Event::TableDone {
+                    table: left.name.clone(),
+                    rows: left.rows,
+                    bytes: left.bytes,
+                });
+            }
         }
     }
 }

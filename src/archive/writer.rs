@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
 
-use super::codec::Codec;
+use super::codec::{Codec, Encoder};
 use super::digest::{Digest, sha256};
 use super::entry::{Entry, EntryId};
 use super::fingerprint::Fingerprint;
 use super::frame::StoredFrame;
-use super::index::{self, Complete, FrameIndex, TableLine, Totals};
+use super::index::{self, Complete, FrameIndex, OwnLine, TableLine, Totals};
 use super::ledger::{DataNames, Ledger};
 use super::listing::{Data, Listed, Listing};
 use super::manifest::{FORMAT_NAME, Globals, Manifest, ManifestRecord, Scripts, SealedMember};
 use super::names;
+use super::pack::{self, FrameInPack, InPack, Packer};
 use super::packed::{Packed, PackedScripts, Stored};
 use super::readme;
 use super::tar;
@@ -49,6 +50,8 @@ pub struct Writer {
     tables: BTreeMap<EntryId, Table>,
     rows_first: BTreeMap<EntryId, BTreeSet<EntryId>>,
     post_data: Packed,
+    /// Where small tables go, if they go into packs.
+    packing: Option<Packing>,
     /// Headers, padding and small members that wait for the next write.
     pending: BytesMut,
 }
@@ -56,8 +59,19 @@ pub struct Writer {
 /// Above this, pending bytes are written.
 const PENDING_MAX: usize = 256 << 10;
 
+/// The pack that is being filled, and what is not in it yet.
+#[derive(Default)]
+struct Packing {
+    open: Packer,
+    /// How many there were before.
+    number: u32,
+    /// Frames of entries that are not complete: whether they are the only ones is not known.
+    held: BTreeMap<EntryId, StoredFrame>,
+}
+
 struct Table {
     statistics: bool,
+    table: bool,
     format: super::CopyFormat,
     columns: Vec<String>,
     /// Positions in the ledger.
@@ -142,9 +156,13 @@ impl Writer {
             in_pieces,
             tables,
             any_bytes,
+            packs,
         } = listed;
         manifest.in_pieces = in_pieces;
         manifest.ask_for_reader_of(any_bytes)?;
+        if packs {
+            manifest.ask_for_reader_of_packs();
+        }
         let readme = readme::readme(&manifest, tables, with_globals).into_bytes();
         let record = ManifestRecord {
             format: FORMAT_NAME.to_owned(),
@@ -163,6 +181,7 @@ impl Writer {
         let of_entry = |(entry, data): (EntryId, Data)| {
             let table = Table {
                 statistics: data.statistics,
+                table: data.table,
                 format: data.format,
                 columns: data.columns,
                 frames: Vec::new(),
@@ -178,6 +197,7 @@ impl Writer {
             ledger: Ledger::new(),
             tables: data.into_iter().map(of_entry).collect(),
             post_data,
+            packing: packs.then(Packing::default),
             pending: BytesMut::new(),
             manifest,
         };
@@ -193,6 +213,11 @@ impl Writer {
         Ok(writer)
     }
 
+    /// Whether small frames are wanted as they are, uncompressed, to be put into packs.
+    pub fn is_packing(&self) -> bool {
+        self.packing.is_some()
+    }
+
     /// Appends a frame; frames of different entries may come in any order that [`rows_first`]
     /// allows, but each (entry, chunk, frame) once and before the entry is complete. Within a chunk frames are
     /// numbered 0, 1, … without gaps; chunks may be left out.
@@ -201,6 +226,45 @@ impl Writer {
     /// [`Kind::Usage`](crate::error::Kind::Usage) when the entry has no data or is complete;
     /// [`Kind::Storage`](crate::error::Kind::Storage) from the sink.
     pub async fn append(&mut self, frame: StoredFrame) -> Result<()> {
+        let entry = frame.entry;
+        self.check_before(entry)?;
+        let table = match self.tables.get_mut(&entry) {
+            Some(table) if table.line.is_none() => table,
+            _ => {
+                let name = self.names.describe(entry);
+                let what = format!("{name}: it takes no frames, or no more");
+                return Err(Error::new(Kind::Usage, what));
+            }
+        };
+        if frame.rows.is_none() {
+            let name = self.names.describe(entry);
+            let what = format!("{name}: a frame without a row count");
+            return Err(Error::new(Kind::Usage, what));
+        }
+        let Some(packing) = &mut self.packing else {
+            return self.append_own(frame).await;
+        };
+        let held = packing.held.remove(&entry);
+        let is_first = table.frames.is_empty() && held.is_none();
+        let stored_bytes = frame.stored.len() as u64;
+        let is_bare = frame.codec == Codec::None && stored_bytes <= pack::FRAME_IN_PACK_MAX;
+        if table.table && is_first && is_bare && (frame.chunk, frame.frame) == (0, 0) {
+            packing.held.insert(entry, frame);
+            return Ok(());
+        }
+        if let Some(held) = held {
+            self.append_own(held).await?;
+        }
+        self.append_own(frame).await
+    }
+
+    /// Appends a frame as a member by itself, behind what it needs.
+    async fn append_own(&mut self, frame: StoredFrame) -> Result<()> {
+        let frame = match frame.codec {
+            Codec::None => compressed(frame, self.codec).await?,
+            _ => frame,
+        };
+        self.close_pack_before(frame.entry).await?;
         let StoredFrame {
             entry,
             chunk,
@@ -209,7 +273,35 @@ impl Writer {
             raw_bytes,
             stored,
             sha256,
+            codec: _,
         } = frame;
+        let frame = FrameIndex {
+            entry,
+            chunk,
+            frame: number,
+            pack: None,
+            // The ledger knows better.
+            offset: 0,
+            stored_bytes: stored.len() as u64,
+            raw_bytes,
+            // Without them it was refused.
+            rows: rows.unwrap_or_default(),
+            sha256,
+        };
+        let name = self.names.frame(&frame)?;
+        let position = self.ledger.frames().len();
+        self.ledger
+            .push_frame(frame)
+            .map_err(|error| error.with_kind(Kind::Failed))
+            .context_with(|| self.names.describe(entry))?;
+        if let Some(table) = self.tables.get_mut(&entry) {
+            table.frames.push(position);
+        }
+        self.write_member(&name, stored).await
+    }
+
+    /// What must be complete before an entry's frames is.
+    fn check_before(&self, entry: EntryId) -> Result<()> {
         let describe = || self.names.describe(entry);
         if let Some(before) = self.rows_first.get(&entry)
             && let Some(open) = before.iter().find(|id| !self.is_complete(**id))
@@ -234,35 +326,71 @@ impl Writer {
             );
             return Err(Error::new(Kind::Usage, what));
         }
-        let table = match self.tables.get_mut(&entry) {
-            Some(table) if table.line.is_none() => table,
-            _ => {
-                let what = format!("{}: it takes no frames, or no more", describe());
-                return Err(Error::new(Kind::Usage, what));
-            }
+        Ok(())
+    }
+
+    /// Closes the open pack if a frame of this entry must not come before what is in it.
+    async fn close_pack_before(&mut self, entry: EntryId) -> Result<()> {
+        let Some(packing) = &self.packing else {
+            return Ok(());
         };
-        let Some(rows) = rows else {
-            let what = format!("{}: a frame without a row count", describe());
-            return Err(Error::new(Kind::Usage, what));
+        let table = self.tables.get(&entry);
+        let first = self.rows_first.get(&entry);
+        let is_needed = |first: &BTreeSet<EntryId>| first.iter().any(|id| packing.open.has(*id));
+        if table.is_some_and(|table| table.statistics) || first.is_some_and(is_needed) {
+            self.close_pack().await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the open pack, if there is something in it.
+    async fn close_pack(&mut self) -> Result<()> {
+        let Some(packing) = &mut self.packing else {
+            return Ok(());
         };
-        let frame = FrameIndex {
+        if packing.open.is_empty() {
+            return Ok(());
+        }
+        let raw = std::mem::take(&mut packing.open).finish();
+        let number = packing.number;
+        packing.number += 1;
+        let (codec, raw_bytes) = (self.codec, raw.len() as u64);
+        let stored = super::blocking(move || Encoder::new(codec)?.pack_once(raw)).await?;
+        let name = names::pack(number, &sha256(&stored), codec);
+        self.member(name, raw_bytes, stored).await.map(drop)
+    }
+
+    /// Puts what an entry has into the open pack: one frame, or none.
+    async fn pack(
+        &mut self,
+        entry: EntryId,
+        frame: Option<StoredFrame>,
+        fingerprint: Fingerprint,
+    ) -> Result<()> {
+        let Some(packing) = &mut self.packing else {
+            return Err(Error::new(Kind::Failed, "an archive without packs"));
+        };
+        let in_pack = InPack {
             entry,
-            chunk,
-            frame: number,
-            // The ledger knows better.
-            offset: 0,
-            stored_bytes: stored.len() as u64,
-            raw_bytes,
-            rows,
-            sha256,
+            pack: packing.number,
+            offset: packing.open.position(),
+            frame: frame.as_ref().map(|frame| FrameInPack {
+                raw_bytes: frame.stored.len() as u64,
+                sha256: frame.sha256,
+            }),
+            fingerprint,
         };
-        let name = self.names.frame(&frame)?;
-        table.frames.push(self.ledger.frames().len());
-        self.ledger
-            .push_frame(frame)
-            .map_err(|error| error.with_kind(Kind::Failed))
-            .context_with(|| self.names.describe(entry))?;
-        self.write_member(&name, stored).await
+        let stored = frame.as_ref().map(|frame| frame.stored.as_ref());
+        let mtime = self.manifest.created.0;
+        packing.open.push(&in_pack, stored, &self.names, mtime)?;
+        let is_full = packing.open.is_full();
+        if let Some(table) = self.tables.get_mut(&entry) {
+            table.line = Some(TableLine::Packed(in_pack));
+        }
+        if is_full {
+            self.close_pack().await?;
+        }
+        Ok(())
     }
 
     /// An entry other than statistics that is not complete.
@@ -294,6 +422,17 @@ impl Writer {
             let name = self.names.describe(entry);
             return Err(fail("it has no data, or is complete".to_owned(), name));
         };
+        if let Some(packing) = &mut self.packing
+            && table.table
+            && table.frames.is_empty()
+        {
+            let held = packing.held.remove(&entry);
+            let rows = held.as_ref().and_then(|frame| frame.rows).unwrap_or(0);
+            if fingerprint.rows() != rows {
+                return Err(other_rows(rows, fingerprint).context(self.names.describe(entry)));
+            }
+            return self.pack(entry, held, fingerprint).await;
+        }
         let mut positions = std::mem::take(&mut table.frames);
         let all = self.ledger.frames();
         positions.sort_unstable_by_key(|at| (all[*at].chunk, all[*at].frame));
@@ -301,12 +440,8 @@ impl Writer {
             .map_err(|error| error.with_kind(Kind::Failed))
             .context_with(|| self.names.describe(entry))?;
         if fingerprint.rows() != totals.rows {
-            let what = format!(
-                "its frames have {} rows, its fingerprint {}",
-                totals.rows,
-                fingerprint.rows()
-            );
-            return Err(fail(what, self.names.describe(entry)));
+            let error = other_rows(totals.rows, fingerprint);
+            return Err(error.context(self.names.describe(entry)));
         }
         let content = Complete {
             entry,
@@ -314,13 +449,13 @@ impl Writer {
             fingerprint,
         }
         .render()?;
-        table.line = Some(TableLine {
+        table.line = Some(TableLine::Own(OwnLine {
             entry,
             format: table.format,
             columns: std::mem::take(&mut table.columns),
             totals,
             fingerprint,
-        });
+        }));
         let name = self.names.complete(entry)?;
         self.plain(name, content.into()).await.map(drop)
     }
@@ -332,6 +467,7 @@ impl Writer {
     /// [`Kind::Storage`](crate::error::Kind::Storage) from the sink.
     pub async fn finish(mut self) -> Result<Summary> {
         let codec = self.codec;
+        self.close_pack().await?;
         let mut lines = Vec::with_capacity(self.tables.len());
         for (entry, table) in std::mem::take(&mut self.tables) {
             lines.push(table.line.ok_or_else(|| {
@@ -419,6 +555,30 @@ impl Writer {
         let bytes = self.pending.split().freeze();
         self.sink.write(bytes).await
     }
+}
+
+/// Its frames and its fingerprint are of other rows.
+fn other_rows(rows: u64, fingerprint: Fingerprint) -> Error {
+    let counted = fingerprint.rows();
+    let what = format!("its frames have {rows} rows, its fingerprint {counted}");
+    Error::new(Kind::Failed, what)
+}
+
+/// A frame that came as it is, compressed as the archive's others.
+async fn compressed(frame: StoredFrame, codec: Codec) -> Result<StoredFrame> {
+    if codec == Codec::None {
+        return Ok(frame);
+    }
+    super::blocking(move || {
+        let stored = Encoder::new(codec)?.pack(&frame.stored)?;
+        Ok(StoredFrame {
+            sha256: sha256(&stored),
+            stored,
+            codec,
+            ..frame
+        })
+    })
+    .await
 }
 
 /// The members that globals are.

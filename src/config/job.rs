@@ -364,6 +364,9 @@ impl Job {
         if let Some(format) = self.parsed(of, "copy_format", str::parse)? {
             options.copy_format = format;
         }
+        if let Some(when) = self.parsed(of, "pack_tables", str::parse)? {
+            options.pack_tables = when;
+        }
         if let Some(jobs) = self.number(of, "jobs") {
             options.jobs = jobs as usize;
         }

@@ -5,7 +5,7 @@
 
 use crate::encryption::Recipient;
 use crate::error::{Error, Kind, Result};
-use crate::ops::{Compression, CopyFormatChoice};
+use crate::ops::{Compression, CopyFormatChoice, PackTables};
 use crate::repository::BackupType;
 use crate::storage::{self, Location};
 
@@ -122,6 +122,10 @@ fn compression(text: &str) -> Result<()> {
 
 fn copy_format(text: &str) -> Result<()> {
     text.parse::<CopyFormatChoice>().map(drop)
+}
+
+fn pack_tables(text: &str) -> Result<()> {
+    text.parse::<PackTables>().map(drop)
 }
 
 fn size(text: &str) -> Result<()> {
@@ -272,6 +276,8 @@ pub(super) const KEYS: &[Key] = &[
         "`zstd[:1-22]`, `zstd:auto`, `gzip[:1-9]`, `lz4`, `none`"),
     key("dump", "copy_format", Text(copy_format), "`auto`, `text`, `binary`", "auto", &[],
         "format of rows"),
+    key("dump", "pack_tables", Text(pack_tables), "`auto`, `always`, `never`", "auto", &[],
+        "whether small tables share members of the archive; else where there are 1,000"),
     key("dump", "jobs", Number(1, 1000), "number", "", &[],
         "sessions that read rows; else the number of cores, at most 8"),
     key("dump", "memory", Text(size), "size", "256MB", &[],

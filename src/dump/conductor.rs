@@ -22,7 +22,7 @@ use crate::storage::Sink;
 use crate::task::{cores, on_own_thread};
 
 use super::database::{database_entries, database_record};
-use super::entries::{Contents, contents};
+use super::entries::{Contents, contents, count_tables};
 use super::outlet::Outlet;
 use super::pipeline::{Expected, Pipeline, Written};
 use super::scripts::Scripts;
@@ -74,6 +74,16 @@ pub(super) struct Listed<E> {
     /// What its maker made of the entries, and what is to be read. None where only what belongs to the whole
     /// server is dumped.
     pub contents: Option<(E, Contents)>,
+}
+
+/// What is known of the source before its entries are.
+pub(super) struct Source<'a> {
+    version: ServerVersion,
+    /// Of its statements.
+    encoding: &'a str,
+    /// Tables with rows to be read, and those of them that are small enough for a pack.
+    tables: usize,
+    small: usize,
 }
 
 /// What takes entries one by one.
@@ -303,11 +313,11 @@ impl<'a> Dump<'a> {
     /// Opens the snapshot, locks the tables, reads the catalogs and makes of them what there is to
     /// read, in its order.
     ///
-    /// The entries go to what `taker` makes for the source's version and the encoding of its statements.
+    /// The entries go to what `taker` makes for what is known by then.
     pub async fn list<E: TakeEntries>(
         &self,
         config: &Config,
-        taker: impl FnOnce(ServerVersion, &str) -> E,
+        taker: impl FnOnce(Source<'_>) -> E,
     ) -> Result<Listed<E>> {
         let mut attempt = 1;
         let Begun {
@@ -348,7 +358,13 @@ impl<'a> Dump<'a> {
         };
         self.checkpoint()?;
         let order = graph::order(&database)?;
-        let mut taken = taker(leader.server_version(), encoding_of(&leader));
+        let (tables, small) = count_tables(&database, &order, self.options);
+        let mut taken = taker(Source {
+            version: leader.server_version(),
+            encoding: encoding_of(&leader),
+            tables,
+            small,
+        });
         let take = |entry| taken.take(entry);
         let contents = contents(&database, &order, self.options, take)?;
         for circle in &order.splits.circular_data {
@@ -400,9 +416,16 @@ impl<'a> Dump<'a> {
             globals,
             contents,
         } = self
-            .list(&config, |version, encoding| WrittenDown {
-                listing: Listing::new(codec, encoding),
-                scripts: Scripts::new(codec, &ddl::script::header(version, encoding)),
+            .list(&config, |source| WrittenDown {
+                listing: match self
+                    .options
+                    .pack_tables
+                    .applies(source.tables, source.small)
+                {
+                    true => Listing::packing(codec, source.encoding),
+                    false => Listing::new(codec, source.encoding),
+                },
+                scripts: Scripts::new(codec, &ddl::script::header(source.version, source.encoding)),
                 made: 0,
             })
             .await?;

@@ -1,10 +1,11 @@
 //! From rendered objects to the archive's table of contents.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::mpsc::sync_channel;
 
 use crate::archive::{
-    CopyFormat, DataSpec, Entry, EntryId, Form, Lock, Pass, Piece, Section, StatisticsOf,
+    CopyFormat, DataSpec, Entry, EntryId, FRAME_IN_PACK_MAX, Form, Lock, Pass, Piece, Section,
+    StatisticsOf,
 };
 use crate::catalog::RowForm;
 use crate::ddl::{self, Rendered, Renderer};
@@ -80,6 +81,27 @@ pub(super) fn contents(
             .scope(|| rendered.into_iter().try_for_each(|one| listing.add(one)))
     })?;
     options.quoting.scope(|| listing.finish())
+}
+
+/// How many tables have rows to be read, and how many of them are small enough for a pack.
+pub(super) fn count_tables(
+    database: &Database,
+    order: &Order,
+    options: &DumpOptions,
+) -> (usize, usize) {
+    if !options.sections.has(Section::Data) {
+        return (0, 0);
+    }
+    let data = order.nodes.iter().filter_map(|ordered| match ordered.node {
+        Node::TableData(oid) => Some(oid),
+        _ => None,
+    });
+    let data: HashSet<Oid> = data.collect();
+    let relations = database.relations.iter();
+    let small = relations.filter(|relation| {
+        relation.bytes <= FRAME_IN_PACK_MAX && data.contains(&relation.header.address.oid)
+    });
+    (data.len(), small.count())
 }
 
 /// The table of contents while it grows.

@@ -107,7 +107,7 @@ impl Dump<'_> {
             manifest,
             globals,
             contents,
-        } = self.list(&config, |_, _| empty()).await?;
+        } = self.list(&config, |_| empty()).await?;
         let (listing, contents) = contents.unwrap_or_else(|| (empty(), Contents::default()));
         let Contents {
             mut tables,

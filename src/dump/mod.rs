@@ -43,7 +43,8 @@ pub use conductor::run;
 pub(crate) use copy::{Reading, reading};
 pub(crate) use give::{Again, Given, give, read_again};
 pub use options::{
-    Compression, CopyFormatChoice, DumpOptions, DumpReport, GlobalsOptions, SnapshotMode,
+    Compression, CopyFormatChoice, DumpOptions, DumpReport, GlobalsOptions, PackTables,
+    SnapshotMode,
 };
 pub use selection::selection_of;
 pub(crate) use session::settings as session_settings;

@@ -83,6 +83,50 @@ impl FromStr for CopyFormatChoice {
     }
 }
 
+/// Whether tables of few rows share members of the archive, which are compressed as a whole. Such an archive is much
+/// smaller where there are thousands of them, and needs a reader of format version 3.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PackTables {
+    /// Where there are at least 1,000 tables of up to 64 KiB.
+    #[default]
+    Auto,
+    /// Wherever a table has no more rows than fit.
+    Always,
+    /// No: any reader can read the archive.
+    Never,
+}
+
+/// From so many small tables on they are packed.
+const PACKED_FROM: usize = 1000;
+
+impl PackTables {
+    /// Whether tables are packed where there are so many, and so many small ones.
+    pub(super) fn applies(self, tables: usize, small: usize) -> bool {
+        match self {
+            Self::Auto => small >= PACKED_FROM,
+            Self::Always => tables > 0,
+            Self::Never => false,
+        }
+    }
+}
+
+impl FromStr for PackTables {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "always" => Ok(Self::Always),
+            "never" => Ok(Self::Never),
+            _ => Err(Error::new(
+                Kind::Usage,
+                format!("unknown way to pack tables \"{text}\""),
+            )
+            .with_hint("ways are auto, always and never")),
+        }
+    }
+}
+
 /// How the snapshot of a dump is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum SnapshotMode {
@@ -141,6 +185,8 @@ pub struct DumpOptions {
     pub compression: Compression,
     /// COPY format.
     pub copy_format: CopyFormatChoice,
+    /// Whether small tables are packed.
+    pub pack_tables: PackTables,
     /// How the snapshot is made.
     pub snapshot: SnapshotMode,
     /// How long to wait for table locks; none waits for ever.
@@ -167,6 +213,7 @@ impl Default for DumpOptions {
             jobs: default_jobs(),
             compression: Compression::default(),
             copy_format: CopyFormatChoice::default(),
+            pack_tables: PackTables::default(),
             snapshot: SnapshotMode::default(),
             lock_wait_timeout: None,
             role: None,

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};
 
-use crate::archive::{Codec, Encoder, EntryId, Fingerprint, RawFrame};
+use crate::archive::{Codec, Encoder, EntryId, FRAME_IN_PACK_MAX, Fingerprint, RawFrame};
 use crate::error::{Error, Kind, Result};
 use crate::relay::Buffers;
 use crate::report::{Event, Observer};
@@ -50,11 +50,25 @@ pub(super) struct Parcel {
     pub done: Option<ChunkDone>,
 }
 
+/// How a frame goes to the archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Compressed,
+    /// As it is, to be put into a pack.
+    Bare,
+}
+
+/// Whether a frame is all that its entry has, and small enough.
+fn is_for_a_pack(frame: &RawFrame, done: Option<&ChunkDone>) -> bool {
+    let is_all = done.is_some_and(|done| done.frames == 1 && done.of == Some(1));
+    is_all && frame.chunk == 0 && frame.raw.len() as u64 <= FRAME_IN_PACK_MAX
+}
+
 /// What is done with a frame before it goes on.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Sealing {
-    /// It is compressed and hashed.
-    Packed(Codec),
+    /// It is compressed and hashed; with packs, the only frame of a small table is only hashed.
+    Packed { codec: Codec, packs: bool },
     /// Nothing.
     AsItIs,
     /// Rows are only counted and fingerprinted: it has none.
@@ -158,13 +172,19 @@ impl Pipeline {
     /// The way to `outlet`, in which no more than `memory_bytes` are at once.
     pub fn new(outlet: &Outlet, compression: Compression, memory_bytes: u64) -> (Self, Receiver) {
         let (sealing, buffers) = match outlet {
-            Outlet::Archive(_) => (Sealing::Packed(compression.codec()), Buffers::default()),
+            Outlet::Archive(writer) => {
+                let sealing = Sealing::Packed {
+                    codec: compression.codec(),
+                    packs: writer.is_packing(),
+                };
+                (sealing, Buffers::default())
+            }
             Outlet::Relay(giver) => (Sealing::AsItIs, Arc::clone(&giver.buffers)),
             Outlet::Nowhere => (Sealing::Dropped, Buffers::default()),
         };
         let threads = cores();
         let adaptive = match (sealing, compression) {
-            (Sealing::Packed(_), Compression::ZstdAuto) => {
+            (Sealing::Packed { .. }, Compression::ZstdAuto) => {
                 Some(Arc::new(AdaptiveLevel::new(threads, memory_bytes)))
             }
             _ => None,
@@ -204,7 +224,7 @@ impl Pipeline {
     /// What becomes of rows.
     pub fn row_use(&self) -> RowUse {
         match self.sealing {
-            Sealing::Packed(_) | Sealing::AsItIs => RowUse::Framed,
+            Sealing::Packed { .. } | Sealing::AsItIs => RowUse::Framed,
             Sealing::Dropped => RowUse::Counted,
         }
     }
@@ -212,7 +232,7 @@ impl Pipeline {
     /// What some bytes count for while they are under way: for their compressed form as well.
     fn weight(&self, bytes: usize) -> u64 {
         let forms = match self.sealing {
-            Sealing::Packed(_) => 2,
+            Sealing::Packed { .. } => 2,
             Sealing::AsItIs | Sealing::Dropped => 1,
         };
         forms * bytes as u64
@@ -272,8 +292,8 @@ impl Pipeline {
             raw: bytes,
         };
         let frame = match self.sealing {
-            Sealing::Packed(codec) => {
-                let mut packed = self.pack(codec, vec![raw]).await?;
+            Sealing::Packed { codec, .. } => {
+                let mut packed = self.pack(codec, vec![(raw, Form::Compressed)]).await?;
                 packed.pop().ok_or_else(closed)?
             }
             Sealing::AsItIs => Frame::Raw(raw),
@@ -290,9 +310,14 @@ impl Pipeline {
     pub async fn seal_together(self, parcels: Vec<Parcel>, buffer: Buffer) -> Result<()> {
         let Buffer { bytes, mut permit } = buffer;
         self.keep(bytes);
+        let packs = matches!(self.sealing, Sealing::Packed { packs: true, .. });
         let mut frames = Vec::new();
         let mut rest = Vec::with_capacity(parcels.len());
         for Parcel { frame, large, done } in parcels {
+            let form = match &frame {
+                Some((frame, _)) if packs && is_for_a_pack(frame, done.as_ref()) => Form::Bare,
+                _ => Form::Compressed,
+            };
             // Each has its own share from here on, and the rest is free.
             let mut share = match &frame {
                 Some((frame, _)) => Some(permit.split(self.weight(frame.raw.len()))?),
@@ -302,18 +327,22 @@ impl Pipeline {
                 share.join(large);
             }
             rest.push((share, done));
-            frames.extend(frame);
+            frames.extend(frame.map(|(frame, bytes)| (frame, bytes, form)));
         }
         drop(permit);
         let frames: Vec<Frame> = match self.sealing {
-            Sealing::Packed(codec) => {
-                let raw = frames.into_iter().map(|(raw, _)| raw).collect();
+            Sealing::Packed { codec, .. } => {
+                let frames = frames.into_iter();
+                let raw = frames.map(|(raw, _, form)| (raw, form)).collect();
                 self.pack(codec, raw).await?
             }
-            Sealing::AsItIs => frames.into_iter().map(|(raw, _)| Frame::Raw(raw)).collect(),
+            Sealing::AsItIs => {
+                let frames = frames.into_iter();
+                frames.map(|(raw, ..)| Frame::Raw(raw)).collect()
+            }
             Sealing::Dropped => frames
                 .into_iter()
-                .map(|(raw, bytes)| self.drop_frame(raw, bytes))
+                .map(|(raw, bytes, _)| self.drop_frame(raw, bytes))
                 .collect(),
         };
         let mut frames = frames.into_iter();
@@ -336,7 +365,7 @@ impl Pipeline {
     }
 
     /// Compresses and hashes frames on the pool.
-    async fn pack(&self, codec: Codec, frames: Vec<RawFrame>) -> Result<Vec<Frame>> {
+    async fn pack(&self, codec: Codec, frames: Vec<(RawFrame, Form)>) -> Result<Vec<Frame>> {
         let waiting = self.adaptive.as_ref().map(|adaptive| adaptive.wait());
         let slot = Arc::clone(&self.slots)
             .acquire_owned()
@@ -350,12 +379,16 @@ impl Pipeline {
                 None => Encoder::new(codec)?,
             };
             if let Some(adaptive) = &pool.adaptive {
-                let raw_bytes = frames.iter().map(|frame| frame.raw.len() as u64).sum();
+                let raw_bytes = frames.iter().map(|(frame, _)| frame.raw.len() as u64).sum();
                 let unwritten = pool.deliveries.max_capacity() - pool.deliveries.capacity();
                 encoder.set_zstd_level(adaptive.next(raw_bytes, unwritten))?;
             }
             let mut packed = Vec::with_capacity(frames.len());
-            for frame in frames {
+            for (frame, form) in frames {
+                if form == Form::Bare {
+                    packed.push(Frame::Stored(frame.bare()));
+                    continue;
+                }
                 let (stored, raw) = if frame.raw.len() < FRAME_BYTES {
                     encoder.seal(frame)?
                 } else {

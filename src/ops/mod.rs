@@ -31,7 +31,8 @@ mod verify_against;
 
 pub use crate::archive::Sections;
 pub use crate::dump::{
-    Compression, CopyFormatChoice, DumpOptions, DumpReport, GlobalsOptions, SnapshotMode,
+    Compression, CopyFormatChoice, DumpOptions, DumpReport, GlobalsOptions, PackTables,
+    SnapshotMode,
 };
 pub use crate::plan::{EntryFilter, Needed, Needs, Omitted, Plan, Pulled, UseList};
 pub use crate::restore::{

@@ -136,6 +136,10 @@ pub(super) struct FileFeed {
     sessions: usize,
     open: BTreeMap<EntryId, Open>,
     by_urgency: BTreeSet<(Reverse<u64>, EntryId)>,
+    /// Entries whose next frame is in a pack, and the pack from which frames were taken last: what else
+    /// is wanted of it comes before other small frames, so that it is unpacked once.
+    by_pack: BTreeMap<u32, BTreeSet<EntryId>>,
+    last_pack: Option<u32>,
 }
 
 /// Rows that may be loaded and are not read yet.
@@ -147,6 +151,13 @@ struct Open {
     step: StepId,
 }
 
+impl Open {
+    /// The pack that the next frame is in.
+    fn pack(&self) -> Option<u32> {
+        self.frames.front()?.pack
+    }
+}
+
 impl FileFeed {
     pub(super) fn new(archive: Arc<Archive>, conveyor: Conveyor, sessions: usize) -> Self {
         Self {
@@ -156,6 +167,8 @@ impl FileFeed {
             sessions,
             open: BTreeMap::new(),
             by_urgency: BTreeSet::new(),
+            by_pack: BTreeMap::new(),
+            last_pack: None,
         }
     }
 
@@ -196,6 +209,9 @@ impl FileFeed {
     fn put(&mut self, entry: EntryId, open: Open) {
         self.by_urgency
             .insert((Reverse(self.urgency_of(open.step, open.left)), entry));
+        if let Some(pack) = open.pack() {
+            self.by_pack.entry(pack).or_default().insert(entry);
+        }
         self.open.insert(entry, open);
     }
 
@@ -203,6 +219,14 @@ impl FileFeed {
         let open = self.open.remove(&entry)?;
         self.by_urgency
             .remove(&(Reverse(self.urgency_of(open.step, open.left)), entry));
+        if let Some(pack) = open.pack()
+            && let Some(entries) = self.by_pack.get_mut(&pack)
+        {
+            entries.remove(&entry);
+            if entries.is_empty() {
+                self.by_pack.remove(&pack);
+            }
+        }
         Some(open)
     }
 
@@ -213,6 +237,10 @@ impl FileFeed {
 
     fn next(&mut self) -> Option<FrameIndex> {
         let &(_, entry) = self.by_urgency.first()?;
+        self.next_of(entry)
+    }
+
+    fn next_of(&mut self, entry: EntryId) -> Option<FrameIndex> {
         let mut open = self.take(entry)?;
         let frame = open.frames.pop_front()?;
         if !open.frames.is_empty() {
@@ -224,6 +252,11 @@ impl FileFeed {
 
     /// The next frame; if that is small, others that are.
     fn next_group(&mut self) -> Vec<FrameIndex> {
+        let first = self.by_urgency.first();
+        let first = first.and_then(|(_, entry)| self.open.get(entry)?.pack());
+        if let Some(pack) = first {
+            return self.next_packed(pack);
+        }
         let mut group: Vec<FrameIndex> = self.next().into_iter().collect();
         let is_small = |frame: &FrameIndex| frame.raw_bytes <= SMALL_BYTES;
         if !group.iter().all(is_small) {
@@ -234,8 +267,25 @@ impl FileFeed {
             let next = self.by_urgency.first();
             let next = next.and_then(|(_, entry)| self.open.get(entry));
             match next {
-                Some(open) if open.left <= SMALL_BYTES => group.extend(self.next()),
+                Some(open) if open.left <= SMALL_BYTES && open.pack().is_none() => {
+                    group.extend(self.next());
+                }
                 _ => break,
+            }
+        }
+        group
+    }
+
+    /// Frames out of packs, when one of `pack` is the next: of the pack that was taken from last, and then of this one.
+    fn next_packed(&mut self, pack: u32) -> Vec<FrameIndex> {
+        let mut group = Vec::new();
+        for pack in self.last_pack.into_iter().chain([pack]) {
+            while group.len() < SMALL_FRAMES
+                && let Some(entry) = self.by_pack.get(&pack).and_then(BTreeSet::first).copied()
+                && let Some(frame) = self.next_of(entry)
+            {
+                self.last_pack = Some(pack);
+                group.push(frame);
             }
         }
         group

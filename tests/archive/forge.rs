@@ -54,6 +54,45 @@ pub fn sign(block: &mut [u8]) {
     block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
 }
 
+/// The members of a tar file.
+pub fn apart(tar: &[u8]) -> Vec<Member> {
+    let mut members = Vec::new();
+    let mut rest = tar;
+    while rest[0] != 0 {
+        let (header, after) = rest.split_at(512);
+        let text = |from: usize, length: usize| {
+            let field = &header[from..from + length];
+            String::from_utf8_lossy(field)
+                .trim_end_matches('\0')
+                .to_owned()
+        };
+        let size = usize::from_str_radix(&text(124, 12), 8).unwrap();
+        let name = match text(345, 155) {
+            prefix if prefix.is_empty() => text(0, 100),
+            prefix => format!("{prefix}/{}", text(0, 100)),
+        };
+        members.push(Member {
+            name,
+            content: after[..size].to_vec(),
+            header: header.to_vec(),
+        });
+        rest = &after[size.next_multiple_of(512)..];
+    }
+    members
+}
+
+/// A tar file of these members.
+pub fn together(members: &[Member]) -> Vec<u8> {
+    let mut tar = Vec::new();
+    for member in members {
+        tar.extend_from_slice(&member.header);
+        tar.extend_from_slice(&member.content);
+        tar.resize(tar.len().next_multiple_of(512), 0);
+    }
+    tar.resize(tar.len() + 1024, 0);
+    tar
+}
+
 /// An archive taken apart, uncompressed.
 #[derive(Clone, Debug)]
 pub struct Forge {
@@ -67,28 +106,7 @@ pub struct Forge {
 impl Forge {
     /// Takes a good archive apart, written with no compression.
     pub fn of(archive: &[u8]) -> Self {
-        let mut members = Vec::new();
-        let mut rest = archive;
-        while rest[0] != 0 {
-            let (header, after) = rest.split_at(512);
-            let text = |from: usize, length: usize| {
-                let field = &header[from..from + length];
-                String::from_utf8_lossy(field)
-                    .trim_end_matches('\0')
-                    .to_owned()
-            };
-            let size = usize::from_str_radix(&text(124, 12), 8).unwrap();
-            let name = match text(345, 155) {
-                prefix if prefix.is_empty() => text(0, 100),
-                prefix => format!("{prefix}/{}", text(0, 100)),
-            };
-            members.push(Member {
-                name,
-                content: after[..size].to_vec(),
-                header: header.to_vec(),
-            });
-            rest = &after[size.next_multiple_of(512)..];
-        }
+        let mut members = apart(archive);
         let trailer = members.pop().unwrap().content.try_into().unwrap();
         let _sums = members.pop().unwrap();
         let index = members.pop().unwrap().content;
@@ -102,6 +120,21 @@ impl Forge {
             index,
             trailer,
         }
+    }
+
+    /// Gives the first pack another content, under the name that it has then.
+    pub fn set_pack(&mut self, content: Vec<u8>) {
+        let at = self.at("data/pack-");
+        let digest = &hex(&sha256(&content))[..16];
+        self.members[at].name = format!("data/pack-000000-{digest}.tar");
+        self.set("data/pack-", content);
+    }
+
+    /// Takes the first pack apart, and puts it together again after a change.
+    pub fn repack(&mut self, change: impl FnOnce(&mut Vec<Member>)) {
+        let mut members = apart(&self.member("data/pack-").content);
+        change(&mut members);
+        self.set_pack(together(&members));
     }
 
     pub fn at(&self, part: &str) -> usize {

@@ -13,6 +13,7 @@ mod globals;
 mod interop;
 mod local;
 mod malformed;
+mod packs;
 mod roundtrip;
 mod sample;
 mod specification;

@@ -17,10 +17,10 @@ use pgstow::archive::{
 };
 use pgstow::error::{Kind, Result};
 use pgstow::report::Silent;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::forge::{Forge, hex, sha256, sign};
-use super::sample::{MemorySink, MemorySource, manifest, piece, table_data, write};
+use super::forge::{Forge, Member, apart, hex, sha256, sign};
+use super::sample::{MemorySink, MemorySource, manifest, piece, table_data, write, write_packed};
 
 /// Most bytes that a frame of these fixtures may unpack to.
 const FRAME_MAX: u64 = 1 << 20;
@@ -163,6 +163,7 @@ async fn made() -> Vec<Made> {
     members(&forge, &mut made);
     records(&forge, &mut made);
     bombs(&mut made).await;
+    packs(&mut made).await;
     made
 }
 
@@ -567,9 +568,9 @@ fn records(forge: &Forge, made: &mut Vec<Made>) {
     };
     trailer(
         "newer-version",
-        "A trailer that asks for a reader of version 3.",
+        "A trailer that asks for a reader of version 4.",
         |forge| {
-            forge.trailer[20] = 3;
+            forge.trailer[20] = 4;
         },
     );
     trailer(
@@ -613,13 +614,13 @@ fn records(forge: &Forge, made: &mut Vec<Made>) {
     newer.replace(
         "pgstow/archive.json",
         "\"min_reader_version\": 1",
-        "\"min_reader_version\": 3",
+        "\"min_reader_version\": 4",
     );
     newer.agree();
-    let bytes = newer.seal(|forge| forge.trailer[20] = 3);
+    let bytes = newer.seal(|forge| forge.trailer[20] = 4);
     made.push((
         "newer-version-both",
-        "Manifest and trailer ask for a reader of version 3.",
+        "Manifest and trailer ask for a reader of version 4.",
         bytes,
     ));
 }
@@ -673,4 +674,410 @@ async fn bombs(made: &mut Vec<Made>) {
         writer.finish().await.unwrap();
         made.push((name, what, sink.bytes()));
     }
+}
+
+/// Packs that are not what the index says, or nothing that a writer makes.
+async fn packs(made: &mut Vec<Made>) {
+    let mut entries = vec![
+        table_data(1, "public", "orders", CopyFormat::Text),
+        table_data(2, "public", "lines", CopyFormat::Binary),
+        table_data(3, "public", "empty", CopyFormat::Text),
+        table_data(4, "public", "notes", CopyFormat::Text),
+    ];
+    entries[3].depends_on = vec![1];
+    let pieces = [
+        piece(1, 0, 0, &["1\ta"]),
+        piece(2, 0, 0, &["x"]),
+        piece(4, 0, 0, &["n\tm"]),
+    ];
+    let good = write_packed(Codec::None, &entries, &pieces).await.0;
+    let forge = Forge::of(&good);
+    made.push((
+        "accepted-packs",
+        "Nothing is wrong: a forged archive with a pack.",
+        forge.seal_plain(),
+    ));
+    let mut add = |name, what, change: fn(&mut Forge)| {
+        let mut forge = forge.clone();
+        change(&mut forge);
+        forge.agree();
+        made.push((name, what, forge.seal_plain()));
+    };
+    // Of the index.
+    add(
+        "pack-in-version-1",
+        "An archive with a pack that does not ask for a reader of version 3.",
+        |forge| {
+            for word in ["format_version", "min_reader_version"] {
+                let from = format!("\"{word}\": 3");
+                forge.replace("pgstow/archive.json", &from, &format!("\"{word}\": 1"));
+            }
+            forge.trailer[16] = 1;
+            forge.trailer[20] = 1;
+        },
+    );
+    add(
+        "pack-at-other-place",
+        "A packed entry that the index has where another one is.",
+        |forge| forge.line("packed", 2)["offset"] = json!(512),
+    );
+    add(
+        "pack-beyond-end",
+        "A packed entry that the index has behind all packs.",
+        |forge| forge.line("packed", 2)["offset"] = json!(u64::MAX),
+    );
+    add(
+        "pack-not-there",
+        "A packed entry in a pack that there is not.",
+        |forge| forge.line("packed", 2)["pack"] = json!(7),
+    );
+    add(
+        "pack-other-frame",
+        "A packed frame of which the index has another digest.",
+        |forge| forge.line("packed", 1)["sha256"] = json!(hex(&[7; 32])),
+    );
+    add(
+        "pack-other-fingerprint",
+        "A packed table of which the index has another fingerprint.",
+        |forge| {
+            let other = format!("{}:1", hex(&[7; 16]));
+            forge.line("packed", 1)["fingerprint"] = json!(other);
+        },
+    );
+    add(
+        "pack-frame-without-size",
+        "A packed frame with a digest and no size.",
+        |forge| {
+            let line = forge.line("packed", 1).as_object_mut().unwrap();
+            line.remove("raw_bytes");
+        },
+    );
+    add(
+        "pack-frame-too-large",
+        "A packed frame of more than 64 KiB, as the index has it.",
+        |forge| forge.line("packed", 1)["raw_bytes"] = json!(65537),
+    );
+    add(
+        "pack-rows-without-frame",
+        "A packed table with rows and no frame, as the index has it.",
+        |forge| {
+            let line = forge.line("packed", 1).as_object_mut().unwrap();
+            line.remove("raw_bytes");
+            line.remove("sha256");
+        },
+    );
+    add(
+        "pack-entry-twice",
+        "A packed entry that the index has twice.",
+        |forge| {
+            let line = forge.line("packed", 1).clone();
+            forge.index.push(line);
+        },
+    );
+    add(
+        "pack-entry-missing",
+        "A packed entry that the index does not have.",
+        |forge| {
+            let packed = |line: &Value| line["kind"] == "packed" && line["entry"] == 4;
+            forge.index.retain(|line| !packed(line));
+        },
+    );
+    add(
+        "pack-and-outside",
+        "An entry in a pack, whose complete.json is outside as well.",
+        |forge| {
+            let pack = forge.at("data/pack-");
+            let members = apart(&forge.members[pack].content);
+            let end = members
+                .iter()
+                .find(|member| member.name.ends_with("empty/complete.json"));
+            let end = end.unwrap().clone();
+            forge.insert(pack + 1, &end.name, &end.content);
+        },
+    );
+    add(
+        "pack-and-frame-outside",
+        "An entry in a pack, of which a frame is outside before.",
+        |forge| {
+            let pack = forge.at("data/pack-");
+            let name = format!(
+                "data/000001.public.orders/00000-000000-{}.copy",
+                &hex(&sha256(b"1\ta\n"))[..16]
+            );
+            forge.insert(pack, &name, b"1\ta\n");
+            forge.index[pack] = json!({"kind": "frame", "entry": 1, "chunk": 0, "frame": 0,
+                "offset": 0, "stored_bytes": 4, "raw_bytes": 4, "rows": 1, "sha256": ""});
+        },
+    );
+    add(
+        "pack-other-number",
+        "A first pack with number 1.",
+        |forge| {
+            let pack = forge.member("data/pack-");
+            pack.name = pack.name.replace("pack-000000", "pack-000001");
+            forge.set(
+                "data/pack-",
+                forge.members[forge.at("data/pack-")].content.clone(),
+            );
+        },
+    );
+    add("pack-twice", "Two packs with one number.", |forge| {
+        let at = forge.at("data/pack-");
+        let content = forge.members[at].content.clone();
+        let name = format!("data/pack-000000-{}.tar", hex(&[7; 8]));
+        forge.insert(at + 1, &name, &content);
+    });
+    add(
+        "pack-other-name",
+        "A pack with another digest in its name.",
+        |forge| {
+            let at = forge.at("data/pack-");
+            forge.members[at].name = format!("data/pack-000000-{}.tar", hex(&[7; 8]));
+            let content = forge.members[at].content.clone();
+            forge.set("data/pack-", content);
+        },
+    );
+    // Of what is in it.
+    add("pack-empty", "A pack with nothing in it.", |forge| {
+        forge.repack(Vec::clear);
+    });
+    add("pack-of-no-bytes", "A pack of no bytes.", |forge| {
+        forge.set_pack(Vec::new());
+    });
+    add(
+        "pack-cut",
+        "A pack without the two zero blocks at its end.",
+        |forge| {
+            let mut content = forge.member("data/pack-").content.clone();
+            content.truncate(content.len() - 1024);
+            forge.set_pack(content);
+        },
+    );
+    add(
+        "pack-cut-in-member",
+        "A pack that ends within its last member.",
+        |forge| {
+            let mut content = forge.member("data/pack-").content.clone();
+            content.truncate(content.len() - 1024 - 500);
+            forge.set_pack(content);
+        },
+    );
+    add(
+        "pack-goes-on",
+        "A pack with a third zero block at its end.",
+        |forge| {
+            let mut content = forge.member("data/pack-").content.clone();
+            content.resize(content.len() + 512, 0);
+            forge.set_pack(content);
+        },
+    );
+    add(
+        "pack-padding",
+        "A pack in which padding is not zero.",
+        |forge| {
+            let mut content = forge.member("data/pack-").content.clone();
+            content[512 + 100] = 1;
+            forge.set_pack(content);
+        },
+    );
+    add(
+        "pack-huge-member",
+        "A pack with a header that claims 8 GiB less one byte.",
+        |forge| {
+            forge.repack(|members| {
+                members[0].header[124..136].copy_from_slice(b"77777777777\0");
+                sign(&mut members[0].header);
+            });
+        },
+    );
+    add(
+        "pack-pax",
+        "A pack with a pax header that claims more than 8 GiB.",
+        |forge| {
+            forge.repack(|members| {
+                let plain = members[0].header.clone();
+                let mut pax = super::forge::header("PaxHeaders/size", 22);
+                pax[156] = b'x';
+                sign(&mut pax);
+                pax.extend_from_slice(b"22 size=1099511627776\n");
+                pax.resize(1024, 0);
+                pax.extend_from_slice(&plain);
+                pax[1024 + 124..1024 + 136].copy_from_slice(b"00000000000\0");
+                sign(&mut pax[1024..]);
+                members[0].header = pax;
+            });
+        },
+    );
+    add(
+        "pack-other-time",
+        "A pack with a header of another time.",
+        |forge| {
+            forge.repack(|members| {
+                members[0].header[146] = b'1';
+                sign(&mut members[0].header);
+            });
+        },
+    );
+    add(
+        "pack-symlink",
+        "A pack with a symbolic link to /etc/passwd.",
+        |forge| {
+            forge.repack(|members| {
+                members[0].header[156] = b'2';
+                members[0].header[157..168].copy_from_slice(b"/etc/passwd");
+                sign(&mut members[0].header);
+            });
+        },
+    );
+    add(
+        "pack-leaves-directory",
+        "A pack with a member that leaves the directory.",
+        |forge| {
+            forge.repack(|members| rename(&mut members[0], "../etc/passwd"));
+        },
+    );
+    add(
+        "pack-unknown-member",
+        "A pack with a member that belongs to no entry.",
+        |forge| {
+            forge.repack(|members| {
+                let content = b"x".to_vec();
+                let header = super::forge::header("data/more", content.len());
+                let name = String::from("data/more");
+                members.push(Member {
+                    name,
+                    content,
+                    header,
+                });
+            });
+        },
+    );
+    add("pack-in-pack", "A pack in a pack.", |forge| {
+        forge.repack(|members| {
+            let content = super::forge::together(members);
+            let name = format!("data/pack-000000-{}.tar", &hex(&sha256(&content))[..16]);
+            let header = super::forge::header(&name, content.len());
+            *members = vec![Member {
+                name,
+                content,
+                header,
+            }];
+        });
+    });
+    add(
+        "pack-unknown-entry",
+        "A pack with a table that the table of contents does not have.",
+        |forge| {
+            forge.repack(|members| {
+                for member in members
+                    .iter_mut()
+                    .filter(|member| member.name.contains("lines"))
+                {
+                    let name = member.name.replace("000002", "000009");
+                    rename(member, &name);
+                }
+            });
+        },
+    );
+    add(
+        "pack-frame-renamed",
+        "A pack with a frame under another digest than its own.",
+        |forge| {
+            forge.repack(|members| {
+                let at = members
+                    .iter()
+                    .position(|member| member.name.contains("orders/0"));
+                let member = &mut members[at.unwrap()];
+                member.content[0] ^= 1;
+            });
+        },
+    );
+    add(
+        "pack-frame-elsewhere",
+        "A pack with a frame of chunk 1.",
+        |forge| {
+            forge.repack(|members| {
+                let at = members
+                    .iter()
+                    .position(|member| member.name.contains("orders/0"));
+                let member = &mut members[at.unwrap()];
+                let name = member.name.replace("/00000-", "/00001-");
+                rename(member, &name);
+            });
+        },
+    );
+    add(
+        "pack-complete-missing",
+        "A pack with a frame whose complete.json is missing.",
+        |forge| {
+            forge.repack(|members| {
+                members.retain(|member| !member.name.ends_with("orders/complete.json"));
+            });
+        },
+    );
+    add(
+        "pack-complete-twice",
+        "A pack with a complete.json twice.",
+        |forge| {
+            forge.repack(|members| {
+                let at = members
+                    .iter()
+                    .position(|member| member.name.contains("empty"));
+                let again = members[at.unwrap()].clone();
+                members.push(again);
+            });
+        },
+    );
+    add(
+        "pack-complete-other-rows",
+        "A pack with a complete.json that counts other rows than its fingerprint.",
+        |forge| {
+            forge.repack(|members| {
+                let at = members
+                    .iter()
+                    .position(|member| member.name.ends_with("orders/complete.json"));
+                let member = &mut members[at.unwrap()];
+                let text = String::from_utf8(member.content.clone()).unwrap();
+                member.content = text.replace("\"rows\":1", "\"rows\":2").into_bytes();
+            });
+        },
+    );
+    add(
+        "pack-before-its-need",
+        "A pack with rows before the end of those that they need.",
+        |forge| {
+            forge.repack(|members| {
+                let (needing, others): (Vec<_>, Vec<_>) = members
+                    .drain(..)
+                    .partition(|member| member.name.contains("notes"));
+                members.extend(needing);
+                members.extend(others);
+            });
+            // Where everything is then.
+            let members = apart(&forge.member("data/pack-").content);
+            let mut at = 0;
+            for member in members {
+                let entry: u64 = member.name[5..11].parse().unwrap();
+                let is_frame = member.name.contains("/0");
+                let alone = entry == 3;
+                if is_frame || alone {
+                    forge.line("packed", entry)["offset"] = json!(at);
+                }
+                at += 512 + member.content.len().next_multiple_of(512);
+            }
+        },
+    );
+    let mut forge = forge.clone();
+    let at = forge.at("data/pack-");
+    forge.index[at]["raw_bytes"] = json!(9 << 20);
+    made.push((
+        "pack-too-large",
+        "A pack that the index says unpacks to 9 MiB.",
+        forge.seal_plain(),
+    ));
+}
+
+fn rename(member: &mut Member, name: &str) {
+    member.name = String::from(name);
+    member.header = super::forge::header(name, member.content.len());
 }

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use pgstow::archive::{
     ArchiveId, BINARY_HEADER, BINARY_TRAILER, Codec, CopyFormat, DataSpec, Encoder, Entry, EntryId,
-    Fingerprint, Manifest, RawFrame, Scripts, Section, StoredFrame, Summary, Timestamp, Writer,
-    rows_of,
+    Fingerprint, Listing, Manifest, PackedScripts, RawFrame, Scripts, Section, StoredFrame,
+    Summary, Timestamp, Writer, rows_of,
 };
 use pgstow::error::{Error, Kind, Result};
 use pgstow::storage::{Sink, Source};
@@ -166,29 +166,77 @@ pub fn fingerprint(format: CopyFormat, raw: &[u8]) -> Fingerprint {
     fingerprint
 }
 
-pub fn seal(encoder: &mut Encoder, format: CopyFormat, piece: &Piece) -> (StoredFrame, Vec<u8>) {
-    let raw = raw(format, &piece.rows);
-    let frame = RawFrame {
+fn raw_frame(format: CopyFormat, piece: &Piece) -> RawFrame {
+    RawFrame {
         entry: piece.entry,
         chunk: piece.chunk,
         frame: piece.frame,
         rows: piece.rows.len() as u64,
-        raw: raw.clone(),
-    };
+        raw: raw(format, &piece.rows),
+    }
+}
+
+pub fn seal(encoder: &mut Encoder, format: CopyFormat, piece: &Piece) -> (StoredFrame, Vec<u8>) {
+    let frame = raw_frame(format, piece);
+    let raw = frame.raw.clone();
     (encoder.seal(frame).unwrap().0, raw)
+}
+
+/// A frame as it is, for a pack.
+pub fn bare(format: CopyFormat, piece: &Piece) -> (StoredFrame, Vec<u8>) {
+    let frame = raw_frame(format, piece);
+    let raw = frame.raw.clone();
+    (frame.bare(), raw)
 }
 
 /// Writes an archive; each entry is completed when its last frame was written, those without
 /// frames at the end.
 pub async fn write(codec: Codec, entries: &[Entry], pieces: &[Piece]) -> (Vec<u8>, Summary) {
-    let scripts = Scripts {
+    let sink = MemorySink::default();
+    let writer = Writer::create(Box::new(sink.clone()), manifest(codec), entries, scripts());
+    write_into(writer.await.unwrap(), &sink, codec, entries, pieces).await
+}
+
+fn scripts() -> Scripts {
+    Scripts {
         pre_data: "CREATE TABLE t ();\n".repeat(20),
         post_data: "CREATE INDEX ON t (a);\n".to_owned(),
-    };
+    }
+}
+
+/// A writer that puts small tables into packs.
+pub async fn packing(codec: Codec, entries: &[Entry]) -> (Writer, MemorySink) {
     let sink = MemorySink::default();
-    let mut writer = Writer::create(Box::new(sink.clone()), manifest(codec), entries, scripts)
-        .await
-        .unwrap();
+    let mut listing = Listing::packing(codec, "UTF8");
+    for entry in entries {
+        listing.push(entry).unwrap();
+    }
+    let scripts = PackedScripts::of(scripts(), codec);
+    let created = Writer::create_listed(
+        Box::new(sink.clone()),
+        manifest(codec),
+        listing,
+        scripts,
+        None,
+    );
+    let writer = created.await.unwrap();
+    assert!(writer.is_packing());
+    (writer, sink)
+}
+
+/// As [`write`], with packs.
+pub async fn write_packed(codec: Codec, entries: &[Entry], pieces: &[Piece]) -> (Vec<u8>, Summary) {
+    let (writer, sink) = packing(codec, entries).await;
+    write_into(writer, &sink, codec, entries, pieces).await
+}
+
+async fn write_into(
+    mut writer: Writer,
+    sink: &MemorySink,
+    codec: Codec,
+    entries: &[Entry],
+    pieces: &[Piece],
+) -> (Vec<u8>, Summary) {
     let mut encoder = Encoder::new(codec).unwrap();
     let mut sums = BTreeMap::new();
     for entry in entries.iter().filter(|entry| entry.data.is_some()) {
@@ -200,7 +248,10 @@ pub async fn write(codec: Codec, entries: &[Entry], pieces: &[Piece]) -> (Vec<u8
     let with_frames: BTreeSet<EntryId> = pieces.iter().map(|piece| piece.entry).collect();
     for piece in pieces {
         let (left, sum, format) = sums.get_mut(&piece.entry).unwrap();
-        let (frame, raw) = seal(&mut encoder, *format, piece);
+        let (frame, raw) = match writer.is_packing() && piece.rows.len() < 100 {
+            true => bare(*format, piece),
+            false => seal(&mut encoder, *format, piece),
+        };
         sum.merge(&fingerprint(*format, &raw));
         writer.append(frame).await.unwrap();
         *left -= 1;

@@ -60,6 +60,9 @@ fn dump(source: &Db, options: &[&str]) -> (tempfile::TempDir, PathBuf) {
     (dir, file)
 }
 
+/// Small tables in packs.
+const PACKED: &str = "--pack-tables=always";
+
 /// The commands of a README: indented lines below a line that begins with a number.
 fn commands(readme: &str) -> Vec<String> {
     let mut commands = Vec::new();
@@ -125,6 +128,10 @@ fn by_its_readme(major: u32, options: &[&str]) {
     assert_eq!(listed.stderr, "", "tar warns");
     for kind in [".copy", ".copybin"] {
         let ending = |name: &str| name.contains("data/") && name.contains(&format!("{kind}."));
+        if options.contains(&PACKED) {
+            assert!(listed.stdout.contains("data/pack-000000-"), "no pack");
+            continue;
+        }
         let binary_wanted = !options.contains(&"--copy-format=text");
         assert_eq!(
             listed.stdout.lines().any(ending),
@@ -186,7 +193,7 @@ fn the_readme_restores_on_15() {
 
 #[test]
 fn the_readme_restores_on_18() {
-    by_its_readme(18, &[]);
+    by_its_readme(18, &[PACKED]);
 }
 
 /// The other codecs' commands, on the fixture that has values of every type.
@@ -196,7 +203,7 @@ fn the_readme_restores_every_codec() {
     let source = server.create_db("codecs");
     source.psql_file(&fixture_path("data"));
     for codec in ["gzip:1", "lz4", "none"] {
-        let (dir, archive) = dump(&source, &[&format!("--compress={codec}")]);
+        let (dir, archive) = dump(&source, &[&format!("--compress={codec}"), PACKED]);
         let readme = run(Command::new("tar")
             .arg("-xOf")
             .arg(&archive)
@@ -220,7 +227,7 @@ fn psql_runs_the_script_of_a_pipe() {
     let server = Server::start(18);
     let source = server.create_db("piped");
     source.psql_file(&fixture_path("data"));
-    let (_dir, archive) = dump(&source, &["--copy-format=text"]);
+    let (_dir, archive) = dump(&source, &["--copy-format=text", PACKED]);
     let bytes = std::fs::read(&archive).unwrap();
     let script = run_with_input(pgstow().args(["sql", "--quiet", "-"]), &bytes)
         .success()

@@ -81,17 +81,15 @@ fn dump(url: &str, file: &Path) -> &'static mut Command {
 /// Verifies an archive, and reads what its entries have.
 fn content_of(file: &Path) -> Content {
     run(pgstow().arg("verify").arg(file)).success();
-    let members = run(Command::new("tar")
-        .args(["-xO", "--wildcards", "*/complete.json", "-f"])
-        .arg(file))
-    .success();
-    serde_json::Deserializer::from_str(&members.stdout)
-        .into_iter::<serde_json::Value>()
-        .map(|complete| {
-            let complete = complete.unwrap();
-            let rows = complete["rows"].as_u64().unwrap();
-            let fingerprint = complete["fingerprint"].as_str().unwrap().to_owned();
-            (complete["entry"].as_u64().unwrap(), (rows, fingerprint))
+    let listed = run(pgstow().args(["list", "--json"]).arg(file)).success();
+    let lines = listed.stdout.lines();
+    let entries = lines.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    entries
+        .filter_map(|entry| {
+            let table = entry.get("table")?;
+            let rows = table["rows"].as_u64().unwrap();
+            let fingerprint = table["fingerprint"].as_str().unwrap().to_owned();
+            Some((entry["id"].as_u64().unwrap(), (rows, fingerprint)))
         })
         .collect()
 }
@@ -148,6 +146,9 @@ fn random_run(seed: u64, sample: &Sample) -> &'static str {
     let db = &sample.db;
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("out");
+    // Each kind with packs and without.
+    let packs = ["--pack-tables=always", "--pack-tables=never"];
+    let packs = packs[usize::from((seed + seed / 5).is_multiple_of(2))];
     // Four seeds in a row reach every kind.
     match seed % 5 {
         0 | 4 => {
@@ -166,7 +167,7 @@ fn random_run(seed: u64, sample: &Sample) -> &'static str {
             let proxy = Proxy::builder(db.server())
                 .faults(move |number| faults.get(number).cloned().unwrap_or_default())
                 .start();
-            let out = run(dump(&proxy.url(db), &file));
+            let out = run(dump(&proxy.url(db), &file).arg(packs));
             match assert_good_or_nothing(&out, &file, &sample.content) {
                 true if proxy.harmed() > 0 => "network: good",
                 true => "network: untouched",
@@ -176,7 +177,7 @@ fn random_run(seed: u64, sample: &Sample) -> &'static str {
         1 => {
             let count = 1 + dice.below(4);
             let out = thread::scope(|scope| {
-                let out = scope.spawn(|| run(dump(&db.url(), &file)));
+                let out = scope.spawn(|| run(dump(&db.url(), &file).arg(packs)));
                 // As many as there are tries of one thing are never lost.
                 terminate(db, "worker", seed, count, 0.2);
                 out.join().unwrap()
@@ -187,7 +188,7 @@ fn random_run(seed: u64, sample: &Sample) -> &'static str {
         }
         3 => {
             let out = thread::scope(|scope| {
-                let out = scope.spawn(|| run(dump(&db.url(), &file)));
+                let out = scope.spawn(|| run(dump(&db.url(), &file).arg(packs)));
                 terminate(db, "pgstow dump$", seed, 1, sample.time.as_secs_f64());
                 out.join().unwrap()
             });
@@ -197,7 +198,7 @@ fn random_run(seed: u64, sample: &Sample) -> &'static str {
             }
         }
         _ => {
-            let mut child = dump(&db.url(), &file).spawn().unwrap();
+            let mut child = dump(&db.url(), &file).arg(packs).spawn().unwrap();
             let most = u64::try_from(sample.time.as_micros()).unwrap();
             thread::sleep(Duration::from_micros(dice.below(most + most / 8)));
             child.kill().unwrap();

@@ -53,6 +53,9 @@ const SOURCE: &str = "
 struct Source {
     _dir: tempfile::TempDir,
     archive: PathBuf,
+    /// The same the other way: with its small tables in packs, or without.
+    packed: PathBuf,
+    is_packed: bool,
     hashes: BTreeMap<String, (i64, String)>,
     schema: String,
     /// How long a restore takes when nobody dies.
@@ -66,8 +69,15 @@ impl Source {
         let dir = tempfile::tempdir().unwrap();
         let archive = dir.path().join("source.pgstow");
         run(pgstow().args(["dump", &db.url(), "-f"]).arg(&archive)).success();
+        let packed = dir.path().join("packed.pgstow");
+        run(pgstow()
+            .args(["dump", "--pack-tables=always", &db.url(), "-f"])
+            .arg(&packed))
+        .success();
         let mut source = Self {
             archive,
+            packed,
+            is_packed: false,
             hashes: table_hashes(&db),
             schema: pg_dump_schema(&db),
             time: Duration::ZERO,
@@ -244,8 +254,16 @@ fn whatever_dies_every_row_arrives_once() {
     let runs = number("PGSTOW_RESTORE_FAULTS").unwrap_or(4);
     let first = number("PGSTOW_RESTORE_SEED").unwrap_or(0);
     let server = Server::builder(18).start();
-    let source = Source::make(&server);
+    let mut source = Source::make(&server);
     for seed in first..first + runs {
+        // Each kind with packs and without.
+        if (seed + seed / 4).is_multiple_of(2) != source.is_packed {
+            let Source {
+                archive, packed, ..
+            } = &mut source;
+            std::mem::swap(archive, packed);
+            source.is_packed = !source.is_packed;
+        }
         let mut dice = Dice::new(seed);
         let target = server.create_db("target");
         let began = Instant::now();

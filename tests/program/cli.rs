@@ -90,6 +90,10 @@ fn usage_errors_end_with_2_and_say_what_is_wrong() {
             "unknown COPY format",
         ),
         (
+            &["dump", "--pack-tables=often", "-f", "a"],
+            "unknown way to pack tables",
+        ),
+        (
             &["dump", "--lock-wait-timeout=soon", "-f", "a"],
             "malformed time",
         ),

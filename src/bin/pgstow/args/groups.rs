@@ -206,6 +206,10 @@ pub struct Compress {
     /// Compression: zstd[:1-22], zstd:auto, gzip[:1-9], lz4, none [default: zstd:1]
     #[arg(short = 'Z', long, value_name = "METHOD[:LEVEL]")]
     pub compress: Option<String>,
+
+    /// Pack small tables together: auto (where there are 1,000), always or never [default: auto]
+    #[arg(long, value_name = "WHEN")]
+    pub pack_tables: Option<String>,
 }
 
 /// How rows travel.

@@ -76,6 +76,7 @@ async fn prepare(
     let said = [
         ("backup.type", &args.backup_type),
         ("dump.compress", &args.compress.compress),
+        ("dump.pack_tables", &args.compress.pack_tables),
         ("dump.jobs", &args.resources.sessions.jobs),
         ("dump.memory", &args.resources.memory),
         ("dump.lock_wait_timeout", &args.locks.lock_wait_timeout),

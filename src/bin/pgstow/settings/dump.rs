@@ -62,6 +62,9 @@ impl Dump {
         if let Some(compression) = args.compress.compress {
             options.compression = compression.parse()?;
         }
+        if let Some(when) = args.compress.pack_tables {
+            options.pack_tables = when.parse()?;
+        }
         options.role = args.server.role.clone();
         options.validate()?;
         let connection = connection(&source(conn, args.server)?)?;
