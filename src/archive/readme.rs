@@ -91,9 +91,10 @@ pub(super) fn readme(manifest: &Manifest, tables: u64, with_globals: bool) -> St
     let (toc, index) = (names::toc(codec), names::index(codec));
     let (text, binary) = (format!("*.copy{ext}"), format!("*.copybin{ext}"));
     let packs = if manifest.has_packs() {
+        let name = format!("data/pack-*.tar{ext}");
         format!(
-            r#"    data/pack-*.tar{ext:<12} the same of many small tables, each an ordinary tar file; rows in it are
-                              not compressed once more. {load} unpacks it
+            r#"    {name:<24}  the same of many small tables, each an ordinary tar file in which
+                              rows are not compressed once more. {load} unpacks it
 "#
         )
     } else {
@@ -102,7 +103,7 @@ pub(super) fn readme(manifest: &Manifest, tables: u64, with_globals: bool) -> St
     let packed = if manifest.has_packs() {
         format!(
             r#"
-Rows of a table that is in a pack are there when the packs are unpacked, and have no "{ext}":
+Rows of a table that is in a pack are there when the packs are unpacked, as they are:
 
     for pack in data/pack-*; do {unpack} "$pack" | tar -xf - || exit; done
     psql -X -d TARGET -c 'COPY schema.table FROM STDIN' < data/N.SCHEMA.TABLE/FILE.copy
