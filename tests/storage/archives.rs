@@ -31,7 +31,7 @@ fn an_archive_lives_in_a_bucket() {
     };
     let source_url = source.url();
     let args = ["dump", &source_url, "-f", &url, "-j2", "--copy-format=text"];
-    run(pgstow().args(args)).success();
+    run(pgstow().args(args).arg("--pack-tables=always")).success();
     assert_eq!(store.unfinished(&bucket), 0);
     let parts = network
         .seen()

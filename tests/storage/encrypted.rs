@@ -318,7 +318,7 @@ fn archives_are_encrypted_from_end_to_end() {
     let dump = |more: &[&str], file: &str| {
         let mut command = pgstow();
         command.args(["dump", &url, "--copy-format=text", "-j2", "-f", file]);
-        command.args(more);
+        command.arg("--pack-tables=always").args(more);
         command
     };
     let to = [
