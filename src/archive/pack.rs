@@ -6,7 +6,7 @@
 //! reader can tell a genuine one.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use tokio::sync::OnceCell;
@@ -22,6 +22,7 @@ use super::manifest::Manifest;
 use super::names::{self, DataMember};
 use super::tar::{self, BLOCK_BYTES, END_BYTES, Parsed};
 use crate::error::{Context, Error, Kind, Result};
+use crate::task::lock;
 
 /// Raw bytes from which on a pack is closed.
 const FULL_BYTES: usize = 1 << 20;
@@ -465,7 +466,7 @@ struct Kept {
 impl Unpacked {
     /// Where a pack's raw bytes are, or will be: the first who comes fills it, and the others wait.
     pub(super) fn cell(&self, pack: u32, raw_bytes: u64) -> Arc<OnceCell<Bytes>> {
-        let mut lately = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lately = lock(&self.lately);
         let kept = match lately.iter().position(|kept| kept.pack == pack) {
             Some(at) => lately.remove(at),
             None => None,
