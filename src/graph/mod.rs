@@ -20,6 +20,7 @@
 
 mod edges;
 mod grants;
+mod holders;
 mod inventory;
 mod key;
 mod name;
@@ -37,6 +38,7 @@ pub use node::{Node, Order, Ordered, Section, Splits};
 use crate::dag::{self, Graph};
 use crate::error::{Error, Kind, Result};
 use crate::model::Database;
+use holders::Holders;
 use inventory::{Inventory, Item, Standing};
 use trees::Trees;
 
@@ -63,8 +65,9 @@ pub fn order(database: &Database) -> Result<Order> {
     let kept = keep(&inventory, &[Standing::Shown, Standing::Part]);
     let mut graph = dag::contract(&recorded, &kept);
     drop_ways_back_to_owner(&inventory, &mut graph);
-    repair::cut_cycles(&mut inventory, &mut graph, &mut splits)?;
-    sections::move_behind_data(&mut inventory, &mut graph, &mut splits)?;
+    let holders = Holders::of(database);
+    repair::cut_cycles(&mut inventory, &mut graph, &mut splits, &holders)?;
+    sections::move_behind_data(&mut inventory, &mut graph, &mut splits, &holders)?;
     splits.left_empty = rows::wait_for_rows(&mut inventory, &trees, &recorded, &mut graph);
 
     let shown = keep(&inventory, &[Standing::Shown]);

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::holders::Holders;
 use super::inventory::{Inventory, Item, Standing};
 use super::name::describe;
 use super::node::{Node, Section, Splits};
@@ -14,15 +15,17 @@ use crate::model::{Class, Oid, TypeDefinition};
 ///
 /// # Errors
 /// When a cycle is of no known kind; the error spells out its members.
-pub(super) fn cut_cycles(
-    inventory: &mut Inventory<'_>,
+pub(super) fn cut_cycles<'a>(
+    inventory: &mut Inventory<'a>,
     graph: &mut Graph,
     splits: &mut Splits,
+    holders: &Holders<'a>,
 ) -> Result<()> {
     let mut repair = Repair {
         inventory,
         graph,
         splits,
+        holders,
         dummies: BTreeMap::new(),
     };
     repair.run()
@@ -32,6 +35,7 @@ struct Repair<'r, 'a> {
     inventory: &'r mut Inventory<'a>,
     graph: &'r mut Graph,
     splits: &'r mut Splits,
+    holders: &'r Holders<'a>,
     /// Each view that became a dummy and each function that was declared first, and the group of
     /// the cycle that it was in.
     dummies: BTreeMap<u32, BTreeSet<u32>>,
@@ -147,25 +151,25 @@ impl Repair<'_, '_> {
     fn set_check_apart(&mut self, table: u32, check: u32, _group: &[u32]) -> bool {
         matches!(self.inventory.slot(check).item, Item::Check(..))
             && self.is_inline_part(table, check)
-            && set_apart(self.inventory, self.graph, self.splits, table, check)
+            && self.set_apart(table, check)
     }
 
     fn set_default_apart(&mut self, table: u32, default: u32, _group: &[u32]) -> bool {
         matches!(self.inventory.slot(default).item, Item::Default(..))
             && self.is_inline_part(table, default)
-            && set_apart(self.inventory, self.graph, self.splits, table, default)
+            && self.set_apart(table, default)
     }
 
     fn set_domain_constraint_apart(&mut self, domain: u32, check: u32, _group: &[u32]) -> bool {
         matches!(self.inventory.slot(check).item, Item::DomainConstraint(..))
             && self.is_inline_part(domain, check)
-            && set_apart(self.inventory, self.graph, self.splits, domain, check)
+            && self.set_apart(domain, check)
     }
 
     fn set_domain_default_apart(&mut self, domain: u32, default: u32, _group: &[u32]) -> bool {
         matches!(self.inventory.slot(default).item, Item::DomainDefault(_))
             && self.is_inline_part(domain, default)
-            && set_apart(self.inventory, self.graph, self.splits, domain, default)
+            && self.set_apart(domain, default)
     }
 
     /// A function's body or default needs something that needs the function, itself maybe: the
@@ -186,6 +190,17 @@ impl Repair<'_, '_> {
         self.dummies
             .insert(function, group.iter().copied().collect());
         true
+    }
+
+    fn set_apart(&mut self, owner: u32, part: u32) -> bool {
+        let Self {
+            inventory,
+            graph,
+            splits,
+            holders,
+            ..
+        } = self;
+        set_apart(inventory, graph, splits, holders, owner, part)
     }
 
     fn is_inline_part(&self, owner: u32, part: u32) -> bool {
@@ -213,7 +228,8 @@ impl Repair<'_, '_> {
 
     /// What needs a view and has no part in its cycle waits for the view's definition, not only
     /// for the dummy: a view with a check option, for one, cannot stand on a dummy. So with
-    /// functions that are declared first.
+    /// functions that are declared first. (`sections` takes back what is asked too much: where the
+    /// definition comes after the data, and who needs it cannot.)
     fn lead_past_dummies(&mut self) {
         if self.dummies.is_empty() {
             return;
@@ -248,7 +264,7 @@ pub(super) fn rule_of(inventory: &Inventory<'_>, view: u32) -> Option<u32> {
 }
 
 /// The node of a function's definition.
-fn definition_of(inventory: &Inventory<'_>, function: u32) -> Option<u32> {
+pub(super) fn definition_of(inventory: &Inventory<'_>, function: u32) -> Option<u32> {
     match inventory.slot(function).node {
         Node::Object(address) if address.class == Class::Function => {
             inventory.find(Node::FunctionDefinition(address.oid))
@@ -290,6 +306,7 @@ pub(super) fn set_apart(
     inventory: &mut Inventory<'_>,
     graph: &mut Graph,
     splits: &mut Splits,
+    holders: &Holders<'_>,
     owner: u32,
     part: u32,
 ) -> bool {
@@ -318,12 +335,20 @@ pub(super) fn set_apart(
     graph.remove(owner, part);
     graph.add(part, owner);
     inventory.show(part);
-    if !matches!(
-        inventory.slot(part).item,
-        Item::Default(..) | Item::DomainDefault(_)
-    ) {
+    match inventory.slot(part).item {
+        Item::Default(..) | Item::DomainDefault(_) => {}
+        // Once such a table is there, nothing can be added to the domain.
+        Item::DomainConstraint(ty, _) => {
+            let oid = ty.header.address.oid;
+            for holder in holders.within_others(inventory, oid) {
+                graph.add(holder, part);
+            }
+            if holders.table(inventory, oid).is_none() {
+                inventory.move_to(part, Section::PostData);
+            }
+        }
         // Adding a check scans the table, so it is added once, to all rows.
-        inventory.move_to(part, Section::PostData);
+        _ => inventory.move_to(part, Section::PostData),
     }
     true
 }

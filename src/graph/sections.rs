@@ -1,14 +1,16 @@
 //! What must move behind the data because it needs something that is made there.
 //!
 //! The typical cause is a primary key: a query with `GROUP BY id` leans on it, and indexes are
-//! made after the rows.
+//! made after the rows. Only the query itself need wait for that: the view can stand as a dummy, and
+//! whatever must be made before the data stands on the dummy.
 
 use std::collections::BTreeSet;
 
+use super::holders::Holders;
 use super::inventory::{Inventory, Item, Standing};
 use super::name::describe;
 use super::node::{Node, Section, Splits};
-use super::repair::{dummy, rule_of, set_apart};
+use super::repair::{definition_of, dummy, rule_of, set_apart};
 use crate::dag::{Graph, stable_order};
 use crate::error::{Error, Kind, Result};
 use crate::model::Class;
@@ -22,6 +24,7 @@ pub(super) fn move_behind_data(
     inventory: &mut Inventory<'_>,
     graph: &mut Graph,
     splits: &mut Splits,
+    holders: &Holders<'_>,
 ) -> Result<()> {
     let order = stable_order(graph).map_err(|left| {
         let names: Vec<String> = left
@@ -34,6 +37,7 @@ pub(super) fn move_behind_data(
             format!("no order found for {}", names.join(", ")),
         )
     })?;
+    let early = needed_before_data(inventory, graph, splits, holders);
     let mut late_dummies = BTreeSet::new();
     for node in order {
         if inventory.slot(node).section != Section::PreData {
@@ -72,11 +76,15 @@ pub(super) fn move_behind_data(
                     late_dummies.insert(node);
                     continue;
                 }
-                if set_apart(inventory, graph, splits, node, need) {
+                if set_apart(inventory, graph, splits, holders, node, need) {
                     continue;
                 }
             }
-            postpone(inventory, graph, splits, node, need)?;
+            if early.contains(&node) && matches!(inventory.slot(need).item, Item::ViewRule(_)) {
+                graph.remove(node, need);
+                continue;
+            }
+            postpone(inventory, graph, splits, holders, node, need)?;
         }
     }
     Ok(())
@@ -87,15 +95,18 @@ fn postpone(
     inventory: &mut Inventory<'_>,
     graph: &Graph,
     splits: &mut Splits,
+    holders: &Holders<'_>,
     node: u32,
     need: u32,
 ) -> Result<()> {
     let slot = inventory.slot(node);
+    let holder = match slot.item {
+        Item::DomainConstraint(ty, _) => holders.table(inventory, ty.header.address.oid),
+        _ => None,
+    };
     let may_move = match slot.item {
-        Item::Database(_) | Item::Schema(_) | Item::Extension(_) => false,
-        Item::Language(_) | Item::Collation(_) => false,
-        Item::Type(_) | Item::ShellType(_) | Item::TableAttach(_) => false,
-        Item::Relation(relation) => relation.view.is_some(),
+        item if stays_before_data(item) => false,
+        Item::DomainConstraint(..) => holder.is_none(),
         // Rows must not be loaded with a function that is only declared.
         Item::FunctionDefinition(_) if slot.standing == Standing::Shown => inventory
             .owner(node)
@@ -103,6 +114,14 @@ fn postpone(
         _ => true,
     };
     if !may_move {
+        let hint = "drop or change one of them, or leave it out of the dump";
+        let hint = match holder {
+            Some(table) => format!(
+                "{} holds the domain within another type: nothing can be added to it then; {hint}",
+                describe(inventory.slot(table).item)
+            ),
+            None => hint.to_owned(),
+        };
         return Err(Error::new(
             Kind::Failed,
             format!(
@@ -111,7 +130,7 @@ fn postpone(
                 describe(inventory.slot(need).item)
             ),
         )
-        .with_hint("drop or change one of them, or leave it out of the dump"));
+        .with_hint(hint));
     }
     if let Node::Object(address) = slot.node
         && matches!(address.class, Class::Function | Class::Relation)
@@ -120,6 +139,62 @@ fn postpone(
     }
     inventory.move_to(node, Section::PostData);
     Ok(())
+}
+
+/// What has no place after the data.
+fn stays_before_data(item: Item<'_>) -> bool {
+    match item {
+        Item::Database(_) | Item::Schema(_) | Item::Extension(_) => true,
+        Item::Language(_) | Item::Collation(_) => true,
+        Item::Type(_) | Item::ShellType(_) | Item::TableAttach(_) => true,
+        Item::Relation(relation) => relation.view.is_none(),
+        _ => false,
+    }
+}
+
+/// What those need that have no place after the data, however indirectly, apart from what they can be
+/// made without: the queries of views, defaults and checks. Where no view became a dummy, nobody
+/// asks.
+fn needed_before_data(
+    inventory: &Inventory<'_>,
+    graph: &Graph,
+    splits: &Splits,
+    holders: &Holders<'_>,
+) -> BTreeSet<u32> {
+    if splits.dummy_views.is_empty() {
+        return BTreeSet::new();
+    }
+    let mut pending: Vec<u32> = (0..graph.len() as u32)
+        .filter(|&node| {
+            let slot = inventory.slot(node);
+            slot.standing == Standing::Shown
+                && slot.section == Section::PreData
+                && stays_before_data(slot.item)
+        })
+        .collect();
+    let mut found: BTreeSet<u32> = pending.iter().copied().collect();
+    while let Some(node) = pending.pop() {
+        // Rows must not be loaded with a function that is only declared.
+        let definition = definition_of(inventory, node)
+            .filter(|&definition| inventory.slot(definition).standing == Standing::Shown);
+        for &need in graph.needs(node).iter().chain(&definition) {
+            let slot = inventory.slot(need);
+            let can_come_later = match slot.item {
+                Item::ViewRule(_) | Item::Check(..) | Item::DomainDefault(_) => true,
+                Item::Default(_, column) => column.generated.is_none(),
+                // One that stands apart before the data does so for a table that holds the domain.
+                Item::DomainConstraint(ty, _) => {
+                    slot.standing == Standing::Part
+                        && holders.table(inventory, ty.header.address.oid).is_none()
+                }
+                _ => slot.section != Section::PreData,
+            };
+            if !can_come_later && found.insert(need) {
+                pending.push(need);
+            }
+        }
+    }
+    found
 }
 
 /// Whether anything with rows needs `node`, however indirectly.

@@ -1059,6 +1059,167 @@ fn a_table_that_needs_what_comes_after_the_data_is_an_error() {
     );
 }
 
+/// A table whose default needs, through a function, a view that groups by the table's key. Gives the
+/// view and a second function that reads it.
+fn circle_through_a_key(model: &mut Model) -> (Oid, Oid) {
+    let table = model.table("gb");
+    let key = model.primary_key("gb_pkey", table);
+    let default = model.column_with_default("z", None);
+    let (view, rule) = model.view("gbv", RelationKind::View);
+    model.depend((Class::Rule, rule), (RELATION, table));
+    model.depend((Class::Rule, rule), (Class::Constraint, key));
+    let own = with_body(model, "uv");
+    model.depend((FUNCTION, own), (RELATION, view));
+    model.depend((Class::Default, default), (FUNCTION, own));
+    let other = with_body(model, "ui");
+    model.depend((FUNCTION, other), (RELATION, view));
+    (view, other)
+}
+
+/// The second function and what stands on it are made before the data, the query after it.
+fn stands_on_the_dummy(model: &Model, view: Oid, early: &[Node]) {
+    let order = model.order();
+    assert!(order.splits.dummy_views.contains(&view));
+    assert_eq!(
+        section(&order, Node::ViewDefinition(view)),
+        Section::PostData
+    );
+    assert_eq!(order.splits.postponed, std::collections::BTreeSet::new());
+    for &node in early {
+        assert_eq!(section(&order, node), Section::PreData, "{node:?}");
+        assert!(place(&order, object(RELATION, view)) < place(&order, node));
+    }
+}
+
+#[test]
+fn a_partition_key_stands_on_the_dummy_of_a_late_view() {
+    let mut model = Model::new();
+    let (view, function) = circle_through_a_key(&mut model);
+    let table = model.relation("p", RelationKind::PartitionedTable);
+    model.depend((RELATION, table), (FUNCTION, function));
+    let early = [object(FUNCTION, function), object(RELATION, table)];
+    stands_on_the_dummy(&model, view, &early);
+}
+
+#[test]
+fn a_generated_column_stands_on_the_dummy_of_a_late_view() {
+    let mut model = Model::new();
+    let (view, function) = circle_through_a_key(&mut model);
+    let table = model.table("p");
+    let default = model.column_with_default("b", Some(Generated::Stored));
+    model.depend((Class::Default, default), (FUNCTION, function));
+    let early = [object(FUNCTION, function), object(RELATION, table)];
+    stands_on_the_dummy(&model, view, &early);
+}
+
+#[test]
+fn what_a_table_is_made_of_stands_on_the_dummy_of_a_late_view() {
+    let mut model = Model::new();
+    let (view, _) = circle_through_a_key(&mut model);
+    let rowtype = model.rowtype(view);
+    let columns = model.ty(
+        "c",
+        TypeDefinition::Composite {
+            relation: 9,
+            columns: Vec::new(),
+        },
+    );
+    model.depend((Class::Type, columns), (Class::Type, rowtype));
+    let taking = model.function("takes");
+    model.depend((FUNCTION, taking), (Class::Type, rowtype));
+    let table = model.table("p");
+    model.depend((RELATION, table), (Class::Type, columns));
+    let order = model.order();
+    assert_eq!(section(&order, object(RELATION, table)), Section::PreData);
+    // What nothing needs before the data comes after the query, as it asks to.
+    assert_eq!(section(&order, object(FUNCTION, taking)), Section::PostData);
+    assert!(
+        waits_for(&model, object(FUNCTION, taking)).contains(&"query of view s.gbv".to_owned())
+    );
+}
+
+/// A domain with a check through `function`, and a table with a column of it, in an array if `held`.
+fn checked_domain(model: &mut Model, function: Oid, held: bool) -> (Oid, Oid, Oid) {
+    let check = domain_check(model, "d_check", true);
+    let check_oid = check.oid;
+    let ty = model.ty("d", domain(vec![check]));
+    let array = model.ty("_d", TypeDefinition::Array { element: ty });
+    model.depend((Class::Constraint, check_oid), (FUNCTION, function));
+    let table = model.table("p");
+    model.column_with_default("a", None);
+    let column = &mut model.last().columns[0];
+    column.default = None;
+    column.type_oid = if held { array } else { ty };
+    let column_type = column.type_oid;
+    model.depend((RELATION, table), (Class::Type, column_type));
+    (ty, check_oid, table)
+}
+
+#[test]
+fn the_check_of_a_domain_comes_later_only_where_no_table_holds_it_in_another_type() {
+    let mut model = Model::new();
+    let (view, function) = circle_through_a_key(&mut model);
+    let (_, check, table) = checked_domain(&mut model, function, true);
+    let early = [object(FUNCTION, function), object(RELATION, table)];
+    stands_on_the_dummy(&model, view, &early);
+    assert!(!model.order().splits.constraints.contains(&check));
+
+    let mut model = Model::new();
+    let (_, function) = circle_through_a_key(&mut model);
+    let (_, check, table) = checked_domain(&mut model, function, false);
+    let order = model.order();
+    assert_eq!(section(&order, object(RELATION, table)), Section::PreData);
+    assert_eq!(
+        section(&order, Node::SeparateConstraint(check)),
+        Section::PostData
+    );
+}
+
+#[test]
+fn the_check_of_a_domain_comes_before_the_table_that_holds_it_in_another_type() {
+    for through_row in [false, true] {
+        let mut model = Model::new();
+        let function = model.function("f");
+        let (ty, check, table) = checked_domain(&mut model, function, !through_row);
+        model.depend((FUNCTION, function), (Class::Type, ty));
+        let holder = if through_row {
+            let rowtype = model.rowtype(table);
+            let holder = model.table("a_holder");
+            model.column_with_default("c", None);
+            model.last().columns[0].type_oid = rowtype;
+            model.depend((RELATION, holder), (Class::Type, rowtype));
+            holder
+        } else {
+            table
+        };
+        let order = model.order();
+        assert_eq!(
+            section(&order, Node::SeparateConstraint(check)),
+            Section::PreData
+        );
+        assert!(
+            place(&order, Node::SeparateConstraint(check))
+                < place(&order, object(RELATION, holder))
+        );
+    }
+}
+
+#[test]
+fn a_held_domain_whose_check_needs_what_comes_after_the_data_is_an_error() {
+    let mut model = Model::new();
+    let table = model.table("t");
+    let key = model.primary_key("t_pkey", table);
+    let function = model.function("f");
+    model.depend((FUNCTION, function), (Class::Constraint, key));
+    checked_domain(&mut model, function, true);
+    let error = order(&model.database).unwrap_err();
+    assert_eq!(
+        error.message(),
+        "check d_check of domain s.d needs function s.f(), which can be made only after the data"
+    );
+    assert!(error.hint().unwrap().starts_with("table s.p holds"));
+}
+
 #[test]
 fn serial_and_identity() {
     let mut model = Model::new();
