@@ -181,6 +181,14 @@ impl Error {
         self.inner.statement.as_deref()
     }
 
+    /// Whether the server itself is in trouble, and not the statement that it answered: out of some resource, or
+    /// shutting down.
+    pub(crate) fn is_of_whole_server(&self) -> bool {
+        let state = self.inner.sqlstate.as_ref().map(SqlState::code);
+        self.inner.kind == Kind::Server
+            && state.is_some_and(|code| code.starts_with("53") || code.starts_with("57P"))
+    }
+
     /// Whether trying the same again may succeed: a lost connection, a serialization failure,
     /// a recovery conflict, a server that is starting up or shutting down.
     pub fn is_transient(&self) -> bool {

@@ -92,7 +92,6 @@ pub struct Wire {
     version: ServerVersion,
     canceller: Canceller,
     place: String,
-    reached: Reached,
     /// What large rows of a COPY out take their memory from.
     pub(super) large_rows: Option<ByteBudget>,
     /// Whoever reads rows of a COPY has a thread to himself.
@@ -108,7 +107,6 @@ impl Wire {
             version: ready.version,
             canceller: ready.canceller,
             place: ready.place,
-            reached: ready.reached,
             large_rows: None,
             lingers: false,
         }
@@ -148,11 +146,6 @@ impl Wire {
     /// Whether the database takes any bytes for text.
     pub(crate) fn has_any_bytes(&self) -> bool {
         self.parameter("server_encoding") == Some(ANY_BYTES)
-    }
-
-    /// The server itself.
-    pub(crate) fn reached(&self) -> &Reached {
-        &self.reached
     }
 
     /// `user@host:port/database` of the host that answered.

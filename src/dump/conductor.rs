@@ -27,7 +27,7 @@ use super::outlet::Outlet;
 use super::pipeline::{Expected, Pipeline, Written};
 use super::scripts::Scripts;
 use super::selection::selection_of;
-use super::snapshot::{CANCEL_INTERVAL, Cancellers, Snapshot, interrupted, leader_lost};
+use super::snapshot::{CANCEL_INTERVAL, Cancellers, Locks, Snapshot, interrupted};
 use super::work::Work;
 use super::worker::{Shared, Worker};
 use super::{Compression, DumpOptions, DumpReport, SnapshotMode, globals, lead, session};
@@ -527,6 +527,10 @@ impl<'a> Dump<'a> {
             .entries()
             .map(|(entry, table)| (entry, Expected { table }))
             .collect();
+        let locks = match &outlet {
+            Outlet::Archive(_) | Outlet::Relay(_) => Locks::OfLeader,
+            Outlet::Nowhere => Locks::OfReaders,
+        };
         let mut writing = JoinSet::new();
         writing.spawn({
             let work = Arc::clone(&work);
@@ -538,6 +542,7 @@ impl<'a> Dump<'a> {
                 config: config.pinned(leader.reached()),
                 id: snapshot.to_owned(),
                 options: self.options.clone(),
+                locks,
                 cancellers: self.cancellers.clone(),
                 stop: self.stop.clone(),
                 lost: CancellationToken::new(),
@@ -573,7 +578,7 @@ impl<'a> Dump<'a> {
         };
         let (worked, led) = tokio::join!(self.gather(workers), lead);
         let failure = if shared.snapshot.lost.is_cancelled() {
-            Some(leader_lost())
+            Some(shared.snapshot.leader_lost())
         } else {
             // Whatever was interrupted was so because of the other one.
             let (worked, led) = (worked.err(), led.err());

@@ -194,67 +194,104 @@ impl TableCopy {
         )
     }
 
+    /// How the rows of an archive's entry are read again. An archive may come from anybody, and COPY can also write
+    /// files and run programs: nothing is taken but what [`TableCopy::copy_out`] writes for the table and
+    /// columns of `entry`.
+    ///
+    /// # Errors
+    /// [`Kind::Archive`] when its statement is another one.
+    pub fn of_entry(entry: &Entry) -> Result<Self> {
+        let Some(DataSpec::Table {
+            format,
+            columns,
+            types,
+            declared,
+            copy_out,
+            copy_in,
+        }) = &entry.data
+        else {
+            return Err(Error::new(Kind::Archive, "it has no rows"));
+        };
+        let name = entry.relation.as_ref().unwrap_or(&entry.name);
+        let as_quoted = |quoting: Quoting| {
+            let (source, column_list) = quoting.scope(|| {
+                let table = match &entry.schema {
+                    Some(schema) => qualified(schema, name),
+                    None => ident(name),
+                };
+                let columns: Vec<String> = columns.iter().map(|column| ident(column)).collect();
+                (table, columns.join(", "))
+            });
+            let (statement, options) = apart_from_options(copy_out)?;
+            let rest = statement
+                .strip_prefix("COPY ")?
+                .strip_suffix(" TO STDOUT")?;
+            let is_whole = rest == format!("{source} ({column_list})")
+                || (columns.is_empty() && rest == source);
+            let (condition, is_foreign) = if is_whole {
+                (None, false)
+            } else {
+                let query = rest
+                    .strip_prefix(&format!("(SELECT {column_list} FROM ONLY {source}"))?
+                    .strip_suffix(')')?;
+                match query.strip_prefix(' ') {
+                    Some(condition) => (Some(condition.to_owned()), false),
+                    None => (query.is_empty().then_some(None)?, true),
+                }
+            };
+            Some(Self {
+                format: *format,
+                columns: columns.clone(),
+                types: types.clone(),
+                declared: declared.clone(),
+                copy_in: copy_in.clone(),
+                source,
+                column_list,
+                condition,
+                is_foreign,
+                options: options.to_owned(),
+            })
+        };
+        as_quoted(Quoting::WhereNeeded)
+            .or_else(|| as_quoted(Quoting::Always))
+            .ok_or_else(|| {
+                let why = "its statement for reading rows is not of pgstow's making";
+                Error::new(Kind::Archive, why).with_statement(copy_out)
+            })
+    }
+
+    /// The table's quoted name.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// What an extension says of which rows are read: any SQL.
+    pub fn condition(&self) -> Option<&str> {
+        self.condition.as_deref()
+    }
+
     /// Whether [`TableCopy::copy_out_range`] gives the same rows as the whole, range by range.
     pub fn can_be_cut(&self) -> bool {
         self.condition.is_none() && !self.columns.is_empty() && !self.is_foreign
     }
 }
 
-/// What a statement that an archive gives for reading a table does, if it does nothing else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reading<'a> {
-    /// It reads all rows.
-    Whole,
-    /// It reads the rows that an extension's condition chooses, which is any SQL.
-    Where(&'a str),
-}
-
-/// Whether `statement` is one that [`TableCopy::copy_out`] writes for the table and columns of
-/// `entry`. An archive may come from anybody, and COPY can also write files and run programs.
-pub(crate) fn reading<'a>(entry: &Entry, statement: &'a str) -> Option<Reading<'a>> {
-    let Some(DataSpec::Table { columns, .. }) = &entry.data else {
-        return None;
+/// A statement, and the options behind it that [`TableCopy::new`] gives one.
+fn apart_from_options(statement: &str) -> Option<(&str, &str)> {
+    let Some(at) = statement.rfind(" WITH (") else {
+        return Some((statement, ""));
     };
-    let name = entry.relation.as_ref().unwrap_or(&entry.name);
-    let statement = without_options(statement)?;
-    let as_quoted = |quoting: Quoting| {
-        let (table, list) = quoting.scope(|| {
-            let table = match &entry.schema {
-                Some(schema) => qualified(schema, name),
-                None => ident(name),
-            };
-            let columns: Vec<String> = columns.iter().map(|column| ident(column)).collect();
-            (table, columns.join(", "))
-        });
-        let rest = statement
-            .strip_prefix("COPY ")?
-            .strip_suffix(" TO STDOUT")?;
-        let with_list = format!("{table} ({list})");
-        if rest == with_list || (columns.is_empty() && rest == table) {
-            return Some(Reading::Whole);
-        }
-        let query = rest
-            .strip_prefix(&format!("(SELECT {list} FROM ONLY {table}"))?
-            .strip_suffix(')')?;
-        match query.strip_prefix(' ') {
-            Some(condition) => Some(Reading::Where(condition)),
-            None => query.is_empty().then_some(Reading::Whole),
-        }
-    };
-    as_quoted(Quoting::WhereNeeded).or_else(|| as_quoted(Quoting::Always))
-}
-
-/// The statement without the options that [`TableCopy::new`] gives one.
-fn without_options(statement: &str) -> Option<&str> {
-    if let Some(rest) = statement.strip_suffix(" WITH (FORMAT binary)") {
-        return Some(rest);
+    let (rest, options) = statement.split_at(at);
+    if options == " WITH (FORMAT binary)" {
+        return Some((rest, options));
     }
-    let Some((rest, encoding)) = statement.rsplit_once(" WITH (ENCODING '") else {
-        return Some(statement);
+    let Some(encoding) = options.strip_prefix(" WITH (ENCODING '") else {
+        // Part of a name, perhaps.
+        return Some((statement, ""));
     };
     let encoding = encoding.strip_suffix("')")?;
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    encoding.chars().all(is_name).then_some(rest)
+    encoding.chars().all(is_name).then_some((rest, options))
 }
 
 #[cfg(test)]
@@ -262,50 +299,51 @@ mod tests {
     use super::*;
     use crate::archive::{Pass, Section};
 
-    fn entry(schema: &str, name: &str, columns: &[&str]) -> Entry {
+    fn of_entry(schema: &str, name: &str, columns: &[&str], copy_out: &str) -> Result<TableCopy> {
         let data = serde_json::json!({
-            "type": "table", "format": "text", "columns": columns, "copy_out": "", "copy_in": "",
+            "type": "table", "format": "text", "columns": columns, "copy_out": copy_out, "copy_in": "",
         });
         let entry = serde_json::json!({
             "id": 1, "kind": "TABLE DATA", "schema": schema, "name": name,
             "section": Section::Data, "pass": Pass::Main, "data": data,
         });
-        serde_json::from_value(entry).unwrap()
+        TableCopy::of_entry(&serde_json::from_value(entry).unwrap())
     }
 
     #[test]
     fn only_statements_of_our_own_read_a_table() {
-        let own = entry("s", "My \"t\"", &["a", "select"]);
+        let own = |statement: &str| of_entry("s", "My \"t\"", &["a", "select"], statement);
         let table = "s.\"My \"\"t\"\"\"";
         for good in [
             format!("COPY {table} (a, \"select\") TO STDOUT"),
             format!("COPY {table} (a, \"select\") TO STDOUT WITH (FORMAT binary)"),
             format!("COPY {table} (a, \"select\") TO STDOUT WITH (ENCODING 'LATIN1')"),
             "COPY \"s\".\"My \"\"t\"\"\" (\"a\", \"select\") TO STDOUT".to_owned(),
-            format!("COPY (SELECT a, \"select\" FROM ONLY {table}) TO STDOUT"),
         ] {
-            assert_eq!(reading(&own, &good), Some(Reading::Whole), "{good}");
+            let copy = own(&good).unwrap();
+            assert_eq!(copy.copy_out(), good);
+            assert!(copy.can_be_cut());
         }
-        let by_condition =
-            format!("COPY (SELECT a, \"select\" FROM ONLY {table} WHERE a > 1) TO STDOUT");
-        assert_eq!(
-            reading(&own, &by_condition),
-            Some(Reading::Where("WHERE a > 1"))
-        );
+        for (query, condition) in [("", None), (" WHERE a > 1", Some("WHERE a > 1"))] {
+            let good = format!("COPY (SELECT a, \"select\" FROM ONLY {table}{query}) TO STDOUT");
+            let copy = own(&good).unwrap();
+            assert_eq!(copy.copy_out(), good);
+            assert_eq!(copy.condition(), condition);
+            assert!(!copy.can_be_cut());
+        }
         for bad in [
             format!("COPY {table} (a, \"select\") TO PROGRAM 'true' WITH (DELIMITER ' TO STDOUT')"),
             format!("COPY {table} (a, \"select\") TO '/tmp/x'"),
             format!("COPY {table} (a) TO STDOUT"),
             "COPY s.other (a, \"select\") TO STDOUT".to_owned(),
             format!("COPY {table} (a, \"select\") TO STDOUT WITH (ENCODING 'X', FORMAT csv)"),
+            format!("COPY {table} (a, \"select\") TO STDOUT WITH (ENCODING 'X') WITH (FORMAT csv)"),
             "SELECT 1".to_owned(),
         ] {
-            assert_eq!(reading(&own, &bad), None, "{bad}");
+            assert_eq!(own(&bad).unwrap_err().kind(), Kind::Archive, "{bad}");
         }
-        let nothing = entry("s", "none", &[]);
-        assert_eq!(
-            reading(&nothing, "COPY s.\"none\" TO STDOUT"),
-            Some(Reading::Whole)
-        );
+        let nothing = "COPY s.\"none\" TO STDOUT";
+        let copy = of_entry("s", "none", &[], nothing).unwrap();
+        assert_eq!(copy.copy_out(), nothing);
     }
 }

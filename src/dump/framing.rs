@@ -10,7 +10,7 @@ use super::chunk::Chunk;
 use super::entries::TableTask;
 use super::pipeline::{Buffer, ChunkDone, Parcel, Pipeline};
 use super::rows::{FRAME_BYTES, Filled, RowStream};
-use super::snapshot::{Snapshot, interrupted};
+use super::snapshot::{Locks, Snapshot, interrupted};
 use super::stream::CopyStream;
 
 /// A frame up to this size is sealed with others.
@@ -78,8 +78,16 @@ impl<'a> Copy<'a> {
         way: &Way<'_>,
     ) -> Result<RowStream<'s>> {
         let mut stream = RowStream::new(stream, self.format, self.types, way.pipeline.row_use());
-        if framed.frames > 0 {
-            stream.skip(&framed.rows).await?;
+        if framed.frames > 0 && !stream.skip(&framed.rows).await? {
+            let kind = match way.snapshot.locks {
+                Locks::OfLeader => Kind::Failed,
+                // Nobody had a lock in between.
+                Locks::OfReaders => Kind::Stale,
+            };
+            return Err(Error::new(
+                kind,
+                "the rows that were read before the connection was lost did not come again",
+            ));
         }
         Ok(stream)
     }

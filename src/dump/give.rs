@@ -1,7 +1,6 @@
-//! Reads a database for a restore that loads its rows as they are read; and reads rows once more,
-//! where they were loaded, only to fingerprint them.
+//! Reads a database for a restore that loads its rows as they are read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,19 +8,18 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::{Codec, Entry, EntryId, Fingerprint, Listing};
-use crate::catalog::RowForm;
-use crate::connect::{Config, Session, Text, open_in_a_moment};
-use crate::error::{Context, Error, Kind, Result};
+use crate::connect::{Config, Session, open_in_a_moment};
+use crate::error::{Error, Kind, Result};
 use crate::relay::{Item, Offer, Room};
 use crate::report::Observer;
 use crate::task::blocking;
 
+use super::DumpOptions;
+use super::again::Again;
 use super::conductor::{Dump, Listed, TakeEntries};
-use super::entries::{Contents, LargeObjectTask, TableTask};
+use super::entries::Contents;
 use super::outlet::Outlet;
-use super::pipeline::Written;
 use super::work::Work;
-use super::{DumpOptions, session};
 
 /// What was read of a source.
 pub(crate) struct Given {
@@ -31,51 +29,6 @@ pub(crate) struct Given {
     pub fingerprints: BTreeMap<EntryId, Fingerprint>,
     /// How to read the same again.
     pub again: Again,
-}
-
-/// What is read again.
-#[derive(Default)]
-pub(crate) struct Again {
-    tables: Vec<TableTask>,
-    large_objects: Vec<LargeObjectTask>,
-}
-
-impl Again {
-    /// Without what is not of these entries.
-    pub fn only(mut self, entries: &BTreeSet<EntryId>) -> Self {
-        self.tables.retain(|task| entries.contains(&task.entry));
-        self.large_objects
-            .retain(|task| entries.contains(&task.entry));
-        self
-    }
-
-    /// Number of entries and their bytes, about.
-    pub fn totals(&self) -> (u64, u64) {
-        let bytes = self.tables.iter().map(|task| task.bytes).sum();
-        let count = self.tables.len() + self.large_objects.len();
-        (count as u64, bytes)
-    }
-
-    /// The entries that can be compared one by one, each with its name. Partitions whose rows are
-    /// loaded through their root need not get the same rows again (the hash of an enum's label is
-    /// the cluster's own), so they are one.
-    pub fn comparable(&self) -> Vec<(String, Vec<EntryId>)> {
-        let mut by_target: BTreeMap<&str, (String, Vec<EntryId>)> = BTreeMap::new();
-        for task in &self.tables {
-            let (name, entries) = by_target.entry(&task.copy.copy_in).or_default();
-            if !name.is_empty() {
-                name.push_str(", ");
-            }
-            name.push_str(&task.label);
-            entries.push(task.entry);
-        }
-        let mut all: Vec<_> = by_target.into_values().collect();
-        all.sort_by_key(|(_, entries)| entries.first().copied());
-        for (number, task) in (1..).zip(&self.large_objects) {
-            all.push((format!("large objects, part {number}"), vec![task.entry]));
-        }
-        all
-    }
 }
 
 /// Offers what the database of `config` has, and when that is accepted, gives it.
@@ -152,15 +105,9 @@ impl Dump<'_> {
             .values_mut()
             .for_each(|of| of.retain(|id| wanted.contains(id)));
         first.retain(|_, of| !of.is_empty());
-        let again = Again {
-            // Rows of a foreign table are somewhere else.
-            tables: tables
-                .iter()
-                .filter(|task| !task.copy.is_foreign)
-                .cloned()
-                .collect(),
-            large_objects: large_objects.clone(),
-        };
+        // Rows of a foreign table are somewhere else.
+        let own = tables.iter().filter(|task| !task.copy.is_foreign);
+        let again = Again::new(own.cloned().collect(), large_objects.clone());
 
         let work = Arc::new(Work::new(
             tables,
@@ -190,33 +137,6 @@ impl Dump<'_> {
             again,
         }))
     }
-
-    async fn read_again(&self, again: Again) -> Result<BTreeMap<EntryId, Fingerprint>> {
-        let config = self.sessions();
-        let leader = open_in_a_moment(|| config.connect());
-        let leader = self.unless_stopped(leader).await?;
-        self.watch(leader.canceller());
-        let snapshot = session::begin_leader(&leader, self.options, &*self.observer).await?;
-        let Again {
-            mut tables,
-            large_objects,
-        } = again;
-        measure_again(&leader, &mut tables).await?;
-        let work = Work::new(
-            tables,
-            large_objects,
-            Vec::new(),
-            &BTreeMap::new(),
-            self.options.jobs,
-        );
-        let Written { fingerprints, .. } = self
-            .copy_rows(&config, Outlet::Nowhere, Arc::new(work), &snapshot, &leader)
-            .await?;
-        // Whatever was written otherwise is found to differ.
-        self.end(&leader, &RowForm::default()).await?;
-        leader.close().await;
-        Ok(fingerprints)
-    }
 }
 
 /// Keeps entries small, until what they were made of is gone. What is not written is not worth more than the
@@ -244,55 +164,4 @@ async fn lost(leader: &Session) -> Error {
         Kind::ConnectionLost,
         "the session that held the snapshot and the locks was lost",
     )
-}
-
-/// The fingerprints of rows where they are now.
-///
-/// # Errors
-/// As a dump.
-pub(crate) async fn read_again(
-    config: &Config,
-    again: Again,
-    options: &DumpOptions,
-    observer: Arc<dyn Observer>,
-    cancel: &CancellationToken,
-) -> Result<BTreeMap<EntryId, Fingerprint>> {
-    let dump = Dump::new("verify", config, options, observer);
-    dump.unless(cancel, dump.read_again(again)).await
-}
-
-/// Gives tables the sizes that they have on this server.
-async fn measure_again(leader: &Session, tables: &mut [TableTask]) -> Result<()> {
-    let names: Vec<Text<'_>> = tables.iter().map(|task| (&task.sql_name).into()).collect();
-    let rows = leader
-        .client()
-        .query(
-            "SELECT n.at, pg_catalog.pg_relation_size(c.oid), pg_catalog.pg_table_size(c.oid), \
-             coalesce(a.amname = 'heap', false) \
-             FROM pg_catalog.unnest($1::pg_catalog.text[]) WITH ORDINALITY AS n (name, at) \
-             JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(n.name) \
-             LEFT JOIN pg_catalog.pg_am a ON a.oid = c.relam",
-            &[&names],
-        )
-        .await
-        .context_with(|| "ask for the sizes of tables")?;
-    let has_tid_scans = leader.server_version().at_least(14);
-    for task in tables.iter_mut() {
-        task.heap_bytes = None;
-    }
-    for row in rows {
-        let at: i64 = row.try_get(0)?;
-        let heap_bytes: i64 = row.try_get(1)?;
-        let bytes: i64 = row.try_get(2)?;
-        let is_heap: bool = row.try_get(3)?;
-        let task = usize::try_from(at - 1)
-            .ok()
-            .and_then(|at| tables.get_mut(at))
-            .ok_or_else(|| Error::new(Kind::Failed, "the server gave sizes of something else"))?;
-        task.bytes = bytes.unsigned_abs();
-        if has_tid_scans && is_heap && task.copy.can_be_cut() {
-            task.heap_bytes = Some(heap_bytes.unsigned_abs());
-        }
-    }
-    Ok(())
 }

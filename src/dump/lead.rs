@@ -17,7 +17,6 @@ use crate::error::{Error, Result};
 use super::chunk::Chunk;
 use super::framing::{Copy, Framed};
 use super::pipeline::{sealed, settle};
-use super::snapshot::leader_lost;
 use super::stream::CopyStream;
 use super::worker::{Shared, of_table};
 
@@ -72,7 +71,7 @@ pub(super) async fn lead(
         };
         if leader.client().is_closed() {
             snapshot.lost.cancel();
-            return Err(leader_lost());
+            return Err(snapshot.leader_lost());
         }
         if ended? {
             break;
@@ -100,5 +99,6 @@ async fn read(
             .run(stream, &mut framed, way)
             .await
     };
-    read.await.map_err(|error| of_table(error, &table.label))
+    read.await
+        .map_err(|error| of_table(error, &table.label, shared.snapshot.locks))
 }

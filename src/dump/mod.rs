@@ -10,8 +10,11 @@
 //! session goes on in another one, where it was; without the leader's session the dump fails.
 //! Leaves to others: what SQL looks like (`ddl`), what the file looks like (`archive`), where it
 //! goes (`storage`).
+//!
+//! A comparison reads in the same way (`again`), but for the locks: a table is locked only while it is read.
 
 mod adaptive;
+mod again;
 mod chunk;
 mod conductor;
 mod copy;
@@ -39,13 +42,12 @@ mod stream;
 mod work;
 mod worker;
 
+pub(crate) use again::{Again, Held, Reread, Rereading};
 pub use conductor::run;
-pub(crate) use copy::{Reading, reading};
-pub(crate) use give::{Again, Given, give, read_again};
+pub(crate) use give::{Given, give};
 pub use options::{
     Compression, CopyFormatChoice, DumpOptions, DumpReport, GlobalsOptions, PackTables,
     SnapshotMode,
 };
 pub use selection::selection_of;
-pub(crate) use session::settings as session_settings;
-pub(crate) use snapshot::may_pass;
+pub(crate) use snapshot::{is_of_one_table, may_pass};

@@ -25,6 +25,7 @@ enum Delivery {
     Frame { frame: Frame, permit: Permit },
     ChunkDone(ChunkDone),
     Parcels(Vec<Sealed>),
+    Refused { entry: EntryId, error: Error },
 }
 
 /// A parcel that has been sealed, with its share of memory.
@@ -149,6 +150,8 @@ pub(super) struct Written {
     pub raw_bytes: u64,
     /// What was read, by entry.
     pub fingerprints: BTreeMap<EntryId, Fingerprint>,
+    /// What could not be read, and was left out.
+    pub refused: BTreeMap<EntryId, Error>,
     /// The mean level of zstd, where it was not fixed.
     pub zstd_level: Option<f64>,
 }
@@ -423,6 +426,14 @@ impl Pipeline {
             .await
             .map_err(|_| closed())
     }
+
+    /// Says that an entry is left out, whatever has come of it or may still come.
+    pub async fn refused(&self, entry: EntryId, error: Error) -> Result<()> {
+        self.deliveries
+            .send(Delivery::Refused { entry, error })
+            .await
+            .map_err(|_| closed())
+    }
 }
 
 /// The writer has gone, for a reason that it reports itself.
@@ -470,6 +481,9 @@ impl<F: Fn(EntryId)> Writing<F> {
             self.rooms.give_back(stored);
         }
         self.written.raw_bytes += bytes;
+        if self.written.refused.contains_key(&entry) {
+            return Ok(());
+        }
         let progress = self.open.entry(entry).or_default();
         progress.frames_written += 1;
         progress.raw_bytes += bytes;
@@ -477,6 +491,9 @@ impl<F: Fn(EntryId)> Writing<F> {
     }
 
     async fn chunk(&mut self, done: ChunkDone) -> Result<()> {
+        if self.written.refused.contains_key(&done.entry) {
+            return Ok(());
+        }
         let progress = self.open.entry(done.entry).or_default();
         progress.chunks += 1;
         progress.frames_expected += done.frames;
@@ -485,6 +502,23 @@ impl<F: Fn(EntryId)> Writing<F> {
             progress.chunks_expected = done.of;
         }
         self.look(done.entry).await
+    }
+
+    /// Leaves an entry out; what was wrong first is kept.
+    fn refused(&mut self, entry: EntryId, error: Error) {
+        let Some(done) = self.expected.remove(&entry) else {
+            return;
+        };
+        let progress = self.open.remove(&entry).unwrap_or_default();
+        self.written.refused.insert(entry, error);
+        (self.completed)(entry);
+        if let Some(table) = done.table {
+            self.observer.event(&Event::TableDone {
+                table,
+                rows: 0,
+                bytes: progress.raw_bytes,
+            });
+        }
     }
 
     /// Completes the entry if all of it is there.
@@ -533,6 +567,7 @@ impl Receiver {
                 table_rows: 0,
                 raw_bytes: 0,
                 fingerprints: BTreeMap::new(),
+                refused: BTreeMap::new(),
                 zstd_level: None,
             },
             expected,
@@ -545,6 +580,7 @@ impl Receiver {
             match delivery {
                 Delivery::Frame { frame, permit } => writing.frame(frame, permit).await?,
                 Delivery::ChunkDone(done) => writing.chunk(done).await?,
+                Delivery::Refused { entry, error } => writing.refused(entry, error),
                 Delivery::Parcels(parcels) => {
                     for (frame, done) in parcels {
                         if let Some((frame, permit)) = frame {

@@ -100,11 +100,9 @@ impl<'a> RowStream<'a> {
     }
 
     /// Passes over the rows that were framed before the connection was lost: the same statement
-    /// under the same snapshot gives the same rows in the same order.
-    ///
-    /// # Errors
-    /// When these are other rows: what was framed and what would be does not make one table.
-    pub async fn skip(&mut self, framed: &Fingerprint) -> Result<()> {
+    /// under the same snapshot gives the same rows in the same order. False when these are other rows: what was
+    /// framed and what would be does not make one table.
+    pub async fn skip(&mut self, framed: &Fingerprint) -> Result<bool> {
         let mut left = framed.rows();
         while left > 0 {
             let end = |_: &[u8]| {
@@ -119,11 +117,7 @@ impl<'a> RowStream<'a> {
                 break;
             }
         }
-        if self.fingerprint == *framed {
-            return Ok(());
-        }
-        let what = "the rows that were read before the connection was lost did not come again";
-        Err(Error::new(Kind::Failed, what))
+        Ok(self.fingerprint == *framed)
     }
 
     /// Fingerprints rows, equal ones of which have equal bytes, and hands them to `take`, until that says that it has enough; how many there were.

@@ -43,12 +43,23 @@ impl Cancellers {
     }
 }
 
+/// Who keeps tables as the snapshot shows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Locks {
+    /// The leader, all of them to the end.
+    OfLeader,
+    /// Whoever reads a table, and for little longer than that. Others may change or drop what is not being read, so
+    /// that a table which the server refuses to read does not end the rest.
+    OfReaders,
+}
+
 /// A snapshot that the leader's session holds.
 pub(super) struct Snapshot {
     pub config: Config,
     /// As the leader exported it.
     pub id: String,
     pub options: DumpOptions,
+    pub locks: Locks,
     pub cancellers: Cancellers,
     /// Fires when the dump ends early.
     pub stop: CancellationToken,
@@ -102,19 +113,25 @@ impl Snapshot {
     /// When the leader's session is lost.
     pub fn must_hold(&self) -> Result<()> {
         if self.lost.is_cancelled() {
-            return Err(leader_lost());
+            return Err(self.leader_lost());
         }
         Ok(())
     }
-}
 
-/// Why nothing more can be read once the leader is gone.
-pub(super) fn leader_lost() -> Error {
-    Error::new(
-        Kind::ConnectionLost,
-        "the session that held the snapshot and the locks was lost",
-    )
-    .with_hint("run the dump again")
+    /// Why nothing more can be read once the leader is gone.
+    pub fn leader_lost(&self) -> Error {
+        let (what, hint) = match self.locks {
+            Locks::OfLeader => (
+                "the session that held the snapshot and the locks was lost",
+                "run the dump again",
+            ),
+            Locks::OfReaders => (
+                "the session that held the snapshot was lost",
+                "compare again",
+            ),
+        };
+        Error::new(Kind::ConnectionLost, what).with_hint(hint)
+    }
 }
 
 pub(super) fn interrupted() -> Error {
@@ -143,6 +160,15 @@ pub(crate) fn may_pass(error: &Error) -> bool {
             ]
             .contains(&state)
         }),
+        _ => false,
+    }
+}
+
+/// Whether a table cannot be read, or not as one, while others still can.
+pub(crate) fn is_of_one_table(error: &Error) -> bool {
+    match error.kind() {
+        Kind::Server => !error.is_of_whole_server() && !may_pass(error),
+        Kind::Stale => true,
         _ => false,
     }
 }
@@ -183,6 +209,23 @@ mod tests {
             (Kind::Server, Some(&SqlState::INVALID_PARAMETER_VALUE)),
         ] {
             assert!(!may_pass(&error(kind, state)), "{kind:?} {state:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_of_one_table() {
+        let error = |kind, state: SqlState| Error::new(kind, "x").with_sqlstate(state);
+        for state in [SqlState::UNDEFINED_TABLE, SqlState::INSUFFICIENT_PRIVILEGE] {
+            assert!(is_of_one_table(&error(Kind::Server, state)));
+        }
+        assert!(is_of_one_table(&Error::new(Kind::Stale, "x")));
+        for (kind, state) in [
+            (Kind::Server, SqlState::OUT_OF_MEMORY),
+            (Kind::Server, SqlState::ADMIN_SHUTDOWN),
+            (Kind::Server, SqlState::T_R_SERIALIZATION_FAILURE),
+            (Kind::ConnectionLost, SqlState::UNDEFINED_TABLE),
+        ] {
+            assert!(!is_of_one_table(&error(kind, state)));
         }
     }
 }

@@ -20,7 +20,7 @@ use super::lead::Refused;
 use super::line::Line;
 use super::pipeline::{ChunkDone, Pipeline, sealed, settle};
 use super::rows::{FRAME_BYTES, Filled};
-use super::snapshot::{Snapshot, interrupted, is_locked_out, leader_lost, may_pass};
+use super::snapshot::{Locks, Snapshot, interrupted, is_locked_out, is_of_one_table, may_pass};
 use super::statistics::{self, Kept};
 use super::work::{Next, ObjectsPart, Piece, Work};
 
@@ -69,14 +69,35 @@ struct Job {
     piece: Piece,
     /// Of the chunk that is being read.
     framed: Framed,
-    /// Tables of a batch that have been read to their ends, or left to the leader.
+    /// Tables of a batch that have been read to their ends, or left to the leader, or left out.
     tables: usize,
+    /// What comes next is locked by somebody else, and is waited for.
+    waits: bool,
 }
 
 impl Job {
     /// Another value whenever something has been done.
     fn progress(&self) -> (usize, u32) {
         (self.tables, self.framed.frames)
+    }
+
+    /// The table at which it stands.
+    fn task(&self) -> Option<usize> {
+        match &self.piece {
+            Piece::Table { task, .. } => Some(*task),
+            Piece::Tables(tables) => tables.get(self.tables).copied(),
+            Piece::Objects(_) | Piece::Part(_) | Piece::Statistics { .. } => None,
+        }
+    }
+
+    /// Goes on behind what it stands at.
+    fn pass(&mut self) {
+        self.tables += 1;
+        self.framed = Framed::default();
+        self.waits = false;
+        if !matches!(self.piece, Piece::Tables(_)) {
+            self.piece = Piece::Tables(Vec::new());
+        }
     }
 }
 
@@ -207,6 +228,7 @@ impl Worker {
             piece,
             framed: Framed::default(),
             tables: 0,
+            waits: false,
         };
         let mut waits = Backoff::new(FIRST_WAIT, LONGEST_WAIT, TRIES);
         loop {
@@ -219,12 +241,20 @@ impl Worker {
                 return Err(error);
             }
             let locked_out = is_locked_out(&error);
-            if locked_out && self.refuse(&mut job) {
-                continue;
+            match snapshot.locks {
+                Locks::OfLeader if locked_out && self.refuse(&mut job) => continue,
+                Locks::OfReaders if locked_out && self.wait(&mut job) => continue,
+                Locks::OfReaders if is_of_one_table(&error) => {
+                    self.leave_out(&mut job, error).await?;
+                    continue;
+                }
+                Locks::OfLeader | Locks::OfReaders => {}
             }
+            let error = self.named(&job, error);
             if !locked_out && !may_pass(&error) {
                 return Err(error);
             }
+            let snapshot = &self.shared.snapshot;
             snapshot.must_hold()?;
             if job.progress() != before {
                 waits.reset();
@@ -241,8 +271,56 @@ impl Worker {
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = snapshot.stop.cancelled() => return Err(error),
-                () = snapshot.lost.cancelled() => return Err(leader_lost()),
+                () = snapshot.lost.cancelled() => return Err(snapshot.leader_lost()),
             }
+        }
+    }
+
+    /// Has the next attempt wait for the table at which a job stands, with no lock on any other. False if it waits
+    /// already, or for no table.
+    fn wait(&self, job: &mut Job) -> bool {
+        let Some(task) = job.task().filter(|_| !job.waits) else {
+            return false;
+        };
+        self.shared.observer.info(format!(
+            "another session has locked table {}: it is waited for",
+            self.shared.work.table(task).label
+        ));
+        job.waits = true;
+        true
+    }
+
+    /// Goes on without what a job stands at, which the server refuses to read.
+    async fn leave_out(&self, job: &mut Job, error: Error) -> Result<()> {
+        let work = &self.shared.work;
+        let entry = match (&job.piece, job.task()) {
+            (_, Some(task)) => {
+                // Whatever nobody has taken yet of it fails as well.
+                work.take_rest(task);
+                work.table(task).entry
+            }
+            (&Piece::Objects(task), None) => {
+                work.measured(Vec::new());
+                work.large_objects(task).entry
+            }
+            (Piece::Part(part), None) => work.large_objects(part.task).entry,
+            (Piece::Table { .. } | Piece::Tables(_) | Piece::Statistics { .. }, None) => {
+                return Err(error);
+            }
+        };
+        job.pass();
+        self.shared.pipeline.refused(entry, error).await
+    }
+
+    /// With the name of what a job stands at. (A dump has named it where it was asked for.)
+    fn named(&self, job: &Job, error: Error) -> Error {
+        match (self.shared.snapshot.locks, job.task()) {
+            (Locks::OfReaders, Some(task)) => {
+                let label = &self.shared.work.table(task).label;
+                error.context(format!("compare {label}"))
+            }
+            (Locks::OfReaders, None) => error.context("compare large objects"),
+            (Locks::OfLeader, _) => error,
         }
     }
 
@@ -250,13 +328,12 @@ impl Worker {
     /// False if the leader has no lock on it either.
     fn refuse(&self, job: &mut Job) -> bool {
         let work = &self.shared.work;
-        let (task, chunk) = match &job.piece {
-            Piece::Table { task, chunk } => (*task, *chunk),
-            Piece::Tables(tables) => match tables.get(job.tables) {
-                Some(task) => (*task, Chunk::WHOLE),
-                None => return false,
-            },
-            Piece::Objects(_) | Piece::Part(_) | Piece::Statistics { .. } => return false,
+        let Some(task) = job.task() else {
+            return false;
+        };
+        let chunk = match &job.piece {
+            Piece::Table { chunk, .. } => *chunk,
+            _ => Chunk::WHOLE,
         };
         let table = work.table(task);
         if table.copy.is_foreign {
@@ -282,17 +359,16 @@ impl Worker {
             // The leader is there as long as any worker, unless the dump is being stopped.
             drop(self.refused.send(refused));
         }
-        job.tables += 1;
-        if matches!(job.piece, Piece::Table { .. }) {
-            job.piece = Piece::Tables(Vec::new());
-        }
+        job.pass();
         true
     }
 
     /// Goes on with a job in one session.
     async fn attempt(&mut self, job: &mut Job) -> Result<()> {
+        let locks = self.shared.snapshot.locks;
         if let Piece::Objects(task) = job.piece {
-            job.piece = Piece::Part(self.measure(task).await.map_err(of_objects)?);
+            let measured = self.measure(task).await;
+            job.piece = Piece::Part(measured.map_err(|error| of_objects(error, locks))?);
         }
         let work = &self.shared.work;
         match &job.piece {
@@ -300,13 +376,19 @@ impl Worker {
                 let (task, chunk) = (*task, *chunk);
                 work.begin(task, &*self.shared.observer);
                 let label = work.table(task).label.clone();
-                let read = self.table(task, chunk, &mut job.framed).await;
-                read.map_err(|error| of_table(error, &label))
+                let read = self.table(task, chunk, job).await;
+                read.map_err(|error| of_table(error, &label, locks))
             }
-            Piece::Tables(_) => self.tables(job).await,
+            Piece::Tables(tables) => {
+                let all = tables.len();
+                while job.tables < all {
+                    self.tables(job).await?;
+                }
+                Ok(())
+            }
             Piece::Part(part) => {
                 let read = self.part(part, &mut job.framed).await;
-                read.map_err(of_objects)
+                read.map_err(|error| of_objects(error, locks))
             }
             Piece::Statistics { task, chunk } => {
                 let statistics = work.statistics(*task);
@@ -319,18 +401,23 @@ impl Worker {
         }
     }
 
-    async fn table(&mut self, task: usize, chunk: Chunk, framed: &mut Framed) -> Result<()> {
+    async fn table(&mut self, task: usize, chunk: Chunk, job: &mut Job) -> Result<()> {
         let table = self.shared.work.table(task);
-        let wire = self.line.session(1).await?;
-        if table.copy.is_foreign {
+        let wire = match job.waits {
+            true => self.line.patient_session().await?,
+            false => self.line.session(1).await?,
+        };
+        // A dump is asked to read it, or has none.
+        let allows_foreign = table.copy.is_foreign && self.shared.snapshot.locks == Locks::OfLeader;
+        if allows_foreign {
             wire.execute(ALLOW_FOREIGN).await?;
         }
         let stream = wire.copy_out(&table.statement(chunk)).await?.into();
         let way = &mut self.shared.way(&mut self.sealing);
         Copy::of_table(table, chunk)
-            .run(stream, framed, way)
+            .run(stream, &mut job.framed, way)
             .await?;
-        if table.copy.is_foreign {
+        if allows_foreign {
             match wire.execute(FORBID_FOREIGN).await {
                 // The table is whole, and its end was told; what comes next has another transaction.
                 Err(error) if may_pass(&error) => {}
@@ -340,13 +427,17 @@ impl Worker {
         Ok(())
     }
 
-    /// Reads small tables, asked for all at once.
+    /// Reads small tables, asked for all at once; or one of them, if that is waited for.
     async fn tables(&mut self, job: &mut Job) -> Result<()> {
         let Piece::Tables(tables) = &job.piece else {
             return Ok(());
         };
         let work = &self.shared.work;
-        let left = tables.get(job.tables..).unwrap_or_default();
+        let mut left = tables.get(job.tables..).unwrap_or_default();
+        if job.waits {
+            left = left.get(..1).unwrap_or_default();
+        }
+        let locks = self.shared.snapshot.locks;
         let Some(&first) = left.first() else {
             return Ok(());
         };
@@ -355,12 +446,15 @@ impl Worker {
             .map(|&task| work.table(task).statement(Chunk::WHOLE))
             .collect();
         let asked = async {
-            let wire = self.line.session(left.len()).await?;
+            let wire = match job.waits {
+                true => self.line.patient_session().await?,
+                false => self.line.session(left.len()).await?,
+            };
             wire.copy_outs(&statements).await
         };
         let mut copies = asked
             .await
-            .map_err(|error| of_table(error, &work.table(first).label))?;
+            .map_err(|error| of_table(error, &work.table(first).label, locks))?;
         let way = &mut self.shared.way(&mut self.sealing);
         let mut gathered = Gathered::new();
         let mut result = Ok(());
@@ -372,12 +466,15 @@ impl Worker {
                 let copy = Copy::of_table(table, Chunk::WHOLE);
                 gathered.run(copy, stream, &mut job.framed, way).await
             };
-            result = read.await.map_err(|error| of_table(error, &table.label));
+            result = read
+                .await
+                .map_err(|error| of_table(error, &table.label, locks));
             if result.is_err() {
                 break;
             }
             job.framed = Framed::default();
             job.tables += 1;
+            job.waits = false;
         }
         gathered.seal(way);
         if result.is_ok() && copies.next().await?.is_some() {
@@ -463,8 +560,11 @@ fn unanswered() -> Error {
     Error::new(Kind::Failed, "the answers do not fit the statements")
 }
 
-/// The error of a table's COPY.
-pub(super) fn of_table(error: Error, label: &str) -> Error {
+/// The error of a table's COPY, as a dump tells it.
+pub(super) fn of_table(error: Error, label: &str, locks: Locks) -> Error {
+    if locks == Locks::OfReaders {
+        return error;
+    }
     let denied = error.sqlstate() == Some(&SqlState::INSUFFICIENT_PRIVILEGE);
     let error = if denied && error.message().contains("row-level security") {
         error.with_hint(
@@ -477,8 +577,11 @@ pub(super) fn of_table(error: Error, label: &str) -> Error {
     error.context(format!("dump table {label}"))
 }
 
-/// The error of a COPY of large objects.
-fn of_objects(error: Error) -> Error {
+/// The error of a COPY of large objects, as a dump tells it.
+fn of_objects(error: Error, locks: Locks) -> Error {
+    if locks == Locks::OfReaders {
+        return error;
+    }
     let error = error.context("dump large objects");
     if error.sqlstate() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
         error.with_hint("grant SELECT on it, or leave large objects out with --no-large-objects")

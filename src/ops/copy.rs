@@ -17,7 +17,7 @@ use super::{
 };
 use crate::archive::{EntryId, Fingerprint};
 use crate::connect::Config;
-use crate::dump::{Again, Given, give, read_again};
+use crate::dump::{Again, Given, Reread, Rereading, give};
 use crate::error::{Error, Kind, Result};
 use crate::relay::{Offer, Room};
 use crate::report::{Event, Observer};
@@ -362,7 +362,15 @@ async fn compare(
         bytes,
         rows: Some(known.values().map(Fingerprint::rows).sum()),
     });
-    let found = read(target, again, options, observer, cancel).await?;
+    let mut found = BTreeMap::new();
+    for (entry, read) in read(target, again, options, observer, cancel).await? {
+        let label = || comparable.iter().find(|(_, of)| of.contains(&entry));
+        let read = read.map_err(|error| match label() {
+            Some((label, _)) => error.context(format!("compare {label}")),
+            None => error,
+        })?;
+        found.insert(entry, read);
+    }
     let sum = |of: &BTreeMap<EntryId, Fingerprint>, entries: &[EntryId]| {
         let mut sum = Fingerprint::new();
         for fingerprint in entries.iter().filter_map(|entry| of.get(entry)) {
@@ -397,7 +405,7 @@ async fn read(
     options: &CopyOptions,
     observer: &Arc<dyn Observer>,
     cancel: &CancellationToken,
-) -> Result<BTreeMap<EntryId, Fingerprint>> {
+) -> Result<Reread> {
     let reading = DumpOptions {
         jobs: options.target.jobs,
         memory_bytes: options.source.memory_bytes,
@@ -405,7 +413,14 @@ async fn read(
         enable_row_security: options.source.enable_row_security,
         ..DumpOptions::default()
     };
-    read_again(target, again, &reading, Arc::clone(observer), cancel).await
+    let rereading = Rereading::new(target, &reading, Arc::clone(observer));
+    let read = async {
+        let held = rereading.begin().await?;
+        let found = held.read(again).await?;
+        held.end().await?;
+        Ok(found)
+    };
+    rereading.unless(cancel, read).await
 }
 
 /// Hears the source. How rows flow is told by the target, which has them in the end.

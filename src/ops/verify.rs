@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::Input;
 use super::verify_against::compare;
+use super::{DumpOptions, Input};
 use crate::archive::{self, Archive};
 use crate::connect::Config;
 use crate::error::{Error, Kind, Result};
@@ -19,6 +19,8 @@ pub struct VerifyOptions {
     pub against: Option<Config>,
     /// Number of sessions that read the live database, at least 1.
     pub jobs: usize,
+    /// Bound of the memory for rows of the live database in flight, in bytes.
+    pub memory_bytes: u64,
     /// `SET ROLE` after connecting.
     pub role: Option<String>,
 }
@@ -28,6 +30,7 @@ impl Default for VerifyOptions {
         Self {
             against: None,
             jobs: super::default_jobs(),
+            memory_bytes: 256 << 20,
             role: None,
         }
     }
@@ -39,12 +42,7 @@ impl VerifyOptions {
     /// # Errors
     /// [`Kind::Usage`] for options of the comparison when there is none.
     pub fn validate(&self) -> Result<()> {
-        if self.jobs == 0 || self.jobs > 1000 {
-            return Err(Error::new(
-                Kind::Usage,
-                format!("number of jobs must be from 1 to 1000, not {}", self.jobs),
-            ));
-        }
+        self.reading().validate()?;
         if self.against.is_none() && self.role.is_some() {
             return Err(Error::new(
                 Kind::Usage,
@@ -52,6 +50,16 @@ impl VerifyOptions {
             ));
         }
         Ok(())
+    }
+
+    /// How the live database is read.
+    pub(super) fn reading(&self) -> DumpOptions {
+        DumpOptions {
+            jobs: self.jobs,
+            memory_bytes: self.memory_bytes,
+            role: self.role.clone(),
+            ..DumpOptions::default()
+        }
     }
 }
 

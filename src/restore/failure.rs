@@ -42,11 +42,9 @@ pub(super) fn of_entry(error: Error, entry: &Entry) -> Error {
 
 /// Whether going on makes no sense whatever the user wants: the connection or the archive is
 /// gone, the server is going down or has no room left.
-pub(crate) fn is_fatal(error: &Error) -> bool {
+pub(super) fn is_fatal(error: &Error) -> bool {
     match error.kind() {
-        Kind::Server => error
-            .sqlstate()
-            .is_some_and(|state| state.code().starts_with("53") || state.code().starts_with("57P")),
+        Kind::Server => error.is_of_whole_server(),
         Kind::Failed => false,
         _ => true,
     }

@@ -46,7 +46,6 @@ mod versions;
 mod worker;
 
 pub(crate) use column_types::{Sent, Table, unlike};
-pub(crate) use failure::is_fatal;
 pub(crate) use frame::large_object_pieces;
 pub(crate) use globals::wanted as wanted_globals;
 pub(crate) use options::what_and_how;

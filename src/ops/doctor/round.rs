@@ -141,6 +141,7 @@ async fn round(
         against: Some(target),
         jobs: 2,
         role,
+        ..VerifyOptions::default()
     };
     let verified = crate::ops::verify(archive().await?, &options, silent(), never)
         .await

@@ -439,6 +439,7 @@ impl Run<'_> {
         let options = VerifyOptions {
             against: None,
             jobs: self.options.restore.jobs,
+            memory_bytes: self.options.restore.memory_bytes,
             role: self.options.restore.role.clone(),
         };
         compare(

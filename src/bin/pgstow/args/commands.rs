@@ -4,7 +4,7 @@ use clap::Args as Group;
 
 use super::groups::{
     AllDatabases, Answer, Archive, ArchiveOrBackup, AsThere, Ask, Care, Clean, Compress,
-    ConfiguredDatabase, Decrypt, Encrypt, Impossible, Into, Jobs, Messages, Pick, Place, Reading,
+    ConfiguredDatabase, Decrypt, Encrypt, Impossible, Into, Messages, Pick, Place, Reading,
     Resources, RolePasswords, Server, Source, Target, What, WholeServer,
 };
 
@@ -223,7 +223,7 @@ pub struct Verify {
     #[command(flatten)]
     pub server: Server,
     #[command(flatten)]
-    pub sessions: Jobs,
+    pub resources: Resources,
     #[command(flatten)]
     pub decrypt: Decrypt,
     #[command(flatten)]

@@ -6,7 +6,7 @@ use pgstow::error::{Error, Kind, Result};
 use pgstow::ops::VerifyOptions;
 
 use super::connection::{connection, source};
-use super::figures::jobs;
+use super::figures::{jobs, memory};
 use crate::{args, keys};
 
 /// A verification as it is to be done.
@@ -28,7 +28,8 @@ impl Verify {
                 ("-U/--username", server.username.is_some()),
                 ("-W/--password", server.ask.password),
                 ("--role", server.role.is_some()),
-                ("-j/--jobs", args.sessions.jobs.is_some()),
+                ("-j/--jobs", args.resources.sessions.jobs.is_some()),
+                ("--memory", args.resources.memory.is_some()),
             ];
             if let Some((name, _)) = given.into_iter().find(|(_, given)| *given) {
                 return Err(Error::new(
@@ -50,7 +51,8 @@ impl Verify {
         };
         let options = VerifyOptions {
             against,
-            jobs: jobs(&args.sessions)?,
+            jobs: jobs(&args.resources.sessions)?,
+            memory_bytes: memory(&args.resources, VerifyOptions::default().memory_bytes)?,
             role,
         };
         options.validate()?;
