@@ -362,4 +362,5 @@ const FILE: &str = "pg_catalog.pg_relation_filenode(c.oid)";
 const CAN_BE_CUT: &str = "\
 WHERE c.relkind = 'r' AND a.amname = 'heap' AND pg_catalog.has_table_privilege(c.oid, 'SELECT') \
 AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks l \
+JOIN pg_catalog.pg_database d ON d.oid = l.database AND d.datname = pg_catalog.current_database() \
 WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.relation = c.oid)";

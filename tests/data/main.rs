@@ -12,6 +12,7 @@ mod support;
 
 mod by_hand;
 mod careful;
+mod compared;
 mod concurrent;
 mod copy;
 mod dump_faults;
