@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::connect::{TransactionStatus, Wire};
 use crate::error::{Error, Kind, Result};
 
-use super::snapshot::{Locks, Snapshot};
+use super::snapshot::{Locks, Snapshot, may_pass};
 
 /// Locks after which a session begins a new transaction: the server keeps room only for so many, and
 /// the leader has them all.
@@ -53,7 +53,8 @@ impl Line {
             let is_open = wire.transaction_status() == TransactionStatus::Open;
             let is_full = self.locks + locks > MOST_LOCKS;
             if !is_open || is_full || self.is_patient || self.holds_too_long() {
-                self.snapshot.renew(&mut wire).await?;
+                let renewed = self.snapshot.renew(&mut wire).await;
+                renewed.map_err(|error| self.of_session(error))?;
                 self.has_none();
             }
             self.has_more(locks);
@@ -64,7 +65,7 @@ impl Line {
             Err(error) if self.opened && error.kind() == Kind::Server => {
                 return Err(self.snapshot.leader_lost().with_source(error));
             }
-            opened => opened?,
+            opened => opened.map_err(|error| self.of_session(error))?,
         };
         self.opened = true;
         self.has_none();
@@ -84,6 +85,18 @@ impl Line {
         let wire = self.wire.as_mut().ok_or_else(lost)?;
         wire.execute(WAIT).await?;
         Ok(wire)
+    }
+
+    /// What a session is refused for must not pass for an answer about a table.
+    fn of_session(&self, error: Error) -> Error {
+        let is_refused = error.kind() == Kind::Server && !may_pass(&error);
+        match self.snapshot.locks {
+            Locks::OfReaders if is_refused && self.opened => {
+                self.snapshot.leader_lost().with_source(error)
+            }
+            Locks::OfReaders if is_refused => error.with_kind(Kind::Failed),
+            Locks::OfLeader | Locks::OfReaders => error,
+        }
     }
 
     fn has_none(&mut self) {

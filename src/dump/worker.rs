@@ -33,6 +33,10 @@ const TRIES: u32 = 8;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
+/// What is at least so large is read without locks on anything else, where these are the readers' own: it may take
+/// long. A new transaction costs nothing beside it.
+const LONG_BYTES: u64 = 16 << 20;
+
 /// What all workers have in common.
 #[derive(Clone)]
 pub(super) struct Shared {
@@ -403,6 +407,9 @@ impl Worker {
 
     async fn table(&mut self, task: usize, chunk: Chunk, job: &mut Job) -> Result<()> {
         let table = self.shared.work.table(task);
+        if self.shared.snapshot.locks == Locks::OfReaders && table.bytes >= LONG_BYTES {
+            self.line.let_go().await;
+        }
         let wire = match job.waits {
             true => self.line.patient_session().await?,
             false => self.line.session(1).await?,

@@ -23,10 +23,13 @@ use crate::error::{Context, Error, Kind, Result, one_line};
 use crate::model::Oid;
 use crate::report::{Event, Observer};
 use crate::restore::{Sent, Table, large_object_pieces, unlike};
-use crate::task::{Backoff, cores};
+use crate::task::Backoff;
 
 /// Pieces of large objects asked for in one statement.
 const PIECES: usize = 500;
+
+/// Frames of large objects that are unpacked at a time.
+const UNPACKED: usize = 4;
 
 /// How often it is tried again what large objects differ in after the session was lost, and how long it is waited: a
 /// quarter of a minute in all.
@@ -69,7 +72,9 @@ pub(super) async fn compare(
         for index in &tables {
             if let Some(DataSpec::LargeObjects) = entry_of(&archive, index)?.data {
                 let oids = objects_of(&archive, index).await?;
-                again.add_large_objects(index.entry, oids);
+                if !oids.is_empty() {
+                    again.add_large_objects(index.entry, oids);
+                }
             }
         }
         let held = rereading.begin().await?;
@@ -190,6 +195,14 @@ async fn aside(
     BTreeMap<EntryId, String>,
     BTreeMap<EntryId, Result<Found, String>>,
 )> {
+    let is_binary = |index: &&TableIndex| {
+        let data = archive.entries().get(index.entry as usize - 1);
+        let data = data.and_then(|entry| entry.data.as_ref());
+        matches!(data, Some(DataSpec::Table { format, .. }) if *format == CopyFormat::Binary)
+    };
+    if objects.is_empty() && !tables.iter().any(is_binary) {
+        return Ok((BTreeMap::new(), BTreeMap::new()));
+    }
     let mut waits = Backoff::new(FIRST_WAIT, LONGEST_WAIT, TRIES);
     loop {
         let asked = async {
@@ -364,7 +377,7 @@ async fn objects_of(archive: &Archive, index: &TableIndex) -> Result<Vec<Oid>> {
         let oids = pieces.iter().map(|[oid, _, _]| oid_of(oid));
         Ok::<BTreeSet<Oid>, Error>(oids.collect())
     });
-    let all = found.buffer_unordered(cores());
+    let all = found.buffer_unordered(UNPACKED);
     let all = all.try_fold(BTreeSet::new(), |mut all, mut more| async move {
         all.append(&mut more);
         Ok(all)
