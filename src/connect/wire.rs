@@ -14,7 +14,6 @@ use crate::connect::cancel::Canceller;
 use crate::connect::copy_in::CopyIn;
 use crate::connect::copy_out::CopyOut;
 use crate::connect::frames::{Frame, garbled, split_cstr};
-use crate::connect::host::Reached;
 use crate::connect::link::Link;
 use crate::connect::server_message::{Content, ServerMessage};
 use crate::connect::startup::Ready;
