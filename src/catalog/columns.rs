@@ -23,10 +23,27 @@ const SERVERS_OWN_OPTION: &str = "pg_attver";
 /// A default cannot name columns: without its relation, which the server would have to open, it
 /// reads the same.
 fn columns(version: ServerVersion) -> String {
+    // A child gets these from its parents, and needs a word where it has its type's own all the same. Partitions
+    // are joined to their parents when they have all.
+    let below_another = |what: &str| {
+        format!(
+            "a.attinhcount > 0 AND NOT rc.relispartition AND EXISTS (
+         SELECT FROM pg_catalog.pg_inherits i
+           JOIN pg_catalog.pg_attribute p ON p.attrelid = i.inhparent AND p.attname = a.attname
+          WHERE i.inhrelid = a.attrelid AND p.{what} <> a.{what})"
+        )
+    };
+    let storage = format!(
+        "CASE WHEN {} THEN '' ELSE t.typstorage::text END",
+        below_another("attstorage")
+    );
     let compression = if version.at_least(14) {
-        "a.attcompression::text"
+        let below_another = below_another("attcompression");
+        format!(
+            "CASE WHEN a.attcompression = '' AND {below_another} THEN 'd' ELSE a.attcompression::text END"
+        )
     } else {
-        "''::text"
+        "''::text".to_owned()
     };
     let (not_null, not_null_join) = if version.at_least(18) {
         (
@@ -52,7 +69,7 @@ SELECT a.attrelid, rc.relnatts, a.attnum::int4, a.attname::text,
        d.oid,
        pg_catalog.pg_get_expr(d.adbin, CASE WHEN a.attgenerated = '' THEN 0 ELSE d.adrelid END),
        a.attgenerated::text, a.attidentity::text, a.attnotnull, a.attstattarget::int4,
-       a.attstorage::text, t.typstorage::text, {compression},
+       a.attstorage::text, {storage}, {compression},
        a.attoptions, a.attfdwoptions, a.attacl::text[], ip.initprivs::text[],
        {not_null}
   FROM pg_catalog.unnest($1::oid[]) AS src(oid)
@@ -192,6 +209,7 @@ fn column(reader: &Reader<'_>, fields: &mut Fields<'_>, relation: &Relation) -> 
     };
     let compression = match fields.next::<&str>()? {
         "" => None,
+        "d" => Some("default"),
         "p" => Some("pglz"),
         "l" => Some("lz4"),
         other => return Err(unknown(&format!("compression {other}"))),

@@ -10,9 +10,9 @@ const LABELS: &str = "\
 SELECT classoid, objoid, objsubid, provider, label FROM pg_catalog.pg_seclabel \
 UNION ALL \
 SELECT s.classoid, s.objoid, 0, s.provider, s.label FROM pg_catalog.pg_shseclabel s \
-JOIN pg_catalog.pg_database d ON d.oid = s.objoid \
-AND s.classoid = 'pg_catalog.pg_database'::regclass \
-WHERE d.datname = pg_catalog.current_database() \
+WHERE s.classoid = 'pg_catalog.pg_subscription'::regclass OR (s.classoid, s.objoid) = \
+(SELECT 'pg_catalog.pg_database'::regclass, d.oid FROM pg_catalog.pg_database d \
+WHERE d.datname = pg_catalog.current_database()) \
 ORDER BY 1, 2, 3, 4";
 
 /// Labels by object, as (part, provider, label), by part and provider.

@@ -396,12 +396,16 @@ impl<'a> Lookup<'a> {
     }
 
     /// Whether the relation came to its parents by ALTER TABLE … INHERIT with its own columns in an
-    /// order that INHERITS would not give: that puts the parents' first.
+    /// order that INHERITS would not give (that puts the parents' first), or has parents that INHERITS would not
+    /// put together.
     fn joined_later(&self, relation: &'a Relation) -> bool {
         if relation.parents.is_empty() || relation.partition_bound.is_some() {
             return false;
         }
         let all_known = self.parents(relation).count() == relation.parents.len();
+        if all_known && self.has_parents_at_odds(relation) {
+            return true;
+        }
         let own: Vec<&str> = relation
             .columns
             .iter()
@@ -419,6 +423,23 @@ impl<'a> Lookup<'a> {
             }
         }
         all_known && merged != own
+    }
+
+    /// Whether parents have a column of one name with different storage or compression: INHERITS refuses that, ALTER
+    /// TABLE … INHERIT does not look.
+    fn has_parents_at_odds(&self, relation: &'a Relation) -> bool {
+        if relation.parents.len() < 2 {
+            return false;
+        }
+        let mut seen = HashMap::new();
+        let mut columns = self.parents(relation).flat_map(|parent| &parent.columns);
+        columns.any(|column| {
+            let settings = column.settings();
+            let own = (settings.storage, settings.compression);
+            let first: (Option<_>, Option<_>) = *seen.entry(column.name.as_str()).or_insert(own);
+            // Whoever says nothing of compression takes what the other one has.
+            first.0 != own.0 || first.1.zip(own.1).is_some_and(|(a, b)| a != b)
+        })
     }
 
     /// Every descendant of a relation, each once, nearest first.

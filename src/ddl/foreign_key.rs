@@ -35,23 +35,46 @@ pub(super) fn render(context: &Context<'_>, node: Node, key: &ForeignKey) -> Res
         let what = column::alterable(table);
         // A partitioned table's key must reach its partitions.
         let only = if key.on_partitioned { "" } else { "ONLY " };
-        rendered.create.push(format!(
+        let add = format!(
             "ALTER {what} {only}{table_name} ADD CONSTRAINT {name} {}",
             key.definition
-        ));
-        for (partition, name) in &key.validated_on {
-            let partition = context.relation(*partition)?;
-            if partition.header.wanted.has(Components::DEFINITION) {
-                rendered.create.push(table::validate(partition, name));
+        );
+        let mut validated = Vec::new();
+        let mut merges = false;
+        for (oid, own_name) in &key.validated_on {
+            let partition = context.relation(*oid)?;
+            if !partition.header.wanted.has(Components::DEFINITION) {
+                continue;
+            }
+            if *own_name == header.name {
+                validated.push(table::validate(partition, own_name));
+            } else {
+                // It had this key before it was attached. One like it becomes part of the parent's, and keeps
+                // its name; else the partition's would be called as the parent's.
+                merges = true;
+                rendered.create.push(format!(
+                    "ALTER {} {} ADD CONSTRAINT {} {}",
+                    column::alterable(partition),
+                    partition.header.sql_name(),
+                    ident(own_name),
+                    definition.strip_suffix(" NOT VALID").unwrap_or(definition)
+                ));
             }
         }
+        rendered.create.push(add);
+        rendered.create.extend(validated);
         rendered.drop.push(format!(
             "ALTER {what} IF EXISTS {only}{table_name} DROP CONSTRAINT IF EXISTS {name}"
         ));
+        // A key that becomes part of another loses its triggers.
+        let mode = match merges {
+            true => LockMode::AccessExclusive,
+            false => LockMode::ShareRowExclusive,
+        };
         for side in [key.table, key.referenced] {
-            rendered.lock(side, LockMode::ShareRowExclusive);
+            rendered.lock(side, mode);
             for partition in context.partitions(side) {
-                rendered.lock(partition, LockMode::ShareRowExclusive);
+                rendered.lock(partition, mode);
             }
         }
         if let Ok(referenced) = context.relation(key.referenced) {

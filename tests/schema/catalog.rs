@@ -777,7 +777,10 @@ async fn what_a_role_may_not_see_is_named() {
              CREATE USER MAPPING FOR unseeing SERVER faraway OPTIONS (password 'hidden');
              CREATE USER MAPPING FOR unseeing SERVER usable OPTIONS (password 'mine');
              CREATE SUBSCRIPTION \"sub 1\" CONNECTION 'password=hidden' PUBLICATION p WITH (connect = false);
-             CREATE SUBSCRIPTION sub2 CONNECTION 'password=hidden' PUBLICATION p WITH (connect = false);",
+             CREATE SUBSCRIPTION sub2 CONNECTION 'password=hidden' PUBLICATION p WITH (connect = false);
+             SET allow_system_table_mods = on;
+             INSERT INTO pg_shseclabel (objoid, classoid, provider, label)
+             SELECT oid, 'pg_subscription'::regclass, 'somebody', 'seen' FROM pg_subscription WHERE subname = 'sub2';",
         );
         let (database, warnings) = try_read_as(&db, "unseeing", Selection::default())
             .await
@@ -805,6 +808,9 @@ async fn what_a_role_may_not_see_is_named() {
         let (database, warnings) = try_read(&db, Selection::default()).await.unwrap();
         assert_eq!(warnings, Vec::<String>::new());
         assert_eq!(database.subscriptions.len(), 2);
+        let labels = |at: usize| &database.subscriptions[at].header.labels;
+        assert!(labels(0).is_empty(), "{major}");
+        assert_eq!(*labels(1), [(0, "somebody".to_owned(), "seen".to_owned())]);
         assert!(database.user_mappings.iter().all(|m| m.options.len() == 1));
     }
 }

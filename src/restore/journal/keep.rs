@@ -95,9 +95,12 @@ impl Journal {
         }
         let token = ArchiveId::random()?.to_string();
         if resumed {
+            // A publication of all tables lets nothing be updated that has no replica identity.
+            let table = relation("run");
+            let identity = format!("ALTER TABLE {table} REPLICA IDENTITY FULL");
             // From here on the earlier run, should it live, takes no seat any more.
-            let take_over = format!("UPDATE {} SET token = {}", relation("run"), literal(&token));
-            wire.execute(&take_over)
+            let take_over = format!("UPDATE {table} SET token = {}", literal(&token));
+            wire.execute_all(&[&identity, &take_over])
                 .await
                 .context_with(|| "take the journal over")?;
             let evicted = evict(wire, None, run.opener.role.as_deref()).await?;
