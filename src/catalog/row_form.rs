@@ -93,9 +93,10 @@ impl RowForm {
 /// By object, as a person reads it: its parts and what they are.
 type Parts = BTreeMap<String, BTreeMap<(Oid, i32), String>>;
 
-/// The settings of the snapshot's transaction end with it: what names mean must not hang on the role's own.
+/// The settings of the snapshot's transaction end with it: neither what names mean nor how long a question may
+/// take must hang on the role's own.
 const AFTERWARDS: &str = "COMMIT; BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY; \
-     SET LOCAL search_path = ''";
+     SET LOCAL search_path = ''; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0";
 
 const SCHEMAS: &str = "\
 SELECT 'schema ' || n.nspname, n.oid, 0, ''
