@@ -7,8 +7,8 @@ use super::select::Selected;
 use super::{acl, init_privs};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    Address, BaseType, Class, Components, CompositeColumn, Domain, DomainConstraint, DomainDefault,
-    Header, Oid, RangeType, Type, TypeDefinition,
+    Address, BaseType, Class, Components, CompositeColumn, Constructor, Domain, DomainConstraint,
+    DomainDefault, Header, Oid, RangeType, Type, TypeDefinition,
 };
 use crate::sql::{ServerVersion, literal};
 use std::borrow::Cow;
@@ -113,8 +113,24 @@ fn ranges(version: ServerVersion) -> String {
     } else {
         "0::oid"
     };
+    let constructors = format!(
+        "ARRAY(SELECT x.text FROM pg_catalog.pg_depend i \
+         JOIN pg_catalog.pg_proc p ON p.oid = i.objid \
+         JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace \
+         JOIN pg_catalog.pg_type t ON t.oid = i.refobjid \
+         JOIN pg_catalog.pg_type rt ON rt.oid = r.rngtypid \
+         JOIN pg_catalog.pg_namespace tn ON tn.oid = rt.typnamespace \
+         CROSS JOIN LATERAL unnest(ARRAY[tn.nspname::text, t.typname::text, pn.nspname::text, \
+         p.proname::text, pg_catalog.pg_get_function_identity_arguments(p.oid), \
+         (t.oid = {multirange})::text]) WITH ORDINALITY AS x(text, at) \
+         WHERE i.refclassid = 'pg_catalog.pg_type'::regclass \
+         AND i.refobjid IN (r.rngtypid, {multirange}) AND i.deptype = 'i' \
+         AND i.classid = 'pg_catalog.pg_proc'::regclass \
+         AND (p.proname, p.pronamespace) <> (t.typname, rt.typnamespace) \
+         ORDER BY p.oid, x.at)"
+    );
     format!(
-        "SELECT r.rngtypid AS oid, {multirange} AS multirange, \
+        "SELECT r.rngtypid AS oid, {multirange} AS multirange, {constructors} AS constructors, \
          pg_catalog.format_type(r.rngsubtype, NULL) AS subtype, {columns}, \
          CASE WHEN NOT oc.opcdefault THEN pg_catalog.quote_ident(ocn.nspname) || '.' \
          || pg_catalog.quote_ident(oc.opcname) END AS operator_class, \
@@ -401,6 +417,7 @@ async fn parts(reader: &Reader<'_>, selected: &Selected) -> Result<Parts> {
                 .get::<_, Option<String>>("canonical")
                 .map(|name| (name, row.get("canonical_oid"))),
             subtype_diff: row.get("subtype_diff"),
+            constructors: constructors(&row.get::<_, Vec<String>>("constructors")),
         };
         parts.ranges.insert(oid, range);
     }
@@ -429,6 +446,21 @@ async fn parts(reader: &Reader<'_>, selected: &Selected) -> Result<Parts> {
             .push(constraint);
     }
     Ok(parts)
+}
+
+/// Constructors, of six texts each.
+fn constructors(texts: &[String]) -> Vec<Constructor> {
+    let (each, _) = texts.as_chunks::<6>();
+    let constructor = |[schema, name, own_schema, own_name, arguments, is_multirange]: &[String;
+                            6]| {
+        Constructor {
+            made: (schema.clone(), name.clone()),
+            own: (own_schema.clone(), own_name.clone()),
+            arguments: arguments.clone(),
+            is_multirange: is_multirange == "true",
+        }
+    };
+    each.iter().map(constructor).collect()
 }
 
 /// The queries of this file, by name.

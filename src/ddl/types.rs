@@ -45,6 +45,9 @@ pub(super) fn render(context: &Context<'_>, node: Node, type_: &Type) -> Result<
                 .create
                 .push(format!("ALTER DOMAIN {name} DROP DEFAULT"));
         }
+        if let TypeDefinition::Range(range) = &type_.definition {
+            rendered.create.extend(constructors(&context.target, range));
+        }
         // A base type and its functions need each other, and so do a range type and the function
         // that normalizes it; only CASCADE takes both away.
         let cascade = match &type_.definition {
@@ -249,6 +252,34 @@ fn range_type(target: &Target, name: &str, range: &RangeType) -> String {
         }
     }
     format!("CREATE TYPE {name} AS RANGE ({}\n)", options.join(","))
+}
+
+/// Takes constructors, which the server calls as their types, to where they are.
+fn constructors(target: &Target, range: &RangeType) -> Vec<String> {
+    let mut statements = Vec::new();
+    for constructor in &range.constructors {
+        if constructor.is_multirange && !knows_multiranges(target) {
+            continue;
+        }
+        let (schema, name) = &constructor.made;
+        let (own_schema, own_name) = &constructor.own;
+        let arguments = &constructor.arguments;
+        if own_name != name {
+            statements.push(format!(
+                "ALTER FUNCTION {}({arguments}) RENAME TO {}",
+                qualified(schema, name),
+                ident(own_name)
+            ));
+        }
+        if own_schema != schema {
+            statements.push(format!(
+                "ALTER FUNCTION {}({arguments}) SET SCHEMA {}",
+                qualified(schema, own_name),
+                ident(own_schema)
+            ));
+        }
+    }
+    statements
 }
 
 fn knows_multiranges(target: &Target) -> bool {

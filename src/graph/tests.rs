@@ -833,6 +833,7 @@ fn a_range_type_and_the_function_that_normalizes_it() {
             collation: None,
             canonical: Some((String::new(), function)),
             subtype_diff: Some(String::new()),
+            constructors: Vec::new(),
         })),
     );
     let multirange = model.ty("m", TypeDefinition::Multirange { range: ty });

@@ -70,8 +70,8 @@ pub use text_search::{
 pub use transform::Transform;
 pub use trigger::Trigger;
 pub use types::{
-    BaseType, CompositeColumn, Domain, DomainConstraint, DomainDefault, RangeType, Type,
-    TypeDefinition,
+    BaseType, CompositeColumn, Constructor, Domain, DomainConstraint, DomainDefault, RangeType,
+    Type, TypeDefinition,
 };
 
 /// What of an object goes into the archive.

@@ -83,6 +83,22 @@ pub struct RangeType {
     pub canonical: Option<(String, Oid)>,
     /// Difference function as SQL name.
     pub subtype_diff: Option<String>,
+    /// Constructors that are not called as their type is (any more), of the multirange type as well.
+    pub constructors: Vec<Constructor>,
+}
+
+/// A constructor of a range or multirange type that is called otherwise than its type, or is in another schema: the
+/// type was renamed or moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Constructor {
+    /// Where the server makes it: the range type's schema, and the name of its own type.
+    pub made: (String, String),
+    /// Its own schema and name.
+    pub own: (String, String),
+    /// Its arguments as SQL.
+    pub arguments: String,
+    /// Whether it is the multirange type's.
+    pub is_multirange: bool,
 }
 
 /// A domain's properties.

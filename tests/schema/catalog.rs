@@ -431,7 +431,7 @@ async fn patterns_that_match_nothing_or_make_no_sense_are_errors() {
     assert_eq!(failing(tables(&["a.b.c.d"])).await.kind(), Kind::Usage);
     assert_eq!(failing(schemas(&["a.b.c"])).await.kind(), Kind::Usage);
     let error = failing(tables(&["shop.(x"])).await;
-    assert_eq!(error.kind(), Kind::Server);
+    assert_eq!(error.kind(), Kind::Usage);
     assert!(error.message().contains("shop.(x"), "{error}");
 
     // Excluding what is not there is no mistake.
