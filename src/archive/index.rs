@@ -311,7 +311,7 @@ pub(super) fn parse(
                 sha256,
             } => {
                 if names::is_pack(&name) {
-                    most = most.saturating_add(pack::most_entries(raw_bytes));
+                    most = most.saturating_add(pack::most_entries(stored_bytes, raw_bytes));
                 }
                 let expected = ledger.push_member(name, stored_bytes, raw_bytes, sha256.0)?;
                 (offset, expected)

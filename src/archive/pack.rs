@@ -148,7 +148,7 @@ fn member_bytes(size: u64) -> u64 {
     BLOCK_BYTES + size + tar::padding(size) as u64
 }
 
-/// A frame's bytes within its pack.
+/// A frame's bytes within its pack, as a copy: whoever has them for long must not hold the whole pack.
 pub(super) fn slice(raw: &Bytes, frame: &FrameIndex) -> Result<Bytes> {
     let range = || {
         let start = usize::try_from(frame.offset).ok()?;
@@ -156,7 +156,7 @@ pub(super) fn slice(raw: &Bytes, frame: &FrameIndex) -> Result<Bytes> {
         (end <= raw.len()).then_some(start..end)
     };
     let range = range().ok_or_else(|| damaged("it claims to lie beyond its pack's end"))?;
-    Ok(raw.slice(range))
+    Ok(Bytes::copy_from_slice(&raw[range]))
 }
 
 fn damaged(what: impl Into<String>) -> Error {
@@ -291,9 +291,10 @@ pub(super) fn check_sizes(stored_bytes: u64, raw_bytes: u64) -> Result<()> {
     Ok(())
 }
 
-/// As many entries as so many raw bytes of a pack can hold at most.
-pub(super) fn most_entries(raw_bytes: u64) -> u64 {
-    raw_bytes.min(RAW_MAX) / ENTRY_MIN
+/// As many entries as a pack of these sizes can hold at most: the fingerprint of each takes more than a byte, however
+/// well the rest is compressed.
+pub(super) fn most_entries(stored_bytes: u64, raw_bytes: u64) -> u64 {
+    (raw_bytes.min(RAW_MAX) / ENTRY_MIN).min(stored_bytes)
 }
 
 fn check_gapless(pack: &Pack) -> Result<()> {

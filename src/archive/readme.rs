@@ -105,7 +105,7 @@ pub(super) fn readme(manifest: &Manifest, tables: u64, with_globals: bool) -> St
             r#"
 Rows of a table that is in a pack are there when the packs are unpacked, as they are:
 
-    for pack in data/pack-*; do {unpack} "$pack" | tar -xf - || exit; done
+    for pack in data/pack-*; do [ ! -e "$pack" ] || {unpack} "$pack" | tar -xf - || break; done
     psql -X -d TARGET -c 'COPY schema.table FROM STDIN' < data/N.SCHEMA.TABLE/FILE.copy
 "#
         )

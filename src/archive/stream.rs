@@ -372,7 +372,9 @@ impl<R: AsyncRead + Unpin + Send> StreamReader<R> {
             return Ok(None);
         };
         let place = || format!("{}: in pack {}", self.names.describe(next.entry), next.pack);
-        self.check_before(next.entry).context_with(place)?;
+        if next.frame.is_some() {
+            self.check_before(next.entry).context_with(place)?;
+        }
         let frames = self.open.remove(&next.entry);
         match frames {
             Some(frames) if frames.is_empty() => {}

@@ -878,7 +878,7 @@ fn a_format_that_is_newer_than_this_program() {
     let target = Server::start(18).create_db("newer");
     let newer =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/malformed/newer-version.pgstow");
-    let said = "the archive needs a reader of format version 3, and this one knows version 2";
+    let said = "the archive needs a reader of format version 4, and this one knows version 3";
     for reader in readers(&target) {
         ends(pgstow().args(reader).arg(&newer), 5, &[said]);
     }

@@ -345,14 +345,15 @@ async fn each_odd_feature_alone() {
     each_alone(2, 1).await;
 }
 
-/// pg_dump gives an adopted child its parent's columns first; a row written by position would
-/// land in the wrong ones.
+/// pg_dump gives an adopted child its parent's columns first, so that a row written by position would
+/// land in the wrong ones, and the constructors of a renamed range type the type's name.
 #[tokio::test]
-async fn adopted_children_keep_the_order_of_their_columns() {
+async fn what_pg_dump_restores_otherwise() {
     for major in [13, 18] {
         let server = Server::start(major);
         let source = server.create_db("source");
         source.load_fixture("column-order");
+        source.load_fixture("range-constructors");
         let rendered = render(&source).await;
         let target = server.create_db("target");
         restore(&rendered, &target).await;
