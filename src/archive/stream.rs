@@ -300,12 +300,6 @@ impl<R: AsyncRead + Unpin + Send> StreamReader<R> {
             return Err(damaged("its name is not that of a frame of this entry"));
         }
         self.check_before(entry)?;
-        if self.statistics.contains(&entry)
-            && let Some(open) = self.open.keys().find(|id| !self.statistics.contains(id))
-        {
-            let what = self.names.describe(*open);
-            return Err(damaged(format!("it comes before the end of {what}")));
-        }
         let open = self
             .open
             .get_mut(&entry)
@@ -324,10 +318,13 @@ impl<R: AsyncRead + Unpin + Send> StreamReader<R> {
         }))
     }
 
-    /// What an entry's rows need has come.
+    /// What an entry's rows need has come, and before statistics all rows.
     fn check_before(&self, entry: EntryId) -> Result<()> {
         let mut before = self.rows_first.get(&entry).into_iter().flatten();
-        match before.find(|id| self.open.contains_key(id)) {
+        let needed = before.find(|id| self.open.contains_key(id));
+        let rows = || self.open.keys().find(|id| !self.statistics.contains(id));
+        let is_last = self.statistics.contains(&entry);
+        match needed.or_else(|| is_last.then(rows).flatten()) {
             None => Ok(()),
             Some(open) => {
                 let what = self.names.describe(*open);

@@ -1,16 +1,16 @@
 //! Every changed byte is found, and every cut.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
 use pgstow::archive::{Archive, Codec, CopyFormat, Entry, StreamReader, verify, verify_stream};
-use pgstow::error::{Error, Kind, Result};
+use pgstow::error::{Error, Kind};
 use pgstow::report::Silent;
 use pgstow::storage::Source;
 
-use super::sample::{MemorySource, Piece, large_objects, piece, small, table_data, write};
+use super::sample::{
+    Counting, MemorySource, Piece, large_objects, piece, small, table_data, write,
+};
 
 fn tiny() -> (Vec<Entry>, Vec<Piece>) {
     let entries = vec![
@@ -107,35 +107,11 @@ async fn damage_is_reported_with_its_member_and_table() {
     assert_eq!(kinds, 16);
 }
 
-/// A source that counts how much of it is read.
-struct Counting {
-    inner: Arc<dyn Source>,
-    read: AtomicU64,
-}
-
-impl Source for Counting {
-    fn name(&self) -> String {
-        self.inner.name()
-    }
-
-    fn len(&self) -> u64 {
-        self.inner.len()
-    }
-
-    fn read_at(&self, offset: u64, length: usize) -> BoxFuture<'_, Result<Bytes>> {
-        self.read.fetch_add(length as u64, Ordering::Relaxed);
-        self.inner.read_at(offset, length)
-    }
-}
-
 async fn open_error(bytes: Bytes) -> (Error, u64) {
-    let source = Arc::new(Counting {
-        inner: MemorySource::new(bytes),
-        read: AtomicU64::new(0),
-    });
+    let source = Counting::new(MemorySource::new(bytes));
     let result = Archive::open(Arc::clone(&source) as Arc<dyn Source>).await;
     let error = result.err().expect("a cut archive was opened");
-    (error, source.read.load(Ordering::Relaxed))
+    (error, source.bytes())
 }
 
 async fn stream_error(bytes: &[u8]) -> Error {

@@ -3,21 +3,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use futures::future::{BoxFuture, join_all};
+use futures::future::join_all;
 use pgstow::archive::{
     Archive, Codec, CopyFormat, Encoder, Entry, StreamItem, StreamReader, verify, verify_stream,
 };
-use pgstow::error::{Kind, Result};
+use pgstow::error::Kind;
 use pgstow::report::Silent;
 use pgstow::storage::Source;
 
 use super::forge::{Forge, apart};
 use super::sample::{
-    self, MemorySource, Piece, bare, large_objects, packing, piece, seal, table_data, write,
-    write_packed,
+    self, Counting, MemorySource, Piece, bare, large_objects, packing, piece, seal, table_data,
+    write, write_packed,
 };
 
 fn names(archive: &[u8]) -> Vec<String> {
@@ -217,42 +216,14 @@ async fn refused(bytes: Vec<u8>, what: &str) {
     }
 }
 
-/// A source that counts how often it is read.
-struct Counting {
-    inner: Arc<dyn Source>,
-    reads: AtomicU64,
-}
-
-impl Source for Counting {
-    fn name(&self) -> String {
-        self.inner.name()
-    }
-
-    fn len(&self) -> u64 {
-        self.inner.len()
-    }
-
-    fn read_at(&self, offset: u64, length: usize) -> BoxFuture<'_, Result<Bytes>> {
-        self.reads.fetch_add(1, Ordering::Relaxed);
-        Box::pin(async move {
-            // Whoever comes meanwhile is to wait, not to read as well.
-            tokio::task::yield_now().await;
-            self.inner.read_at(offset, length).await
-        })
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_pack_is_read_once_by_all_who_want_frames_of_it() {
     let (entries, pieces) = many(2000);
     let (bytes, _) = write_packed(Codec::Zstd(1), &entries, &pieces).await;
-    let source = Arc::new(Counting {
-        inner: MemorySource::new(bytes),
-        reads: AtomicU64::new(0),
-    });
+    let source = Counting::new(MemorySource::new(bytes));
     let archive = Archive::open(Arc::clone(&source) as Arc<dyn Source>).await;
     let archive = Arc::new(archive.unwrap());
-    let before = source.reads.load(Ordering::Relaxed);
+    let before = source.reads();
     let frames: Vec<_> = archive
         .index()
         .tables()
@@ -268,7 +239,7 @@ async fn a_pack_is_read_once_by_all_who_want_frames_of_it() {
         assert_eq!(stored.codec, Codec::None);
         assert_eq!(stored.stored.len() as u64, stored.raw_bytes);
     }
-    let reads = source.reads.load(Ordering::Relaxed) - before;
+    let reads = source.reads() - before;
     assert_eq!(reads, u64::from(packs));
 }
 

@@ -1,14 +1,15 @@
 //! Archives in memory, small and with everything in them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use pgstow::archive::{
-    ArchiveId, BINARY_HEADER, BINARY_TRAILER, Codec, CopyFormat, DataSpec, Encoder, Entry, EntryId,
-    Fingerprint, Listing, Manifest, PackedScripts, RawFrame, Scripts, Section, StoredFrame,
-    Summary, Timestamp, Writer, rows_of,
+    Archive, ArchiveId, BINARY_HEADER, BINARY_TRAILER, Codec, CopyFormat, DataSpec, Encoder, Entry,
+    EntryId, Fingerprint, Listing, Manifest, PackedScripts, RawFrame, Scripts, Section,
+    StoredFrame, StreamItem, StreamReader, Summary, Timestamp, Writer, rows_of,
 };
 use pgstow::error::{Error, Kind, Result};
 use pgstow::storage::{Sink, Source};
@@ -293,3 +294,61 @@ pub fn small() -> (Vec<Entry>, Vec<Piece>) {
 }
 
 pub const CODECS: [Codec; 4] = [Codec::Zstd(1), Codec::Gzip(6), Codec::Lz4, Codec::None];
+
+/// A source that counts how often it is read, and how much of it.
+pub struct Counting {
+    inner: Arc<dyn Source>,
+    reads: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Counting {
+    pub fn new(inner: Arc<dyn Source>) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            reads: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+        })
+    }
+
+    pub fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl Source for Counting {
+    fn name(&self) -> String {
+        self.inner.name()
+    }
+
+    fn len(&self) -> u64 {
+        self.inner.len()
+    }
+
+    fn read_at(&self, offset: u64, length: usize) -> BoxFuture<'_, Result<Bytes>> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(length as u64, Ordering::Relaxed);
+        Box::pin(async move {
+            // Whoever comes meanwhile is to wait, not to read as well.
+            tokio::task::yield_now().await;
+            self.inner.read_at(offset, length).await
+        })
+    }
+}
+
+/// Reads an archive as from a pipe, whose index must be that of `archive` at its end; so many items.
+pub async fn streamed(bytes: &[u8], archive: &Archive) -> usize {
+    let mut stream = StreamReader::open(bytes).await.unwrap();
+    let mut items = 0;
+    while let Some(item) = stream.next().await.unwrap() {
+        items += 1;
+        if let StreamItem::End(index) = item {
+            assert_eq!(&index, archive.index());
+        }
+    }
+    items
+}

@@ -5,13 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pgstow::archive::{
-    Archive, Codec, CopyFormat, Fingerprint, StreamItem, StreamReader, rows_of, verify,
-};
+use pgstow::archive::{Archive, Codec, CopyFormat, Fingerprint, rows_of, verify};
 use pgstow::report::Silent;
 use pgstow::storage::LocalSource;
 
-use super::sample::{MemorySource, large_objects, piece, table_data, write, write_packed};
+use super::sample::{
+    MemorySource, large_objects, piece, streamed, table_data, write, write_packed,
+};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -112,15 +112,7 @@ async fn the_example_of_version_3_is_read_for_ever() {
     let rows = rows_of(CopyFormat::Binary, &stored.stored);
     assert_eq!(rows.map(Result::unwrap).count(), 2);
     let bytes = fs::read(packed_example()).unwrap();
-    let mut stream = StreamReader::open(bytes.as_slice()).await.unwrap();
-    let mut items = 0;
-    while let Some(item) = stream.next().await.unwrap() {
-        items += 1;
-        if let StreamItem::End(index) = item {
-            assert_eq!(&index, archive.index());
-        }
-    }
-    assert_eq!(items, 8);
+    assert_eq!(streamed(&bytes, &archive).await, 8);
 }
 
 #[tokio::test]
@@ -199,15 +191,7 @@ async fn the_example_of_version_1_is_read_for_ever() {
     assert_eq!(archive.manifest().database, "shop");
     assert_eq!(archive.entries()[1].name, "Order Lines");
     let bytes = fs::read(example()).unwrap();
-    let mut stream = StreamReader::open(bytes.as_slice()).await.unwrap();
-    let mut items = 0;
-    while let Some(item) = stream.next().await.unwrap() {
-        items += 1;
-        if let StreamItem::End(index) = item {
-            assert_eq!(&index, archive.index());
-        }
-    }
-    assert_eq!(items, 7);
+    assert_eq!(streamed(&bytes, &archive).await, 7);
 }
 
 /// Reads headers as the document has them.

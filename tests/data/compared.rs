@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::dump_faults::cut_while_reading;
 use crate::support::{Db, Fault, Harm, Output, Proxy, Server, Side, pgstow, run};
 
 /// A table that is cut into ranges, with room in its first pages, and some small ones.
@@ -148,15 +149,7 @@ fn a_lost_session_goes_on_in_another_one() {
     let proxy = Proxy::builder(&sample.server)
         .faults(|number| match number {
             // The first one is only tried, the second holds the snapshot.
-            2..6 => vec![Fault {
-                side: Side::ToClient,
-                after: if number % 2 == 0 {
-                    17_000_000
-                } else {
-                    5_000_000
-                },
-                harm: Harm::Cut,
-            }],
+            2..6 => vec![cut_while_reading(number)],
             _ => Vec::new(),
         })
         .start();

@@ -225,6 +225,19 @@ fn random_faults_never_give_a_wrong_archive() {
     }
 }
 
+/// Loses a session one byte into its third frame, or in the middle of a row of the first.
+pub fn cut_while_reading(number: usize) -> Fault {
+    Fault {
+        side: Side::ToClient,
+        after: if number.is_multiple_of(2) {
+            17_000_000
+        } else {
+            5_000_000
+        },
+        harm: Harm::Cut,
+    }
+}
+
 /// Both workers are cut in the middle of the large table, behind frames that are in the archive.
 #[test]
 fn a_lost_worker_goes_on_where_it_was() {
@@ -234,16 +247,7 @@ fn a_lost_worker_goes_on_where_it_was() {
     let proxy = Proxy::builder(db.server())
         .faults(|number| match number {
             0 | 1 => Vec::new(),
-            // One byte into the third frame, and in the middle of a row of the first.
-            2..6 => vec![Fault {
-                side: Side::ToClient,
-                after: if number % 2 == 0 {
-                    17_000_000
-                } else {
-                    5_000_000
-                },
-                harm: Harm::Cut,
-            }],
+            2..6 => vec![cut_while_reading(number)],
             _ => Vec::new(),
         })
         .start();
